@@ -1,0 +1,77 @@
+#include "base/log.h"
+
+#include <atomic>
+#include <cstring>
+#include <memory>
+
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/sinks/syslog_sink.h>
+#include <spdlog/spdlog.h>
+
+namespace plyfs::log {
+namespace {
+
+constexpr std::string_view kNames[] = {"trace", "debug", "info", "warn", "error", "off"};
+std::atomic<Level> g_level{Level::info};
+
+std::shared_ptr<spdlog::logger> make_stderr() {
+    auto logger = std::make_shared<spdlog::logger>("plyfs", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+    logger->set_pattern("plyfs: %l: %v");
+    logger->set_level(spdlog::level::trace);  // the level is checked before formatting, in enabled()
+    logger->flush_on(spdlog::level::trace);
+    return logger;
+}
+
+// Never destroyed: threads may still log while the process exits.
+std::shared_ptr<spdlog::logger>& logger() {
+    static auto* instance = new std::shared_ptr<spdlog::logger>(make_stderr());
+    return *instance;
+}
+
+spdlog::level::level_enum to_spdlog(Level level) {
+    switch (level) {
+        case Level::trace: return spdlog::level::trace;
+        case Level::debug: return spdlog::level::debug;
+        case Level::info: return spdlog::level::info;
+        case Level::warn: return spdlog::level::warn;
+        case Level::error: return spdlog::level::err;
+        case Level::off: break;
+    }
+    return spdlog::level::off;
+}
+
+}  // namespace
+
+bool parse_level(std::string_view word, Level& out) {
+    for (int i = 0; i <= static_cast<int>(Level::off); ++i) {
+        if (kNames[i] != word) continue;
+        out = static_cast<Level>(i);
+        return true;
+    }
+    return false;
+}
+
+std::string_view level_name(Level level) { return kNames[static_cast<int>(level)]; }
+
+void set_level(Level level) { g_level.store(level, std::memory_order_relaxed); }
+
+bool enabled(Level level) {
+    return level != Level::off && level >= g_level.load(std::memory_order_relaxed);
+}
+
+void to_syslog() {
+    auto sink = std::make_shared<spdlog::sinks::syslog_sink_mt>("plyfs", LOG_PID, LOG_DAEMON, true);
+    auto next = std::make_shared<spdlog::logger>("plyfs", sink);
+    next->set_pattern("%v");
+    next->set_level(spdlog::level::trace);
+    logger() = next;
+}
+
+void write(Level level, std::string_view line) { logger()->log(to_spdlog(level), "{}", line); }
+
+std::string errno_text(int err) {
+    const char* name = strerrorname_np(err);
+    return fmt::format("{} ({})", strerrordesc_np(err) ? strerrordesc_np(err) : "unknown error", name ? name : "?");
+}
+
+}  // namespace plyfs::log
