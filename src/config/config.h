@@ -1,0 +1,63 @@
+// What a mount is asked to be: plain values, filled from -o and YAML through the one option table (options.h), constant
+// after the mount. No behaviour, no I/O, no exceptions: rooms from branch/ up include this header and nothing else of
+// config/.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+
+namespace plyfs::config {
+
+// rw: everything; nc: everything but new names; ro: never modified, a write copies up into a branch above it.
+enum class BranchMode { rw, ro, nc };
+
+struct BranchSpec {
+    std::string path;  // absolute and canonical once validated
+    BranchMode mode = BranchMode::rw;
+    std::string written;  // as the user wrote it, for messages
+};
+
+// Which branch a new name goes to. The names are mergerfs'.
+enum class CreatePolicy { ff, mfs, lfs, rand, epmfs, pfrd };
+
+enum class Transport { automatic, io_uring, devfuse };
+enum class Locks { local, forward };
+enum class Passthrough { automatic, off };
+
+struct Config {
+    std::vector<BranchSpec> branches;  // highest priority first; the upper directory, if any, is the first
+    bool layered = false;              // given as lowerdir=...: one writable branch (or none) over read-only ones
+    std::string workdir;               // absolute and canonical; empty: pools stage inside their branches
+    std::string mountpoint;            // absolute
+    CreatePolicy create = CreatePolicy::pfrd;
+
+    // Seconds; unset: long for layers, whose branches nobody else changes, short for pools.
+    std::optional<double> entry_timeout;
+    std::optional<double> attr_timeout;
+    std::optional<double> negative_timeout;
+
+    Transport transport = Transport::automatic;
+    Passthrough passthrough = Passthrough::automatic;
+    std::optional<int> max_stack_depth;  // 0 or 1 as libfuse counts; unset: looked up from the branches
+    Locks locks = Locks::local;
+
+    bool allow_other = false;  // resolved: on for root unless switched off
+    bool default_permissions = true;
+    bool read_only = false;
+    bool dev = true;   // for root
+    bool suid = true;  // for root
+    bool exec = true;
+    std::string fsname;
+    // Words that mount(2) or libfuse understand and plyfs hands on unread, such as "noatime" or "context=...".
+    std::vector<std::string> kernel_options;
+
+    log::Level log_level = log::Level::info;
+    bool foreground = false;
+    bool debug = false;  // every request is logged; implies foreground
+};
+
+}  // namespace plyfs::config
