@@ -1,12 +1,14 @@
-// Credentials of a request: while a guard lives, the calling thread acts on the branches as somebody else. Guards are
-// for one thread and nest (the inner one wins; each destructor brings back exactly what its constructor found, so an
-// ActAs of root inside another guard is the daemon again). Nothing here touches other threads: glibc's wrappers would.
+// Credentials of a request: while a guard lives, the calling thread acts on the branches as somebody else.
+// Guards are for one thread and nest (the inner one wins; each destructor brings back exactly what its
+// constructor found, so an ActAs of root inside another guard is the daemon again). Nothing here touches
+// other threads: glibc's wrappers would.
 //
-// What a guard changes: fsuid, fsgid, supplementary groups, the effective capabilities. Permission is not rechecked:
-// the kernel did that on our mount with default_permissions, so the capabilities that override permission stay.
-// What stays changed in a thread that ever had a guard: its own fs struct (unshare(CLONE_FS), so umask and cwd are its
-// own), no supplementary groups (the daemon's own would make callers members of group 0), and the umask of the
-// last guard: code that creates objects outside a guard must not rely on the umask.
+// What a guard changes: fsuid, fsgid, supplementary groups, the effective capabilities. Permission is not
+// rechecked: the kernel did that on our mount with default_permissions, so the capabilities that override
+// permission stay. What stays changed in a thread that ever had a guard: its own fs struct
+// (unshare(CLONE_FS), so umask and cwd are its own), no supplementary groups (the daemon's own would make
+// callers members of group 0), and the umask of the last guard: code that creates objects outside a guard
+// must not rely on the umask.
 //
 // Where the process is not root or lacks CAP_SETUID or CAP_SETGID, guards change the umask only and succeed.
 #pragma once
@@ -38,13 +40,15 @@ struct CredState {
 };
 }  // namespace detail
 
-// Acts as the caller: objects get its uid, gid (or the directory's, with sgid), umask or default ACL; CAP_FSETID and
-// CAP_SYS_RESOURCE are gone, so that sgid is cleared and quotas and reserved blocks count as for the caller. For root
-// (uid 0) capabilities stay; for uid 0 and gid 0 there is no system call at all but a changed umask.
+// Acts as the caller: objects get its uid, gid (or the directory's, with sgid), umask or default ACL;
+// CAP_FSETID and CAP_SYS_RESOURCE are gone, so that sgid is cleared and quotas and reserved blocks count as
+// for the caller. For root (uid 0) capabilities stay; for uid 0 and gid 0 there is no system call at all but
+// a changed umask.
 class [[nodiscard]] ActAs {
   public:
     explicit ActAs(const Caller& caller) : ActAs(caller, {}) {}
-    // With supplementary groups (they decide whether a non-root creator keeps sgid). `groups` must outlive the guard.
+    // With supplementary groups (they decide whether a non-root creator keeps sgid). `groups` must outlive
+    // the guard.
     ActAs(const Caller& caller, std::span<const gid_t> groups);
     ~ActAs();
     ActAs(const ActAs&) = delete;
@@ -60,10 +64,11 @@ class [[nodiscard]] ActAs {
     bool changed_ = false;
 };
 
-// For registering a backing file (I/O then runs with the credentials of the registering thread) and for data that the
-// daemon writes on behalf of users: an fsuid that owns nothing and no CAP_SYS_RESOURCE, so that reserved blocks and
-// quotas hold; CAP_FSETID stays effective, because suid and sgid are cleared by the FUSE rules (KILLPRIV_V2) and
-// root's writes must not clear them; all else stays. Not for branches on NFS or FUSE: they would see the strange fsuid.
+// For registering a backing file (I/O then runs with the credentials of the registering thread) and for data
+// that the daemon writes on behalf of users: an fsuid that owns nothing and no CAP_SYS_RESOURCE, so that
+// reserved blocks and quotas hold; CAP_FSETID stays effective, because suid and sgid are cleared by the FUSE
+// rules (KILLPRIV_V2) and root's writes must not clear them; all else stays. Not for branches on NFS or FUSE:
+// they would see the strange fsuid.
 class [[nodiscard]] RegistrationCred {
   public:
     RegistrationCred();
@@ -78,8 +83,8 @@ class [[nodiscard]] RegistrationCred {
     bool changed_ = false;
 };
 
-// Supplementary groups of a process or thread, from /proc (one open, read and close): ESRCH if it is gone or not in
-// our pid namespace (pid 0).
+// Supplementary groups of a process or thread, from /proc (one open, read and close): ESRCH if it is gone or
+// not in our pid namespace (pid 0).
 Result<std::vector<gid_t>> read_groups(pid_t pid);
 
 // False where guards are no-ops for want of privilege (per thread the same as at its first guard).

@@ -1,7 +1,7 @@
-// The inode flag ioctls (chattr, lsattr, xfs_io, project ids) with typed arguments, on a real descriptor: EBADF for an
-// O_PATH one, ENOTTY or ENOTSUP where the file system has none. Only for regular files and directories: on a device
-// the number would reach its driver. Setting needs the owner's fsuid or CAP_FOWNER, and CAP_LINUX_IMMUTABLE for
-// immutable and append-only, of the calling thread.
+// The inode flag ioctls (chattr, lsattr, xfs_io, project ids) with typed arguments, on a real descriptor:
+// EBADF for an O_PATH one, ENOTTY or ENOTSUP where the file system has none. Only for regular files and
+// directories: on a device the number would reach its driver. Setting needs the owner's fsuid or CAP_FOWNER,
+// and CAP_LINUX_IMMUTABLE for immutable and append-only, of the calling thread.
 #pragma once
 
 #include <linux/fs.h>

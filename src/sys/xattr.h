@@ -1,8 +1,9 @@
-// Extended attributes of one object, never through a path that could be led elsewhere: by a descriptor that may be
-// O_PATH (also of a symlink opened O_PATH|O_NOFOLLOW), or by (directory, name) without following a symlink.
-// Errors are the kernel's: ENODATA no such attribute, ERANGE buffer too small, ENOTSUP the file system or kind of
-// object has none of this class, EBADF no such descriptor. A by-descriptor call costs one system call for a real
-// descriptor and two for an O_PATH one; by name it is one where the kernel has the *xattrat calls (6.13), else four.
+// Extended attributes of one object, never through a path that could be led elsewhere: by a descriptor that
+// may be O_PATH (also of a symlink opened O_PATH|O_NOFOLLOW), or by (directory, name) without following a
+// symlink. Errors are the kernel's: ENODATA no such attribute, ERANGE buffer too small, ENOTSUP the file
+// system or kind of object has none of this class, EBADF no such descriptor. A by-descriptor call costs one
+// system call for a real descriptor and two for an O_PATH one; by name it is one where the kernel has the
+// *xattrat calls (6.13), else four.
 #pragma once
 
 #include <cstddef>
