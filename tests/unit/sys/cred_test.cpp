@@ -364,6 +364,12 @@ TEST_CASE("what a guard costs") {
             << nanoseconds_each([&] { sys::ActAs guard(user, sys::SgidRule::by_mount); }));
     MESSAGE("ns per ActAs, user, groups: " << nanoseconds_each([&] { sys::ActAs guard(user, groups); }));
     MESSAGE("ns per RegistrationCred: " << nanoseconds_each([] { sys::RegistrationCred guard; }));
+    {
+        sys::RegistrationCred resting;
+        MESSAGE("at rest, ns per ActAs, root: " << nanoseconds_each([] { sys::ActAs guard({}); }));
+        MESSAGE(
+            "at rest, ns per RegistrationCred: " << nanoseconds_each([] { sys::RegistrationCred guard; }));
+    }
     MESSAGE(
         "ns per read_groups: " << nanoseconds_each([] { (void)sys::read_groups(::getpid()).has_value(); }));
     MESSAGE("ns per empty system call: " << nanoseconds_each([] { ::syscall(SYS_getppid); }));
