@@ -79,7 +79,9 @@ BranchMode parse_mode(std::string_view word) {
     return static_cast<BranchMode>(found - std::begin(kModes));
 }
 
-std::string_view mode_name(BranchMode mode) { return kModes[static_cast<int>(mode)]; }
+std::string_view mode_name(BranchMode mode) {
+    return kModes[static_cast<int>(mode)];
+}
 
 BranchSpec parse_branch(std::string_view written, std::string_view base) {
     BranchSpec spec;

@@ -1,5 +1,5 @@
-// How directories and lists of them are written: "path[=MODE]", colons between, a backslash before a colon, comma, equals
-// sign or backslash that belongs to a name. Lexical only: nothing here looks at the disk.
+// How directories and lists of them are written: "path[=MODE]", colons between, a backslash before a colon,
+// comma, equals sign or backslash that belongs to a name. Lexical only: nothing here looks at the disk.
 #pragma once
 
 #include <string>
@@ -16,8 +16,8 @@ std::vector<std::string> split_list(std::string_view list);
 // A backslash takes the meaning from the character after it, and goes.
 std::string unescape(std::string_view text);
 
-// Relative paths are taken from base (a directory's absolute path), doubled and trailing slashes and "." go; ".." stays,
-// for only the file system knows where it leads. BadValue for an empty path.
+// Relative paths are taken from base (a directory's absolute path), doubled and trailing slashes and "." go;
+// ".." stays, for only the file system knows where it leads. BadValue for an empty path.
 std::string make_absolute(std::string_view path, std::string_view base);
 
 // "rw", "ro" or "nc" in either case; BadValue otherwise.

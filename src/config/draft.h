@@ -1,5 +1,5 @@
-// Draft: what the options seen so far add up to. Options are applied one after the other, a later one over an earlier
-// one; settle() makes the Config of it. Faults are collected, so that all are reported at once.
+// Draft: what the options seen so far add up to. Options are applied one after the other, a later one over an
+// earlier one; settle() makes the Config of it. Faults are collected, so that all are reported at once.
 #pragma once
 
 #include <optional>
@@ -30,7 +30,8 @@ struct Draft {
     std::vector<std::string> errors;
 };
 
-// The Config, or an Error (ExitCode::usage) with everything that was wrong. root: whether allow_other is the default.
+// The Config, or an Error (ExitCode::usage) with everything that was wrong. root: whether allow_other is the
+// default.
 Config settle(Draft& draft, bool root);
 
 }  // namespace plyfs::config

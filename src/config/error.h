@@ -1,5 +1,5 @@
-// Error: everything that is wrong with a command line, a file or what they name, as one-line messages that each say what,
-// where and how to mend it. Thrown only before the mount, caught in main.
+// Error: everything that is wrong with a command line, a file or what they name, as one-line messages that
+// each say what, where and how to mend it. Thrown only before the mount, caught in main.
 #pragma once
 
 #include <exception>

@@ -8,9 +8,13 @@ namespace {
 using D = Draft;
 using V = Value;
 
-void hand_on(Draft& draft, std::string word) { draft.config.kernel_options.push_back(std::move(word)); }
+void hand_on(Draft& draft, std::string word) {
+    draft.config.kernel_options.push_back(std::move(word));
+}
 
-void take_back(Draft& draft, std::string_view word) { std::erase(draft.config.kernel_options, word); }
+void take_back(Draft& draft, std::string_view word) {
+    std::erase(draft.config.kernel_options, word);
+}
 
 // The kernel takes the quotes away again; without them it would end the value at the comma.
 void hand_on_label(Draft& draft, std::string_view name, const std::string& label) {
@@ -176,6 +180,8 @@ constexpr Option kTable[] = {
 
 }  // namespace
 
-std::span<const Option> option_table() { return kTable; }
+std::span<const Option> option_table() {
+    return kTable;
+}
 
 }  // namespace plyfs::config

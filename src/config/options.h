@@ -1,5 +1,5 @@
-// The one table of options: -o words, YAML keys, --help and the manual's check all come from it. A new option is a row
-// here and a field in Config.
+// The one table of options: -o words, YAML keys, --help and the manual's check all come from it. A new option
+// is a row here and a field in Config.
 #pragma once
 
 #include <optional>

@@ -9,7 +9,9 @@
 namespace plyfs::config {
 namespace {
 
-std::string quoted(std::string_view word) { return "'" + std::string(word) + "'"; }
+std::string quoted(std::string_view word) {
+    return "'" + std::string(word) + "'";
+}
 
 int parse_word(std::string_view words, std::string_view text) {
     int place = 0;
@@ -64,8 +66,8 @@ std::uint64_t parse_size(std::string_view word) {
     return bytes << shift;
 }
 
-Value parse_value(Kind kind, std::string_view words, const std::optional<std::string>& text, std::string_view base,
-                  Written where) {
+Value parse_value(Kind kind, std::string_view words, const std::optional<std::string>& text,
+                  std::string_view base, Written where) {
     Value value;
     if (kind == Kind::ignored) return value;
     if (kind == Kind::flag) {
@@ -75,15 +77,30 @@ Value parse_value(Kind kind, std::string_view words, const std::optional<std::st
     if (!text || text->empty()) throw BadValue("a value is missing");
     const bool escapes = where == Written::in_words;
     switch (kind) {
-        case Kind::text: value.text = escapes ? unescape(*text) : *text; break;
-        case Kind::seconds: value.seconds = parse_seconds(*text); break;
-        case Kind::size: value.bytes = parse_size(*text); break;
-        case Kind::words: value.word = parse_word(words, *text); break;
-        case Kind::path: value.text = make_absolute(escapes ? unescape(*text) : *text, base); break;
-        case Kind::paths: value.paths = parse_paths(*text, base); break;
-        case Kind::branches: value.branches = parse_branches(*text, base); break;
+        case Kind::text:
+            value.text = escapes ? unescape(*text) : *text;
+            break;
+        case Kind::seconds:
+            value.seconds = parse_seconds(*text);
+            break;
+        case Kind::size:
+            value.bytes = parse_size(*text);
+            break;
+        case Kind::words:
+            value.word = parse_word(words, *text);
+            break;
+        case Kind::path:
+            value.text = make_absolute(escapes ? unescape(*text) : *text, base);
+            break;
+        case Kind::paths:
+            value.paths = parse_paths(*text, base);
+            break;
+        case Kind::branches:
+            value.branches = parse_branches(*text, base);
+            break;
         case Kind::flag:
-        case Kind::ignored: break;
+        case Kind::ignored:
+            break;
     }
     return value;
 }

@@ -11,8 +11,8 @@
 
 namespace plyfs::config {
 
-// flag: on or off. words: one of a list. path: a directory or file, made absolute. paths, branches: lists of those.
-// size: bytes, with K, M, G or T. ignored: a value may be there or not, nobody looks at it.
+// flag: on or off. words: one of a list. path: a directory or file, made absolute. paths, branches: lists of
+// those. size: bytes, with K, M, G or T. ignored: a value may be there or not, nobody looks at it.
 enum class Kind { flag, text, seconds, size, words, path, paths, branches, ignored };
 
 struct Value {
@@ -25,12 +25,14 @@ struct Value {
     std::vector<BranchSpec> branches;
 };
 
-// Where a value was written decides what a backslash means: in -o it escapes, in YAML a scalar stands for itself.
+// Where a value was written decides what a backslash means: in -o it escapes, in YAML a scalar stands for
+// itself.
 enum class Written { in_words, in_yaml };
 
-// words: "a|b|c", for Kind::words. BadValue says what is wrong and what would be right, without naming the option.
-Value parse_value(Kind kind, std::string_view words, const std::optional<std::string>& text, std::string_view base,
-                  Written where);
+// words: "a|b|c", for Kind::words. BadValue says what is wrong and what would be right, without naming the
+// option.
+Value parse_value(Kind kind, std::string_view words, const std::optional<std::string>& text,
+                  std::string_view base, Written where);
 
 bool parse_bool(std::string_view word);           // on off true false yes no 1 0
 double parse_seconds(std::string_view word);      // 0 and up, fractions allowed
