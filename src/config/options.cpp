@@ -81,9 +81,8 @@ std::optional<Match> find_option(std::string_view word) {
 std::string nearest_option(std::string_view word) {
     const std::string wanted = folded(word);
     std::string best;
-    // A short word may have one error, a long one more, or everything is near everything.
-    std::size_t best_distance = std::max<std::size_t>(2, wanted.size() / 3 + 1);
-    if (wanted.size() <= 3) best_distance = 2;
+    // One error in three letters, or everything would be near everything.
+    std::size_t best_distance = std::max<std::size_t>(1, (wanted.size() + 1) / 3) + 1;
     for (const Option& row : option_table()) {
         any_word(row, [&](std::string_view known, bool) {
             const std::size_t distance = edit_distance(folded(known), wanted);

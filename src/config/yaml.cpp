@@ -46,7 +46,7 @@ class Reader {
         try {
             read_value(name, *match, node);
         } catch (const BadValue& e) {
-            fault(node.Mark().is_null() ? key.Mark() : node.Mark(), name, e.what());
+            fault(node.IsNull() ? key.Mark() : node.Mark(), name, e.what());
         }
     }
 
