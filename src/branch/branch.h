@@ -1,0 +1,76 @@
+// Branch: one directory that takes part in the union, opened once at mount time. Everything below it is reached from its
+// root descriptor, never by path. Read-only branches are held through a private read-only clone of their mount where the
+// kernel allows it, so that even a wrong answer to the kernel (which re-opens backing files with the caller's flags) ends
+// in EIO and not in a modified lower file.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/mutex.h"
+#include "base/result.h"
+#include "config/config.h"
+
+namespace plyfs {
+
+// What a placement policy knows of a branch's file system; bytes are those an unprivileged user may still take.
+struct Space {
+    std::uint64_t available = 0;
+    std::uint64_t total = 0;
+    bool read_only = false;
+    bool no_inodes = false;
+};
+
+class Branch {
+  public:
+    // Whether the kernel took files of this branch as backing files. Settled by the first registration.
+    enum class Passthrough { untried, yes, no };
+
+    struct Parts {
+        int index = 0;
+        config::BranchMode mode = config::BranchMode::rw;
+        std::string path;
+        UniqueFd root;           // for everything but writing to a read-only branch, which never happens
+        bool cloned = false;     // root lies in a private read-only mount
+        bool read_only_fs = false;
+        bool network = false;    // NFS, FUSE and the like: data is sent under the credentials of a registration
+        int stacking = 0;        // file systems already stacked here as far as the type tells: 0 or 1
+        std::uint64_t device = 0;
+    };
+    explicit Branch(Parts parts) : p_(std::move(parts)) {}
+
+    int index() const { return p_.index; }
+    const std::string& path() const { return p_.path; }
+    config::BranchMode mode() const { return p_.mode; }
+    BorrowedFd root() const { return p_.root; }
+    std::uint64_t device() const { return p_.device; }
+    bool cloned() const { return p_.cloned; }
+    bool network() const { return p_.network; }
+    int stacking() const { return p_.stacking; }
+    // May be modified at all (rw or nc, on a file system that is not read-only).
+    bool writable() const { return p_.mode != config::BranchMode::ro && !p_.read_only_fs; }
+    bool takes_new_names() const { return p_.mode == config::BranchMode::rw && !p_.read_only_fs; }
+
+    // statvfs of the root, at most a second old.
+    Space space() const;
+
+    Passthrough passthrough() const { return passthrough_.load(std::memory_order_relaxed); }
+    std::string passthrough_reason() const;
+    void passthrough_works();
+    // Logs the reason, once a branch.
+    void passthrough_refused(std::string reason);
+
+  private:
+    Parts p_;
+    std::atomic<Passthrough> passthrough_{Passthrough::untried};
+    mutable Mutex mutex_;
+    std::string reason_ GUARDED_BY(mutex_);
+    mutable Space space_ GUARDED_BY(mutex_);
+    mutable std::int64_t space_taken_ GUARDED_BY(mutex_) = -1;  // monotonic seconds
+};
+
+}  // namespace plyfs

@@ -1,0 +1,45 @@
+// BranchSet: the branches of a mount in order of priority, and what follows from them as a whole. Immutable and shared:
+// a request loads it once.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "branch/branch.h"
+
+namespace plyfs {
+
+class BranchSet {
+  public:
+    explicit BranchSet(std::vector<std::unique_ptr<Branch>> branches);
+
+    int size() const { return static_cast<int>(branches_.size()); }
+    Branch& at(int index) const { return *branches_[static_cast<std::size_t>(index)]; }
+    std::span<const std::unique_ptr<Branch>> all() const { return branches_; }
+
+    // Whiteouts and opaque marks are read and written exactly when there is a branch that may not be modified below one
+    // that may; otherwise such objects are ordinary ones, as a pool that serves as another overlay's upper needs.
+    bool uses_marks() const { return uses_marks_; }
+    bool any_writable() const { return any_writable_; }
+
+    // The inode number shown for an object: the branch's own where that is unique, else the device's place in the set is
+    // mixed into the top bits. Objects of file systems mounted inside a branch count as a device of their own.
+    std::uint64_t shown_inode(std::uint64_t device, std::uint64_t inode) const;
+
+  private:
+    std::uint64_t device_number(std::uint64_t device) const;
+
+    std::vector<std::unique_ptr<Branch>> branches_;
+    bool uses_marks_ = false;
+    bool any_writable_ = false;
+
+    static constexpr std::size_t kDevices = 255;
+    // Append only, so that reading needs no lock; slot 0 is the first branch's device.
+    mutable std::atomic<std::uint64_t> devices_[kDevices] = {};
+    mutable std::atomic<std::size_t> device_count_{0};
+    mutable Mutex device_mutex_;
+};
+
+}  // namespace plyfs

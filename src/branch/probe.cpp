@@ -1,0 +1,84 @@
+#include "branch/probe.h"
+
+#include <linux/magic.h>
+
+#include "base/log.h"
+#include "sys/mount.h"
+#include "sys/open.h"
+#include "sys/stat.h"
+
+#ifndef FUSE_SUPER_MAGIC
+#define FUSE_SUPER_MAGIC 0x65735546
+#endif
+
+namespace plyfs {
+namespace {
+
+constexpr std::uint64_t kEcryptfs = 0xf15f;
+constexpr std::uint64_t kNfs = 0x6969;
+constexpr std::uint64_t kCifs = 0xff534d42;
+constexpr std::uint64_t kSmb2 = 0xfe534d42;
+constexpr std::uint64_t kCeph = 0x00c36400;
+constexpr std::uint64_t kV9fs = 0x01021997;
+
+bool is_stacked(std::uint64_t type) {
+    return type == OVERLAYFS_SUPER_MAGIC || type == FUSE_SUPER_MAGIC || type == kEcryptfs;
+}
+
+bool is_network(std::uint64_t type) {
+    return type == kNfs || type == kCifs || type == kSmb2 || type == kCeph || type == kV9fs ||
+           type == FUSE_SUPER_MAGIC;
+}
+
+std::string failure_line(const config::BranchSpec& spec, const char* what, Errno err) {
+    return fmt::format("branch {}: {}: {}", spec.written.empty() ? spec.path : spec.written, what,
+                       log::errno_text(err.value()));
+}
+
+}  // namespace
+
+std::shared_ptr<BranchSet> probe_branches(const config::Config& config, ProbeFailure& failure) {
+    std::vector<std::unique_ptr<Branch>> branches;
+    for (const auto& spec : config.branches) {
+        Branch::Parts parts;
+        parts.index = static_cast<int>(branches.size());
+        parts.mode = config.read_only ? config::BranchMode::ro : spec.mode;
+        parts.path = spec.path;
+        auto root = sys::open_root(spec.path.c_str());
+        if (!root) {
+            failure.message = failure_line(spec, "can not be opened as a directory", root.error());
+            return nullptr;
+        }
+        auto st = sys::stat_fd(*root);
+        auto fs = sys::stat_fs(*root);
+        auto type = sys::fs_type(*root);
+        if (!st || !fs || !type) {
+            failure.message = failure_line(spec, "can not be examined", st ? Errno(EIO) : st.error());
+            return nullptr;
+        }
+        parts.device = sys::device_of(*st);
+        parts.read_only_fs = (fs->f_flag & ST_RDONLY) != 0;
+        parts.stacking = is_stacked(*type) ? 1 : 0;
+        parts.network = is_network(*type);
+        parts.root = std::move(*root);
+        if (parts.mode == config::BranchMode::ro) {
+            if (auto clone = sys::clone_read_only(parts.root)) {
+                parts.root = std::move(*clone);
+                parts.cloned = true;
+            } else {
+                log::debug("branch {}: no private read-only clone: {}", spec.path,
+                           log::errno_text(clone.error().value()));
+            }
+        }
+        branches.push_back(std::make_unique<Branch>(std::move(parts)));
+    }
+    return std::make_shared<BranchSet>(std::move(branches));
+}
+
+int probe_stack_depth(const BranchSet& branches) {
+    int depth = 0;
+    for (const auto& branch : branches.all()) depth = std::max(depth, branch->stacking());
+    return depth;
+}
+
+}  // namespace plyfs

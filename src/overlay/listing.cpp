@@ -1,0 +1,138 @@
+#include "overlay/listing.h"
+
+#include <dirent.h>
+
+#include <unordered_set>
+
+#include "overlay/marks.h"
+#include "sys/open.h"
+#include "sys/stat.h"
+
+namespace plyfs {
+
+// Names lie one after another in chunks that never move, so that the set of names seen can hold views of them.
+class Listing::Snapshot {
+  public:
+    struct Item {
+        std::string_view name;
+        std::uint64_t ino;
+        BranchIndex branch;
+        unsigned char type;
+    };
+
+    // False: the name was there already, from a branch of higher priority. Whiteouts are added as DT_WHT.
+    bool add(const sys::DirEntry& entry, BranchIndex branch, unsigned char type) {
+        if (seen_.contains(entry.name)) return false;
+        const std::string_view kept = keep(entry.name);
+        seen_.insert(kept);
+        items_.push_back({kept, entry.ino, branch, type});
+        return true;
+    }
+    // Once all is read: the whiteouts have done their work.
+    void finish() {
+        std::erase_if(items_, [](const Item& item) { return item.type == DT_WHT; });
+        seen_ = {};
+    }
+    const std::vector<Item>& items() const { return items_; }
+
+  private:
+    static constexpr std::size_t kChunk = 32 * 1024;
+
+    std::string_view keep(std::string_view name) {
+        if (left_ < name.size() + 1) {
+            chunks_.push_back(std::make_unique<char[]>(kChunk));
+            at_ = chunks_.back().get();
+            left_ = kChunk;
+        }
+        char* place = at_;
+        name.copy(place, name.size());
+        place[name.size()] = '\0';
+        at_ += name.size() + 1;
+        left_ -= name.size() + 1;
+        return {place, name.size()};
+    }
+
+    std::vector<std::unique_ptr<char[]>> chunks_;
+    char* at_ = nullptr;
+    std::size_t left_ = 0;
+    std::vector<Item> items_;
+    std::unordered_set<std::string_view> seen_;
+};
+
+Listing::Listing(std::shared_ptr<const BranchSet> set, Layers layers, std::string_view hidden)
+    : set_(std::move(set)), layers_(std::move(layers)), hidden_(hidden) {}
+
+Listing::~Listing() = default;
+
+// Fills in a type the file system did not give, and tells a whiteout from a device (as DT_WHT).
+Result<bool> Listing::skips(BorrowedFd dir, sys::DirEntry& entry) const {
+    if (entry.name == hidden_) return true;
+    const bool may_be_mark = set_->uses_marks() && entry.type == DT_CHR;
+    if (entry.type != DT_UNKNOWN && !may_be_mark) return false;
+    auto name = Name::parse(entry.name);
+    if (!name) return true;
+    auto st = sys::stat_at(dir, *name);
+    if (st.failed_with(ENOENT)) return true;
+    if (!st) return st.error();
+    entry.type = static_cast<unsigned char>(IFTODT(st->stx_mode));
+    if (set_->uses_marks() && marks::is_whiteout(*st)) entry.type = DT_WHT;
+    return false;
+}
+
+Status Listing::load() {
+    auto snapshot = std::make_unique<Snapshot>();
+    for (const Layer& layer : layers_) {
+        sys::DirReader reader(TRY(sys::open_dir_for_reading(layer.fd())));
+        sys::DirEntry entry;
+        while (TRY(reader.next(entry))) {
+            if (TRY(skips(layer.fd(), entry))) continue;
+            snapshot->add(entry, layer.branch, entry.type);
+        }
+    }
+    snapshot->finish();
+    snapshot_ = std::move(snapshot);
+    return {};
+}
+
+Status Listing::seek(std::int64_t offset) {
+    repeat_ = false;
+    if (layers_.size() == 1) {
+        if (!reader_) reader_ = std::make_unique<sys::DirReader>(TRY(sys::open_dir_for_reading(layers_[0].fd())));
+        return reader_->seek(offset);
+    }
+    if (offset == 0 || !snapshot_) TRY(load());
+    place_ = static_cast<std::size_t>(offset);
+    return {};
+}
+
+Result<bool> Listing::next_single(ListedEntry& out) {
+    if (!reader_) TRY(seek(0));
+    sys::DirEntry entry;
+    while (TRY(reader_->next(entry))) {
+        if (TRY(skips(layers_[0].fd(), entry)) || entry.type == DT_WHT) continue;
+        out = {entry.name, layers_[0].branch, entry.ino, entry.type, entry.offset};
+        return true;
+    }
+    return false;
+}
+
+Result<bool> Listing::next(ListedEntry& out) {
+    if (repeat_) {
+        repeat_ = false;
+        out = last_;
+        return true;
+    }
+    if (layers_.size() == 1) {
+        if (!TRY(next_single(out))) return false;
+        last_ = out;
+        return true;
+    }
+    if (!snapshot_) TRY(load());
+    if (place_ >= snapshot_->items().size()) return false;
+    const auto& item = snapshot_->items()[place_++];
+    out = {item.name, item.branch, item.ino, item.type, static_cast<std::int64_t>(place_)};
+    last_ = out;
+    return true;
+}
+
+}  // namespace plyfs

@@ -1,0 +1,57 @@
+// The entries of a directory of the union, merged and without duplicates, marks or reserved names.
+//
+// A directory on one branch is read straight through, with the file system's own offsets. A merged one is read as a whole
+// at the first call (and again after a rewind) and served from that snapshot: an offset is a place in the snapshot, so it
+// stays right while entries come and go. Not for use by two threads at once.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "overlay/resolver.h"
+#include "sys/dirent.h"
+
+namespace plyfs {
+
+struct ListedEntry {
+    std::string_view name;  // NUL follows; valid until the next call
+    BranchIndex branch = -1;
+    std::uint64_t ino = 0;  // on its branch
+    unsigned char type = 0;
+    std::int64_t offset = 0;  // of the entry after this one
+};
+
+class Listing {
+  public:
+    // hidden: a name left out (the pool's work directory in the root), empty for none.
+    Listing(std::shared_ptr<const BranchSet> set, Layers layers, std::string_view hidden);
+    ~Listing();
+
+    // Goes to an offset given out before; 0 begins anew.
+    Status seek(std::int64_t offset);
+    // False at the end.
+    Result<bool> next(ListedEntry& out);
+    // Gives the last entry again at the next call: it did not fit the reply.
+    void unread() { repeat_ = true; }
+    const Layers& layers() const { return layers_; }
+
+  private:
+    class Snapshot;
+    Result<bool> next_single(ListedEntry& out);
+    Result<bool> skips(BorrowedFd dir, sys::DirEntry& entry) const;
+    Status load();
+
+    std::shared_ptr<const BranchSet> set_;
+    Layers layers_;
+    std::string_view hidden_;
+    std::unique_ptr<sys::DirReader> reader_;  // single
+    std::unique_ptr<Snapshot> snapshot_;      // merged
+    std::size_t place_ = 0;
+    ListedEntry last_;
+    bool repeat_ = false;
+};
+
+}  // namespace plyfs

@@ -1,0 +1,79 @@
+#include "overlay/rename_plan.h"
+
+#include <algorithm>
+
+namespace plyfs {
+namespace {
+
+using Kind = Presence::Kind;
+
+const Presence* on_branch(std::span<const Presence> hits, BranchIndex branch) {
+    for (const auto& hit : hits) {
+        if (hit.branch == branch) return &hit;
+    }
+    return nullptr;
+}
+
+// Something below `branch` that stays where it is and would be seen through.
+bool shows_below(std::span<const Presence> hits, BranchIndex branch) {
+    return std::any_of(hits.begin(), hits.end(), [&](const Presence& hit) {
+        return hit.branch > branch && !hit.writable && hit.kind != Kind::whiteout;
+    });
+}
+
+bool directory_below(std::span<const Presence> hits, BranchIndex branch) {
+    return std::any_of(hits.begin(), hits.end(), [&](const Presence& hit) {
+        return hit.branch > branch && !hit.writable && hit.kind == Kind::directory;
+    });
+}
+
+bool layers_writable(std::span<const Presence> hits, std::size_t layers) {
+    return std::all_of(hits.begin(), hits.begin() + static_cast<std::ptrdiff_t>(std::min(layers, hits.size())),
+                       [](const Presence& hit) { return hit.writable; });
+}
+
+Result<RenamePlan> plan_exchange(const RenameFacts& facts) {
+    if (facts.target.empty() || facts.target[0].kind == Kind::whiteout) return Errno(ENOENT);
+    const Presence& source = facts.source[0];
+    const Presence& target = facts.target[0];
+    if (source.branch != target.branch) return Errno(EXDEV);
+    if (source.kind == Kind::directory && (facts.source_layers > 1 || !source.writable)) return Errno(EXDEV);
+    if (target.kind == Kind::directory && (facts.target_layers > 1 || !target.writable)) return Errno(EXDEV);
+    RenamePlan plan;
+    plan.branch = source.branch;
+    plan.make_opaque = source.kind == Kind::directory && directory_below(facts.target, plan.branch);
+    plan.make_target_opaque = target.kind == Kind::directory && directory_below(facts.source, plan.branch);
+    return plan;
+}
+
+}  // namespace
+
+Result<RenamePlan> plan_rename(const RenameFacts& facts) {
+    if (facts.source.empty() || facts.source[0].kind == Kind::whiteout) return Errno(ENOENT);
+    if (facts.exchange) return plan_exchange(facts);
+    const bool directory = facts.source[0].kind == Kind::directory;
+    if (directory && !layers_writable(facts.source, facts.source_layers)) return Errno(EXDEV);
+    if (!facts.source[0].writable) return Errno(EROFS);
+
+    RenamePlan plan;
+    plan.branch = facts.source[0].branch;
+    plan.leave_whiteout = facts.keep_whiteout || shows_below(facts.source, plan.branch);
+    const Presence* here = on_branch(facts.target, plan.branch);
+    plan.swap_whiteout = directory && here && here->kind == Kind::whiteout;
+    plan.clear_target = here && here->kind == Kind::directory;
+    plan.make_opaque = directory && (plan.swap_whiteout || directory_below(facts.target, plan.branch));
+
+    for (const Presence& hit : facts.source.subspan(1)) {
+        if (hit.kind == Kind::whiteout || !hit.writable) continue;
+        (directory && hit.kind == Kind::directory ? plan.also_rename : plan.remove_source).push_back(hit.branch);
+    }
+    for (const Presence& hit : facts.target) {
+        if (hit.branch == plan.branch) continue;
+        if (std::find(plan.also_rename.begin(), plan.also_rename.end(), hit.branch) != plan.also_rename.end()) continue;
+        if (hit.branch < plan.branch && !hit.writable) return Errno(EXDEV);
+        if (hit.writable) plan.remove_target.push_back(hit.branch);
+    }
+    return plan;
+}
+
+}  // namespace plyfs

@@ -1,0 +1,52 @@
+// What a rename has to do on which branch, decided without touching anything: a pure function over what lies at both
+// names. The caller has made the source writable already (copy-up), so the source's winner is on a writable branch; the
+// steps are ordered so that at every moment the union shows either the old or the new state of each name.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+#include "overlay/resolver.h"
+
+namespace plyfs {
+
+struct Presence {
+    enum class Kind { file, directory, whiteout };
+    BranchIndex branch;
+    Kind kind;
+    bool writable;
+};
+
+struct RenameFacts {
+    std::span<const Presence> source;  // find_all of the old name: winner first
+    std::span<const Presence> target;  // find_all of the new name
+    // For a directory: how many of `source` are merged into it (those after them are hidden).
+    std::size_t source_layers = 1;
+    std::size_t target_layers = 0;  // likewise for a target directory; 0 for a file or nothing
+    bool exchange = false;
+    bool keep_whiteout = false;  // RENAME_WHITEOUT asked for by the user
+};
+
+struct RenamePlan {
+    BranchIndex branch = -1;  // the one rename that decides happens here
+    // A whiteout takes the old name's place there, in the same rename.
+    bool leave_whiteout = false;
+    // The moved directory must hide a directory that lies below its new place: marked opaque first.
+    bool make_opaque = false;
+    // The moved directory replaces a whiteout: the two are exchanged.
+    bool swap_whiteout = false;
+    // The target directory holds only whiteouts: replaced by an empty opaque one first.
+    bool clear_target = false;
+    // Exchange only: the target directory moves to the old name over a directory that it must hide.
+    bool make_target_opaque = false;
+    std::vector<BranchIndex> also_rename;    // directories: the other branches that hold it
+    std::vector<BranchIndex> remove_source;  // copies of the old name elsewhere that would come back
+    std::vector<BranchIndex> remove_target;  // copies of the new name elsewhere, replaced
+};
+
+// EXDEV where the caller has to copy instead: a directory with a part that may not be modified, an exchange across
+// branches, a target that lies above the source on a read-only branch.
+Result<RenamePlan> plan_rename(const RenameFacts& facts);
+
+}  // namespace plyfs

@@ -1,0 +1,137 @@
+#include "overlay/staging.h"
+
+#include <linux/fs.h>
+#include <stdio.h>
+#include <sys/sysmacros.h>
+
+#include "overlay/marks.h"
+#include "sys/attributes.h"
+#include "sys/copy_data.h"
+#include "sys/cred.h"
+#include "sys/entry.h"
+#include "sys/open.h"
+
+namespace plyfs {
+namespace {
+
+// Append-only and immutable forbid renaming and linking, so they are set once the copy is published.
+unsigned protection_flags(const sys::Stat& st) {
+    unsigned flags = 0;
+    if (st.stx_attributes & STATX_ATTR_APPEND) flags |= FS_APPEND_FL;
+    if (st.stx_attributes & STATX_ATTR_IMMUTABLE) flags |= FS_IMMUTABLE_FL;
+    return flags;
+}
+
+Status copy_metadata(BorrowedFd from, BorrowedFd to, const sys::Stat& st) {
+    return sys::copy_metadata(from, to, st, [](std::string_view name) {
+        if (marks::is_private_xattr(name)) return sys::XattrRule::skip;
+        // Owner, mode and content are what a file is; a label or a comment that the branch can not store is not worth
+        // refusing the write. ACLs and capabilities decide who may do what and must arrive.
+        if (name.starts_with("user.") || name.starts_with("trusted.")) return sys::XattrRule::carry_if_able;
+        return name == "security.capability" || name.starts_with("system.posix_acl") ? sys::XattrRule::carry
+                                                                                     : sys::XattrRule::carry_if_able;
+    });
+}
+
+Result<Staged> new_file(WorkDir& work) {
+    auto file = sys::open_tmpfile(work.fd(), O_RDWR, 0600);
+    if (file) return Staged(work, std::move(*file), std::nullopt);
+    const int e = file.error().value();
+    if (e != EOPNOTSUPP && e != EISDIR && e != EINVAL) return file.error();
+    auto temp = work.next();
+    auto named = TRY(sys::open_file(work.fd(), temp.name(), O_RDWR | O_CREAT | O_EXCL, 0600));
+    return Staged(work, std::move(named), std::move(temp));
+}
+
+Result<Staged> stage_regular(WorkDir& work, const CopySource& source, const std::function<bool()>& cancelled) {
+    auto from = TRY(sys::reopen(source.fd, O_RDONLY));
+    auto staged = TRY(new_file(work));
+    if (source.data_bytes > 0) {
+        sys::RegistrationCred reserve;  // the caller's file: root's reserved blocks are not his
+        TRY(sys::copy_data(from, staged.fd(), source.data_bytes, cancelled));
+    }
+    TRY(copy_metadata(from, staged.fd(), source.st));
+    // A rename can reach the disk before the data it publishes; after a power cut that would be a file of zeros.
+    if (source.data_bytes > 0) TRY(sys::sync_file(staged.fd()));
+    return staged;
+}
+
+// Symlinks, FIFOs, sockets and devices have no nameless form: made under a temporary name.
+Result<Staged> stage_special(WorkDir& work, const CopySource& source) {
+    auto temp = work.next();
+    const mode_t type = source.st.stx_mode & S_IFMT;
+    if (S_ISLNK(type)) {
+        TRY(sys::make_symlink(work.fd(), temp.name(), TRY(sys::read_symlink(source.fd)).c_str()));
+    } else {
+        const dev_t device = makedev(source.st.stx_rdev_major, source.st.stx_rdev_minor);
+        TRY(sys::make_node(work.fd(), temp.name(), type | 0600, device));
+    }
+    auto fd = sys::open_path(work.fd(), temp.name());
+    if (!fd) {
+        work.discard(temp);
+        return fd.error();
+    }
+    Staged staged(work, std::move(*fd), std::move(temp));
+    TRY(copy_metadata(source.fd, staged.fd(), source.st));
+    return staged;
+}
+
+}  // namespace
+
+Staged::~Staged() {
+    if (work_ && temp_) work_->discard(*temp_);
+}
+
+Status Staged::publish(BorrowedFd dir, const Name& name) {
+    if (!temp_) {
+        TRY(sys::link_fd(fd_, dir, name));
+        return sys::set_protection_flags(fd_, protection_);
+    }
+    auto moved = sys::rename_entry(work_->fd(), temp_->name(), dir, name, RENAME_NOREPLACE);
+    if (moved.failed_with(EINVAL)) moved = sys::rename_entry(work_->fd(), temp_->name(), dir, name);
+    if (!moved) return moved;
+    temp_.reset();
+    return sys::set_protection_flags(fd_, protection_);
+}
+
+Status Staged::publish_over(BorrowedFd dir, const Name& name) {
+    if (!temp_) {
+        auto temp = work_->next();
+        TRY(sys::link_fd(fd_, work_->fd(), temp.name()));
+        temp_ = std::move(temp);
+    }
+    auto moved = sys::rename_entry(work_->fd(), temp_->name(), dir, name);
+    if (moved) {
+        temp_.reset();
+    } else if (moved.failed_with(ENOTDIR) || moved.failed_with(EISDIR)) {
+        // A directory can not replace a whiteout, nor a file a directory: exchanged, and the old one is discarded
+        // with us.
+        moved = sys::rename_entry(work_->fd(), temp_->name(), dir, name, RENAME_EXCHANGE);
+    }
+    return moved;
+}
+
+Result<Staged> stage_copy(WorkDir& work, const CopySource& source, const std::function<bool()>& cancelled) {
+    if (sys::is_dir(source.st)) return Errno(EISDIR);
+    if (!sys::is_regular(source.st)) return stage_special(work, source);
+    auto staged = TRY(stage_regular(work, source, cancelled));
+    staged.protect_with(protection_flags(source.st));
+    return staged;
+}
+
+Result<Staged> stage_directory(WorkDir& work, BorrowedFd original, const sys::Stat& st, bool opaque) {
+    auto temp = work.next();
+    TRY(sys::make_dir(work.fd(), temp.name(), 0700));
+    auto fd = sys::open_dir_path(work.fd(), temp.name());
+    if (!fd) {
+        work.discard(temp);
+        return fd.error();
+    }
+    Staged staged(work, std::move(*fd), std::move(temp));
+    TRY(copy_metadata(original, staged.fd(), st));
+    if (opaque) TRY(marks::make_opaque(staged.fd()));
+    staged.protect_with(protection_flags(st));
+    return staged;
+}
+
+}  // namespace plyfs

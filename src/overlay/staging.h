@@ -1,0 +1,56 @@
+// Copies of objects prepared in a work directory and published by one link or rename: a copy-up is complete or not there.
+// Data, owner, mode, times, extended attributes (ACLs and capabilities among them) and inode flags are carried.
+#pragma once
+
+#include <functional>
+#include <optional>
+
+#include "base/fd.h"
+#include "base/name.h"
+#include "base/result.h"
+#include "overlay/workdir.h"
+#include "sys/stat.h"
+
+namespace plyfs {
+
+// A finished object that nobody sees yet. Discarded when it is destroyed unpublished.
+class Staged {
+  public:
+    Staged(WorkDir& work, UniqueFd fd, std::optional<WorkDir::Temp> temp)
+        : work_(&work), fd_(std::move(fd)), temp_(std::move(temp)) {}
+    Staged(Staged&& other) noexcept
+        : work_(std::exchange(other.work_, nullptr)),
+          fd_(std::move(other.fd_)),
+          temp_(std::move(other.temp_)),
+          protection_(other.protection_) {}
+    Staged& operator=(Staged&&) = delete;
+    ~Staged();
+
+    BorrowedFd fd() const { return fd_; }
+    // Append-only and immutable (FS_*_FL), set right after publication because they forbid it.
+    void protect_with(unsigned flags) { protection_ = flags; }
+    // Under its name, which must be free (EEXIST).
+    Status publish(BorrowedFd dir, const Name& name);
+    // In place of a whiteout or a file, in one rename.
+    Status publish_over(BorrowedFd dir, const Name& name);
+
+  private:
+    WorkDir* work_;
+    UniqueFd fd_;
+    std::optional<WorkDir::Temp> temp_;  // none: a nameless file
+    unsigned protection_ = 0;
+};
+
+struct CopySource {
+    BorrowedFd fd;  // O_PATH of the object, its symlink not followed
+    sys::Stat st;
+    std::uint64_t data_bytes = 0;  // of a regular file: how much of its content is wanted; less than its size: truncated
+};
+
+// cancelled is polled during a long copy: true ends it with EINTR. The content is on the disk before this returns.
+Result<Staged> stage_copy(WorkDir& work, const CopySource& source, const std::function<bool()>& cancelled);
+
+// An empty directory that looks like the original (owner, mode, attributes), opaque if asked.
+Result<Staged> stage_directory(WorkDir& work, BorrowedFd original, const sys::Stat& st, bool opaque);
+
+}  // namespace plyfs

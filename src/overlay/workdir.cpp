@@ -1,0 +1,119 @@
+#include "overlay/workdir.h"
+
+#include <sys/file.h>
+#include <sys/sysmacros.h>
+
+#include <cinttypes>
+#include <cstdio>
+#include <vector>
+
+#include "base/log.h"
+#include "overlay/marks.h"
+#include "sys/dirent.h"
+#include "sys/entry.h"
+#include "sys/open.h"
+#include "sys/stat.h"
+
+namespace plyfs {
+namespace {
+
+// Deep enough for anything a staged object can hold: copies are of one object, only a taken-away directory has content,
+// and that is whiteouts. Deeper trees are a user's own files in a wrong workdir, and are left alone.
+constexpr int kMaxSweepDepth = 64;
+
+Status remove_tree(BorrowedFd parent, const Name& name, int depth) {
+    auto gone = sys::unlink_file(parent, name);
+    if (gone || gone.failed_with(ENOENT)) return {};
+    if (!gone.failed_with(EISDIR) && !gone.failed_with(EPERM)) return gone;
+    if (depth == 0) return Errno(ELOOP);
+    auto dir = TRY(sys::open_dir_path(parent, name));
+    sys::DirReader reader(TRY(sys::open_dir_for_reading(dir)));
+    std::vector<std::string> names;  // collected first: removing while reading may skip entries
+    sys::DirEntry entry;
+    while (TRY(reader.next(entry))) names.emplace_back(entry.name);
+    for (const auto& child : names) TRY(remove_tree(dir, TRY(Name::parse(child)), depth - 1));
+    return sys::remove_dir(parent, name);
+}
+
+}  // namespace
+
+WorkDir::Temp::Temp(std::uint64_t number) {
+    char text[24];
+    std::snprintf(text, sizeof text, "#%" PRIx64, number);
+    text_ = text;
+}
+
+Result<std::unique_ptr<WorkDir>> WorkDir::open(BorrowedFd parent, const Name& name) {
+    // Mode 0 as overlayfs makes it: nothing staged can be reached by users of the branch.
+    auto made = sys::make_dir(parent, name, 0);
+    if (!made && !made.failed_with(EEXIST)) return made.error();
+    std::unique_ptr<WorkDir> work(new WorkDir(TRY(sys::open_dir_path(parent, name))));
+    work->lock_ = TRY(sys::open_dir_for_reading(work->fd_));
+    if (::flock(work->lock_.get(), LOCK_EX | LOCK_NB) != 0) {
+        return errno == EWOULDBLOCK ? Errno(EBUSY) : Errno::last();
+    }
+    work->sweep();
+    return work;
+}
+
+void WorkDir::sweep() {
+    auto fd = sys::open_dir_for_reading(fd_);
+    if (!fd) return;
+    sys::DirReader reader(std::move(*fd));
+    std::vector<std::string> names;
+    sys::DirEntry entry;
+    for (;;) {
+        auto more = reader.next(entry);
+        if (!more || !*more) break;
+        if (entry.name.starts_with('#')) names.emplace_back(entry.name);  // nothing else is ours
+    }
+    for (const auto& text : names) {
+        auto name = Name::parse(text);
+        if (!name) continue;
+        if (auto done = remove_tree(fd_, *name, kMaxSweepDepth); !done) {
+            log::warn("work directory: leftover {} stays: {}", text, log::errno_text(done.error().value()));
+        }
+    }
+    if (!names.empty()) log::info("work directory: swept {} leftovers of an earlier mount", names.size());
+}
+
+void WorkDir::discard(const Temp& temp) {
+    if (auto done = remove_tree(fd_, temp.name(), kMaxSweepDepth); !done) {
+        log::warn("work directory: {} can not be removed: {}", temp.name().view(),
+                  log::errno_text(done.error().value()));
+    }
+}
+
+Status WorkDir::take_away(BorrowedFd dir, const Name& name, bool leave_whiteout) {
+    Temp temp = next();
+    auto moved = sys::rename_entry(dir, name, fd_, temp.name(), leave_whiteout ? RENAME_WHITEOUT : 0);
+    if (moved.failed_with(EINVAL) && leave_whiteout) {
+        // No RENAME_WHITEOUT on this file system: exchange with a whiteout of our own, which is one rename as well.
+        TRY(marks::make_whiteout(fd_, temp.name()));
+        moved = sys::rename_entry(fd_, temp.name(), dir, name, RENAME_EXCHANGE);
+    }
+    if (moved || leave_whiteout) discard(temp);
+    return moved;
+}
+
+int lock_holder(BorrowedFd dir) {
+    auto st = sys::stat_fd(dir);
+    if (!st) return 0;
+    char wanted[64];
+    std::snprintf(wanted, sizeof wanted, "%02x:%02x:%" PRIu64, st->stx_dev_major, st->stx_dev_minor,
+                  static_cast<std::uint64_t>(st->stx_ino));
+    std::FILE* locks = std::fopen("/proc/locks", "re");
+    if (!locks) return 0;
+    char line[256];
+    int holder = 0;
+    while (!holder && std::fgets(line, sizeof line, locks)) {
+        char kind[16], how[16], mode[16], id[64];
+        int pid = 0;
+        if (std::sscanf(line, "%*d: %15s %15s %15s %d %63s", kind, how, mode, &pid, id) != 5) continue;
+        if (std::string_view(kind) == "FLOCK" && std::string_view(id) == wanted) holder = pid;
+    }
+    std::fclose(locks);
+    return holder;
+}
+
+}  // namespace plyfs

@@ -1,0 +1,59 @@
+// WorkDir: where a writable branch's changes are prepared before one rename publishes them, on the branch's own file
+// system. A layered mount has the user's workdir (the "work" directory inside it, as overlayfs); a pool stages in a
+// directory of a reserved name in the branch's root, made on first use and removed again when it is empty at unmount.
+//
+// Leftovers of a killed daemon are swept when it is opened. One mount at a time: the directory is locked (flock), and the
+// lock ends with the process.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/fd.h"
+#include "base/name.h"
+#include "base/result.h"
+
+namespace plyfs {
+
+// The reserved name in the root of a pool's branch; hidden from the union.
+inline constexpr const char* kPoolWorkName = ".plyfs.work";
+
+class WorkDir {
+  public:
+    // A name in the work directory that nobody else has.
+    class Temp {
+      public:
+        explicit Temp(std::uint64_t number);
+        Name name() const { return *Name::parse(text_); }
+
+      private:
+        std::string text_;
+    };
+
+    // parent/name is made (mode 0, as overlayfs) when it is missing, locked and swept. EBUSY: another mount has it.
+    static Result<std::unique_ptr<WorkDir>> open(BorrowedFd parent, const Name& name);
+
+    BorrowedFd fd() const { return fd_; }
+    Temp next() { return Temp(counter_.fetch_add(1, std::memory_order_relaxed)); }
+    // Removes what was staged under a name, a directory with everything in it. Failure leaves a leftover for the next
+    // sweep and is logged.
+    void discard(const Temp& temp);
+    // Moves an entry out of sight, leaving a whiteout in its place or nothing, then removes it. One rename decides.
+    Status take_away(BorrowedFd dir, const Name& name, bool leave_whiteout);
+
+  private:
+    explicit WorkDir(UniqueFd fd) : fd_(std::move(fd)) {}
+    void sweep();
+
+    UniqueFd fd_;    // O_PATH
+    UniqueFd lock_;  // holds the flock
+    std::atomic<std::uint64_t> counter_{1};
+};
+
+// Who holds the flock on a directory, from /proc/locks; 0 when that can not be told.
+int lock_holder(BorrowedFd dir);
+
+}  // namespace plyfs

@@ -1,0 +1,53 @@
+#include "sys/stat.h"
+
+#include <fcntl.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+
+namespace plyfs::sys {
+namespace {
+
+constexpr unsigned kMask = STATX_BASIC_STATS | STATX_BTIME;
+
+Result<Stat> stat_raw(int fd, const char* name, int flags) {
+    Stat st;
+    for (;;) {
+        if (::statx(fd, name, flags | AT_NO_AUTOMOUNT, kMask, &st) == 0) return st;
+        if (errno != EINTR) return Errno::last();
+    }
+}
+
+}  // namespace
+
+Result<Stat> stat_at(BorrowedFd dir, const Name& name) {
+    return stat_raw(dir.get(), name.c_str(), AT_SYMLINK_NOFOLLOW);
+}
+
+Result<Stat> stat_fd(BorrowedFd fd) { return stat_raw(fd.get(), "", AT_EMPTY_PATH); }
+
+std::uint64_t device_of(const Stat& st) { return makedev(st.stx_dev_major, st.stx_dev_minor); }
+
+FileKey key_of(const Stat& st) {
+    FileKey key;
+    key.dev = device_of(st);
+    key.ino = st.stx_ino;
+    if (st.stx_mask & STATX_BTIME) {
+        key.birth = static_cast<std::uint32_t>(st.stx_btime.tv_sec) * 2654435761U ^ st.stx_btime.tv_nsec;
+    }
+    key.type = st.stx_mode & S_IFMT;
+    return key;
+}
+
+Result<struct statvfs> stat_fs(BorrowedFd fd) {
+    struct statvfs out;
+    if (::fstatvfs(fd.get(), &out) != 0) return Errno::last();
+    return out;
+}
+
+Result<std::uint64_t> fs_type(BorrowedFd fd) {
+    struct statfs out;
+    if (::fstatfs(fd.get(), &out) != 0) return Errno::last();
+    return static_cast<std::uint64_t>(out.f_type);
+}
+
+}  // namespace plyfs::sys

@@ -1,0 +1,43 @@
+// statx(2) on objects of a branch, never following a symlink in the last component, and what an object is recognised by.
+#pragma once
+
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include <cstdint>
+
+#include "base/fd.h"
+#include "base/name.h"
+#include "base/result.h"
+
+namespace plyfs::sys {
+
+// What tells two objects below the branches apart. Inode numbers are used again after a deletion, so the birth time
+// (0 where the file system keeps none) and the type belong to it.
+struct FileKey {
+    std::uint64_t dev = 0;
+    std::uint64_t ino = 0;
+    std::uint32_t birth = 0;  // seconds and nanoseconds of the birth time, folded
+    std::uint32_t type = 0;   // S_IFMT bits
+    friend bool operator==(const FileKey&, const FileKey&) = default;
+};
+
+using Stat = struct statx;
+
+Result<Stat> stat_at(BorrowedFd dir, const Name& name);
+Result<Stat> stat_fd(BorrowedFd fd);  // any descriptor, O_PATH included
+
+FileKey key_of(const Stat& st);
+std::uint64_t device_of(const Stat& st);
+inline bool is_dir(const Stat& st) { return S_ISDIR(st.stx_mode); }
+inline bool is_regular(const Stat& st) { return S_ISREG(st.stx_mode); }
+// overlayfs' whiteout: a character device with number 0:0.
+inline bool is_whiteout_device(const Stat& st) {
+    return S_ISCHR(st.stx_mode) && st.stx_rdev_major == 0 && st.stx_rdev_minor == 0;
+}
+
+Result<struct statvfs> stat_fs(BorrowedFd fd);
+// statfs(2)'s f_type: which file system this is.
+Result<std::uint64_t> fs_type(BorrowedFd fd);
+
+}  // namespace plyfs::sys
