@@ -281,7 +281,7 @@ Options parse(int argc, char** argv) {
         if (name == "--long")
             options.operations = 1000000;
         else if (name == "--load-only")
-            options.coupling = false;
+            options.load_only = true;
         else if (name == "--ops" && value > 0)
             options.operations = value, ++i;
         else if (name == "--clients" && value > 0 && value <= kMaxClients)
