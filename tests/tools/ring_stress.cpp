@@ -93,9 +93,9 @@ int wait_status(pid_t pid, Clock::duration limit) {
 class Mount {
   public:
     Mount(const Options& options, Shared& shared) {
-        char name[] = "/tmp/ring_stress.XXXXXX";
-        if (!mkdtemp(name)) throw Skip{"no folder can be made in /tmp"};
-        path_ = name;
+        const char* folder = std::getenv("TMPDIR");
+        path_ = std::string(folder ? folder : "/tmp") + "/ring_stress.XXXXXX";
+        if (!mkdtemp(path_.data())) throw Skip{"no temporary folder can be made"};
         RingsEnabled rings;
         if (!rings.enabled()) return;
         daemon_ = start(&rings.signals(), [&] { return serve(path_, options, shared); });
