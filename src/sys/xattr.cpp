@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 
 #include "sys/open.h"
 
@@ -30,22 +31,6 @@ std::uint64_t address_of(const void* p) {
     return reinterpret_cast<std::uintptr_t>(p);
 }
 
-#if defined(__alpha__)
-bool have_xattrat() {
-    return false;
-}
-#else
-bool have_xattrat() {
-    // A call that can not succeed: ENOSYS (or a sandbox's EPERM) says no, EBADF says that it exists. In the
-    // worst case two threads probe at once and find the same.
-    static const bool have = [] {
-        char none = 0;
-        return ::syscall(kListxattrat, -1, "x", 0, &none, std::size_t{0}) < 0 && errno == EBADF;
-    }();
-    return have;
-}
-#endif
-
 Result<std::size_t> counted(long n) {
     if (n < 0) return Errno::last();
     return static_cast<std::size_t>(n);
@@ -68,7 +53,20 @@ long on_descriptor(BorrowedFd fd, Real real, ByPath by_path) {
     return rc;
 }
 
-// Without the *xattrat calls: an O_PATH descriptor of the entry itself.
+// False once a call has said that this kernel (before 6.13) has none of them.
+std::atomic<bool> have_xattrat{true};
+
+// One *xattrat call; nothing if the other way has to be taken.
+template <typename... Args>
+std::optional<long> try_xattrat(long number, BorrowedFd dir, const char* entry, Args... args) {
+    if (!have_xattrat.load(std::memory_order_relaxed)) return std::nullopt;
+    const long rc = ::syscall(number, dir.get(), entry, AT_SYMLINK_NOFOLLOW, args...);
+    if (rc >= 0 || errno != ENOSYS) return rc;
+    have_xattrat.store(false, std::memory_order_relaxed);
+    return std::nullopt;
+}
+
+// The other way: an O_PATH descriptor of the entry itself.
 Result<UniqueFd> open_entry(BorrowedFd dir, const char* entry) {
     UniqueFd fd(::openat(dir.get(), entry, O_PATH | O_NOFOLLOW | O_CLOEXEC));
     if (!fd.valid()) return Errno::last();
@@ -135,28 +133,27 @@ Result<std::vector<std::string>> list_xattr(BorrowedFd fd) {
 
 Result<std::size_t> get_xattr_at(BorrowedFd dir, const char* entry, const char* name,
                                  std::span<std::byte> buffer) {
-    if (!have_xattrat()) return get_xattr(TRY(open_entry(dir, entry)), name, buffer);
     XattrArgs args{address_of(buffer.data()), static_cast<std::uint32_t>(buffer.size()), 0};
-    return counted(::syscall(kGetxattrat, dir.get(), entry, AT_SYMLINK_NOFOLLOW, name, &args, sizeof args));
+    if (auto rc = try_xattrat(kGetxattrat, dir, entry, name, &args, sizeof args)) return counted(*rc);
+    return get_xattr(TRY(open_entry(dir, entry)), name, buffer);
 }
 
 Status set_xattr_at(BorrowedFd dir, const char* entry, const char* name, std::span<const std::byte> value,
                     int flags) {
-    if (!have_xattrat()) return set_xattr(TRY(open_entry(dir, entry)), name, value, flags);
     XattrArgs args{address_of(value.data()), static_cast<std::uint32_t>(value.size()),
                    static_cast<std::uint32_t>(flags)};
-    return done(::syscall(kSetxattrat, dir.get(), entry, AT_SYMLINK_NOFOLLOW, name, &args, sizeof args));
+    if (auto rc = try_xattrat(kSetxattrat, dir, entry, name, &args, sizeof args)) return done(*rc);
+    return set_xattr(TRY(open_entry(dir, entry)), name, value, flags);
 }
 
 Status remove_xattr_at(BorrowedFd dir, const char* entry, const char* name) {
-    if (!have_xattrat()) return remove_xattr(TRY(open_entry(dir, entry)), name);
-    return done(::syscall(kRemovexattrat, dir.get(), entry, AT_SYMLINK_NOFOLLOW, name));
+    if (auto rc = try_xattrat(kRemovexattrat, dir, entry, name)) return done(*rc);
+    return remove_xattr(TRY(open_entry(dir, entry)), name);
 }
 
 Result<std::size_t> list_xattr_raw_at(BorrowedFd dir, const char* entry, std::span<char> buffer) {
-    if (!have_xattrat()) return list_xattr_raw(TRY(open_entry(dir, entry)), buffer);
-    return counted(
-        ::syscall(kListxattrat, dir.get(), entry, AT_SYMLINK_NOFOLLOW, buffer.data(), buffer.size()));
+    if (auto rc = try_xattrat(kListxattrat, dir, entry, buffer.data(), buffer.size())) return counted(*rc);
+    return list_xattr_raw(TRY(open_entry(dir, entry)), buffer);
 }
 
 }  // namespace plyfs::sys

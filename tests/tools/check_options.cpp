@@ -1,5 +1,6 @@
-// check_options MANUAL: the option table, --help and the manual's page tell the same. Every word of the table has its
-// place in both, with its values and default; the page describes no option that there is not; the flags likewise.
+// check_options MANUAL: the option table, --help and the manual's page tell the same. Every word of the table
+// has its place in both, with its values and default; the page describes no option that there is not; the
+// flags likewise.
 #include <fstream>
 #include <iostream>
 #include <map>
@@ -67,7 +68,8 @@ std::vector<Item> read_items(std::istream& page) {
         if (line.starts_with(".It Cm ") || line.starts_with(".It Fl ")) {
             items.push_back(read_heading(line));
             open = true;
-        } else if (line.starts_with(".It ") || line.starts_with(".El") || line.starts_with(".S")) {
+        } else if (line.starts_with(".It ") || line.starts_with(".El") || line.starts_with(".Sh") ||
+                   line.starts_with(".Ss")) {
             open = false;
         } else if (open) {
             for (const auto& word : words_of(line, ' ')) {
@@ -91,7 +93,9 @@ void check_item(const config::Option& option, const Item& item) {
             }
         }
     }
-    if (!option.fallback.empty() && item.text.find(option.fallback) == std::string::npos) {
+    const std::size_t fallback = item.text.find("Default");
+    if (!option.fallback.empty() &&
+        (fallback == std::string::npos || item.text.find(option.fallback, fallback) == std::string::npos)) {
         fault("manual: " + name + " is described without its default, " + std::string(option.fallback));
     }
 }
@@ -137,7 +141,8 @@ void check_manual_flags(const std::string& page) {
         if (!flag.long_name.empty()) known.insert("-" + std::string(flag.long_name));
     }
     for (const std::string& word : known) {
-        if (described.count(word) != known.count(word)) fault("manual: flag -" + word + " is not described as it is");
+        if (described.count(word) != known.count(word))
+            fault("manual: flag -" + word + " is not described as it is");
     }
     for (const std::string& word : described) {
         if (!known.contains(word)) fault("manual: describes -" + word + ", which is no flag");
