@@ -56,7 +56,7 @@ Item read_heading(const std::string& line) {
         if (word == "=") value = true;
         if (word == "Ar") break;
         if (word != "Ns" && word != "Cm" && word != "," && word != "|" && !value) item.words.insert(word);
-        if (value) item.text += word + " ";
+        if (value) item.text.append(word).append(" ");
     }
     return item;
 }
@@ -73,7 +73,7 @@ std::vector<Item> read_items(std::istream& page) {
             open = false;
         } else if (open) {
             for (const auto& word : words_of(line, ' ')) {
-                if (!word.starts_with('.') || word.size() != 3) items.back().text += word + " ";
+                if (!word.starts_with('.') || word.size() != 3) items.back().text.append(word).append(" ");
             }
         }
     }
