@@ -59,6 +59,7 @@ class RingsEnabled {
     ~RingsEnabled() {
         if (pwrite(fd_, &old_, 1, 0) != 1) std::perror(kParameter);
         close(fd_);
+        flock(lock_, LOCK_UN);  // the daemon was forked with it: closing alone would keep it
         close(lock_);
         sigprocmask(SIG_SETMASK, &signals_, nullptr);
     }
