@@ -13,7 +13,7 @@ UniqueFd open_file(const std::string& path, int flags, mode_t mode) {
     errno = 0;
     int fd = ::open(path.c_str(), flags | O_CLOEXEC, mode);
     int err = errno;
-    INFO("open ", path, " with flags ", flags, ": ", errno_words(err));
+    INFO("open ", path.substr(0, 200), " with flags ", flags, ": ", errno_words(err));
     REQUIRE(fd >= 0);
     return UniqueFd(fd);
 }

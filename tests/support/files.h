@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include <doctest/doctest.h>
+
 #include "base/fd.h"
 
 namespace plyfs::test {
@@ -47,3 +49,13 @@ inline long long ns(const timespec& t) {
 }
 
 }  // namespace plyfs::test
+
+// Lists in failure messages.
+template <>
+struct doctest::StringMaker<std::vector<std::string>> {
+    static doctest::String convert(const std::vector<std::string>& list) {
+        std::string text;
+        for (const std::string& item : list) text += (text.empty() ? "" : ", ") + item;
+        return ("[" + text + "]").c_str();
+    }
+};

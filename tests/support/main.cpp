@@ -60,8 +60,8 @@ REGISTER_EXCEPTION_TRANSLATOR(std::exception& e) {
 
 bool only_asks(int argc, char** argv) {
     for (int i = 1; i < argc; i++)
-        for (const char* word : {"list-", "help", "version", "count"})
-            if (std::strstr(argv[i], word)) return true;
+        for (const char* word : {"--list-", "--help", "--version", "--count"})
+            if (std::strncmp(argv[i], word, std::strlen(word)) == 0) return true;
     return false;
 }
 
