@@ -41,7 +41,11 @@ class [[nodiscard]] Result {
     T&& operator*() && { return std::move(*this).value(); }
     T* operator->() { return std::get_if<0>(&v_); }
     const T* operator->() const { return std::get_if<0>(&v_); }
-    Errno error() const { return *std::get_if<1>(&v_); }
+    Errno error() const {
+        const Errno* e = std::get_if<1>(&v_);
+        if (!e) __builtin_unreachable();  // asked of a value; tells g++'s -Wnull-dereference as well
+        return *e;
+    }
     bool failed_with(int e) const { return !has_value() && error() == e; }
 
   private:

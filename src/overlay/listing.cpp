@@ -67,6 +67,7 @@ Listing::~Listing() = default;
 // Fills in a type the file system did not give, and tells a whiteout from a device (as DT_WHT).
 Result<bool> Listing::skips(BorrowedFd dir, sys::DirEntry& entry) const {
     if (entry.name == hidden_) return true;
+    if (entry.is_dot()) return false;
     const bool may_be_mark = set_->uses_marks() && entry.type == DT_CHR;
     if (entry.type != DT_UNKNOWN && !may_be_mark) return false;
     auto name = Name::parse(entry.name);
@@ -85,6 +86,7 @@ Status Listing::load() {
         sys::DirReader reader(TRY(sys::open_dir_for_reading(layer.fd())));
         sys::DirEntry entry;
         while (TRY(reader.next(entry))) {
+            if (entry.is_dot() && &layer != &layers_.front()) continue;
             if (TRY(skips(layer.fd(), entry))) continue;
             snapshot->add(entry, layer.branch, entry.type);
         }
@@ -96,6 +98,7 @@ Status Listing::load() {
 
 Status Listing::seek(std::int64_t offset) {
     repeat_ = false;
+    if (layers_.empty()) return {};
     if (layers_.size() == 1) {
         if (!reader_) reader_ = std::make_unique<sys::DirReader>(TRY(sys::open_dir_for_reading(layers_[0].fd())));
         return reader_->seek(offset);
@@ -117,6 +120,7 @@ Result<bool> Listing::next_single(ListedEntry& out) {
 }
 
 Result<bool> Listing::next(ListedEntry& out) {
+    if (layers_.empty()) return false;
     if (repeat_) {
         repeat_ = false;
         out = last_;

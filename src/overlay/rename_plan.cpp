@@ -67,6 +67,8 @@ Result<RenamePlan> plan_rename(const RenameFacts& facts) {
         if (hit.kind == Kind::whiteout || !hit.writable) continue;
         (directory && hit.kind == Kind::directory ? plan.also_rename : plan.remove_source).push_back(hit.branch);
     }
+    // An opaque mark would hide the directory's own other parts as well.
+    if (plan.make_opaque && !plan.also_rename.empty()) return Errno(EXDEV);
     for (const Presence& hit : facts.target) {
         if (hit.branch == plan.branch) continue;
         if (std::find(plan.also_rename.begin(), plan.also_rename.end(), hit.branch) != plan.also_rename.end()) continue;

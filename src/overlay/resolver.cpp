@@ -16,7 +16,7 @@ Result<bool> entry_is_opaque(BorrowedFd dir, const Name& name) {
 
 }  // namespace
 
-Result<Resolved> find_winner(const BranchSet& set, const Layers& parent, const Name& name) {
+Result<Resolved> find_winner(const BranchSet& set, std::span<const Layer> parent, const Name& name) {
     Resolved out;
     const Layer* last = nullptr;  // the directory collected last, whose opaque mark was not read yet
     for (const Layer& layer : parent) {
@@ -41,7 +41,7 @@ Result<Resolved> find_winner(const BranchSet& set, const Layers& parent, const N
     return out;
 }
 
-Result<std::vector<Hit>> find_all(const BranchSet& set, const Layers& parent, const Name& name) {
+Result<std::vector<Hit>> find_all(const BranchSet& set, std::span<const Layer> parent, const Name& name) {
     std::vector<Hit> hits;
     for (const Layer& layer : parent) {
         auto st = sys::stat_at(layer.fd(), name);

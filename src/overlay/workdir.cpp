@@ -17,29 +17,38 @@
 namespace plyfs {
 namespace {
 
-// Deep enough for anything a staged object can hold: copies are of one object, only a taken-away directory has content,
-// and that is whiteouts. Deeper trees are a user's own files in a wrong workdir, and are left alone.
-constexpr int kMaxSweepDepth = 64;
+enum class Remove { everything, whiteouts };
 
-Status remove_tree(BorrowedFd parent, const Name& name, int depth) {
-    auto gone = sys::unlink_file(parent, name);
-    if (gone || gone.failed_with(ENOENT)) return {};
-    if (!gone.failed_with(EISDIR) && !gone.failed_with(EPERM)) return gone;
+// Deep enough for anything a staged object can hold: copies are of one object, and a directory taken away holds
+// whiteouts. Deeper trees are a user's own files in a wrong workdir, and are left alone.
+constexpr int kMaxDepth = 16;
+
+Status remove_tree(BorrowedFd parent, const Name& name, Remove what, int depth = kMaxDepth) {
     if (depth == 0) return Errno(ELOOP);
-    auto dir = TRY(sys::open_dir_path(parent, name));
-    sys::DirReader reader(TRY(sys::open_dir_for_reading(dir)));
+    auto dir = sys::open_dir_path(parent, name);
+    if (dir.failed_with(ENOENT)) return {};
+    if (!dir) {
+        if (what == Remove::whiteouts && depth != kMaxDepth &&
+            !marks::is_whiteout(TRY(sys::stat_at(parent, name)))) {
+            return Errno(ENOTEMPTY);
+        }
+        return sys::unlink_file(parent, name);
+    }
+    sys::DirReader reader(TRY(sys::open_dir_for_reading(*dir)));
     std::vector<std::string> names;  // collected first: removing while reading may skip entries
     sys::DirEntry entry;
-    while (TRY(reader.next(entry))) names.emplace_back(entry.name);
-    for (const auto& child : names) TRY(remove_tree(dir, TRY(Name::parse(child)), depth - 1));
+    while (TRY(reader.next(entry))) {
+        if (!entry.is_dot()) names.emplace_back(entry.name);
+    }
+    for (const auto& child : names) TRY(remove_tree(*dir, TRY(Name::parse(child)), what, depth - 1));
     return sys::remove_dir(parent, name);
 }
 
 }  // namespace
 
-WorkDir::Temp::Temp(std::uint64_t number) {
+WorkDir::Temp::Temp(char kind, std::uint64_t number) {
     char text[24];
-    std::snprintf(text, sizeof text, "#%" PRIx64, number);
+    std::snprintf(text, sizeof text, "%c%" PRIx64, kind, number);
     text_ = text;
 }
 
@@ -65,12 +74,14 @@ void WorkDir::sweep() {
     for (;;) {
         auto more = reader.next(entry);
         if (!more || !*more) break;
-        if (entry.name.starts_with('#')) names.emplace_back(entry.name);  // nothing else is ours
+        // Nothing else is ours.
+        if (entry.name[0] == kStaged || entry.name[0] == kTaken) names.emplace_back(entry.name);
     }
     for (const auto& text : names) {
         auto name = Name::parse(text);
         if (!name) continue;
-        if (auto done = remove_tree(fd_, *name, kMaxSweepDepth); !done) {
+        const auto what = text[0] == kTaken ? Remove::whiteouts : Remove::everything;
+        if (auto done = remove_tree(fd_, *name, what); !done) {
             log::warn("work directory: leftover {} stays: {}", text, log::errno_text(done.error().value()));
         }
     }
@@ -78,22 +89,29 @@ void WorkDir::sweep() {
 }
 
 void WorkDir::discard(const Temp& temp) {
-    if (auto done = remove_tree(fd_, temp.name(), kMaxSweepDepth); !done) {
+    if (auto done = remove_tree(fd_, temp.name(), Remove::everything); !done) {
         log::warn("work directory: {} can not be removed: {}", temp.name().view(),
                   log::errno_text(done.error().value()));
     }
 }
 
 Status WorkDir::take_away(BorrowedFd dir, const Name& name, bool leave_whiteout) {
-    Temp temp = next();
+    const Temp temp(kTaken, counter_.fetch_add(1, std::memory_order_relaxed));
     auto moved = sys::rename_entry(dir, name, fd_, temp.name(), leave_whiteout ? RENAME_WHITEOUT : 0);
     if (moved.failed_with(EINVAL) && leave_whiteout) {
         // No RENAME_WHITEOUT on this file system: exchange with a whiteout of our own, which is one rename as well.
         TRY(marks::make_whiteout(fd_, temp.name()));
         moved = sys::rename_entry(fd_, temp.name(), dir, name, RENAME_EXCHANGE);
     }
-    if (moved || leave_whiteout) discard(temp);
-    return moved;
+    if (!moved) {
+        if (!moved.failed_with(EINVAL)) discard(temp);  // the whiteout that was not needed
+        return moved;
+    }
+    if (auto gone = remove_tree(fd_, temp.name(), Remove::whiteouts); !gone) {
+        log::warn("work directory: what was removed stays as {}: {}", temp.name().view(),
+                  log::errno_text(gone.error().value()));
+    }
+    return {};
 }
 
 int lock_holder(BorrowedFd dir) {

@@ -26,7 +26,7 @@ class WorkDir {
     // A name in the work directory that nobody else has.
     class Temp {
       public:
-        explicit Temp(std::uint64_t number);
+        Temp(char kind, std::uint64_t number);
         Name name() const { return *Name::parse(text_); }
 
       private:
@@ -37,14 +37,18 @@ class WorkDir {
     static Result<std::unique_ptr<WorkDir>> open(BorrowedFd parent, const Name& name);
 
     BorrowedFd fd() const { return fd_; }
-    Temp next() { return Temp(counter_.fetch_add(1, std::memory_order_relaxed)); }
+    Temp next() { return Temp(kStaged, counter_.fetch_add(1, std::memory_order_relaxed)); }
     // Removes what was staged under a name, a directory with everything in it. Failure leaves a leftover for the next
     // sweep and is logged.
     void discard(const Temp& temp);
-    // Moves an entry out of sight, leaving a whiteout in its place or nothing, then removes it. One rename decides.
+    // Moves an entry out of sight, leaving a whiteout in its place or nothing, then removes it. One rename decides. Of a
+    // directory only whiteouts are removed: should somebody have put a file there behind our back, it is kept in the
+    // work directory and the log says where.
     Status take_away(BorrowedFd dir, const Name& name, bool leave_whiteout);
 
   private:
+    static constexpr char kStaged = '#';
+    static constexpr char kTaken = '!';
     explicit WorkDir(UniqueFd fd) : fd_(std::move(fd)) {}
     void sweep();
 

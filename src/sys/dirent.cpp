@@ -22,7 +22,6 @@ Result<bool> DirReader::next(DirEntry& out) {
         const auto* raw = reinterpret_cast<const struct dirent64*>(buffer_.get() + at_);
         at_ += raw->d_reclen;
         out.name = std::string_view(raw->d_name, std::strlen(raw->d_name));
-        if (out.name == "." || out.name == "..") continue;
         out.ino = raw->d_ino;
         out.offset = raw->d_off;
         out.type = raw->d_type;

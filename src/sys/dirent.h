@@ -1,5 +1,5 @@
-// Reading one directory of one branch: getdents64 with a large buffer, entries as the kernel gives them ("." and ".."
-// are left out). Not for use by two threads at once.
+// Reading one directory of one branch: getdents64 with a large buffer, entries as the kernel gives them, "." and ".."
+// among them. Not for use by two threads at once.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +16,7 @@ struct DirEntry {
     std::uint64_t ino = 0;
     std::int64_t offset = 0;  // lseek position after this entry, as the file system counts
     unsigned char type = 0;   // DT_*; DT_UNKNOWN where the file system does not say
+    bool is_dot() const { return name == "." || name == ".."; }
 };
 
 class DirReader {

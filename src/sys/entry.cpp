@@ -36,13 +36,16 @@ Result<std::string> read_symlink(BorrowedFd link) {
     return std::string(buffer, static_cast<std::size_t>(n));
 }
 
-Status unlink_file(BorrowedFd dir, const Name& name) { return check(::unlinkat(dir.get(), name.c_str(), 0)); }
+Status unlink_file(BorrowedFd dir, const Name& name) {
+    return check(::unlinkat(dir.get(), name.c_str(), 0));
+}
 
 Status remove_dir(BorrowedFd dir, const Name& name) {
     return check(::unlinkat(dir.get(), name.c_str(), AT_REMOVEDIR));
 }
 
-Status rename_entry(BorrowedFd from_dir, const Name& from, BorrowedFd to_dir, const Name& to, unsigned flags) {
+Status rename_entry(BorrowedFd from_dir, const Name& from, BorrowedFd to_dir, const Name& to,
+                    unsigned flags) {
     return check(::renameat2(from_dir.get(), from.c_str(), to_dir.get(), to.c_str(), flags));
 }
 
@@ -67,6 +70,8 @@ Status sync_file(BorrowedFd fd, bool data_only) {
     }
 }
 
-Status sync_object(BorrowedFd fd, bool data_only) { return sync_file(TRY(reopen(fd, O_RDONLY)), data_only); }
+Status sync_object(BorrowedFd fd, bool data_only) {
+    return sync_file(TRY(reopen(fd, O_RDONLY)), data_only);
+}
 
 }  // namespace plyfs::sys

@@ -15,7 +15,9 @@ Result<UniqueFd> open_at(int dir, const char* name, int flags, mode_t mode) {
 
 }  // namespace
 
-ProcPath::ProcPath(BorrowedFd fd) { std::snprintf(text, sizeof text, "/proc/self/fd/%d", fd.get()); }
+ProcPath::ProcPath(BorrowedFd fd) {
+    std::snprintf(text, sizeof text, "/proc/self/fd/%d", fd.get());
+}
 
 Result<UniqueFd> open_path(BorrowedFd dir, const Name& name) {
     return open_at(dir.get(), name.c_str(), O_PATH | O_NOFOLLOW, 0);
@@ -34,14 +36,17 @@ Result<UniqueFd> open_file(BorrowedFd dir, const Name& name, int flags, mode_t m
 }
 
 Result<UniqueFd> reopen(BorrowedFd fd, int flags) {
-    return open_at(AT_FDCWD, ProcPath(fd).c_str(), (flags & ~(O_NOFOLLOW | O_CREAT | O_EXCL)) | O_NONBLOCK, 0);
+    return open_at(AT_FDCWD, ProcPath(fd).c_str(), (flags & ~(O_NOFOLLOW | O_CREAT | O_EXCL)) | O_NONBLOCK,
+                   0);
 }
 
 Result<UniqueFd> open_tmpfile(BorrowedFd dir, int flags, mode_t mode) {
     return open_at(dir.get(), ".", flags | O_TMPFILE, mode);
 }
 
-Result<UniqueFd> open_root(const char* path) { return open_at(AT_FDCWD, path, O_PATH | O_DIRECTORY, 0); }
+Result<UniqueFd> open_root(const char* path) {
+    return open_at(AT_FDCWD, path, O_PATH | O_DIRECTORY, 0);
+}
 
 Result<UniqueFd> duplicate(BorrowedFd fd) {
     int copy = ::fcntl(fd.get(), F_DUPFD_CLOEXEC, 3);

@@ -23,9 +23,13 @@ Result<Stat> stat_at(BorrowedFd dir, const Name& name) {
     return stat_raw(dir.get(), name.c_str(), AT_SYMLINK_NOFOLLOW);
 }
 
-Result<Stat> stat_fd(BorrowedFd fd) { return stat_raw(fd.get(), "", AT_EMPTY_PATH); }
+Result<Stat> stat_fd(BorrowedFd fd) {
+    return stat_raw(fd.get(), "", AT_EMPTY_PATH);
+}
 
-std::uint64_t device_of(const Stat& st) { return makedev(st.stx_dev_major, st.stx_dev_minor); }
+std::uint64_t device_of(const Stat& st) {
+    return makedev(st.stx_dev_major, st.stx_dev_minor);
+}
 
 FileKey key_of(const Stat& st) {
     FileKey key;

@@ -1,0 +1,40 @@
+// From argv to a Config. Two callers share it: a person (`plyfs [-fd] [-o OPTIONS] BRANCHES MOUNTPOINT`) and
+// mount(8)
+// (`mount.plyfs SPEC DIR [-sfnv] [-N ns] [-o OPTIONS] [-t TYPE]`), told apart by the program's own name.
+// Reads the configuration file and nothing else of the machine; never relies on PATH.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/config.h"
+#include "config/error.h"
+
+namespace plyfs::app {
+
+enum class Action { mount, fake, help, version };
+
+struct Invocation {
+    std::vector<std::string> argv;  // with the program's name first, if there is one
+    std::string cwd;                // absolute
+    bool root = false;
+};
+// What this process was started with.
+Invocation find_invocation(int argc, char** argv);
+
+struct Command {
+    Action action = Action::mount;  // fake: everything but the mount itself (mount -f)
+    config::Config config;          // not looked at for help and version
+    std::vector<std::string> notices;
+    std::string mount_namespace;  // to enter before anything is looked up; empty: stay
+    bool verbose = false;
+};
+
+// Throws config::Error (ExitCode::usage) with every fault.
+Command parse_command_line(const Invocation& invocation);
+
+// Whether the name is one that mount(8) calls: mount.plyfs or mount.fuse.plyfs, with any path before it.
+bool is_mount_helper(std::string_view program);
+
+}  // namespace plyfs::app

@@ -1,0 +1,110 @@
+#include "config/branch_spec.h"
+
+#include <algorithm>
+
+#include "config/error.h"
+
+namespace plyfs::config {
+namespace {
+
+constexpr std::string_view kModes[] = {"rw", "ro", "nc"};  // in the order of BranchMode
+
+std::string lower_case(std::string_view word) {
+    std::string out(word);
+    for (char& c : out) {
+        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    }
+    return out;
+}
+
+// The last '=' without a backslash before it: the mode follows it, and names may have further ones.
+std::size_t find_mode_mark(std::string_view written) {
+    std::size_t mark = std::string_view::npos;
+    for (std::size_t i = 0; i < written.size(); ++i) {
+        if (written[i] == '\\') {
+            ++i;
+        } else if (written[i] == '=') {
+            mark = i;
+        }
+    }
+    return mark;
+}
+
+}  // namespace
+
+std::vector<std::string> split_list(std::string_view list) {
+    std::vector<std::string> parts(1);
+    for (std::size_t i = 0; i < list.size(); ++i) {
+        if (list[i] == '\\' && i + 1 < list.size()) {
+            parts.back() += list.substr(i++, 2);
+        } else if (list[i] == ':') {
+            parts.emplace_back();
+        } else {
+            parts.back() += list[i];
+        }
+    }
+    return parts;
+}
+
+std::string unescape(std::string_view text) {
+    std::string out;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (text[i] == '\\' && i + 1 < text.size()) ++i;
+        out += text[i];
+    }
+    return out;
+}
+
+std::string make_absolute(std::string_view path, std::string_view base) {
+    if (path.empty()) throw BadValue("a directory is empty; take the extra ':' away or name the directory");
+    std::string joined(path);
+    if (joined.front() != '/') joined = std::string(base) + "/" + joined;
+    std::string out;
+    for (std::size_t i = 0; i < joined.size();) {
+        const std::size_t end = std::min(joined.find('/', i), joined.size());
+        const std::string_view part = std::string_view(joined).substr(i, end - i);
+        if (!part.empty() && part != ".") out.append("/").append(part);
+        i = end + 1;
+    }
+    return out.empty() ? "/" : out;
+}
+
+BranchMode parse_mode(std::string_view word) {
+    const std::string lower = lower_case(word);
+    const auto* found = std::find(std::begin(kModes), std::end(kModes), lower);
+    if (found == std::end(kModes)) {
+        throw BadValue("unknown branch mode '" + std::string(word) +
+                       "'; use rw, ro or nc, and write \\= for an equals sign in a name");
+    }
+    return static_cast<BranchMode>(found - std::begin(kModes));
+}
+
+std::string_view mode_name(BranchMode mode) {
+    return kModes[static_cast<int>(mode)];
+}
+
+BranchSpec parse_branch(std::string_view written, std::string_view base) {
+    BranchSpec spec;
+    spec.written = written;
+    const std::size_t mark = find_mode_mark(written);
+    if (mark != std::string_view::npos) spec.mode = parse_mode(written.substr(mark + 1));
+    spec.path = make_absolute(unescape(written.substr(0, mark)), base);
+    return spec;
+}
+
+std::vector<BranchSpec> parse_branches(std::string_view list, std::string_view base) {
+    std::vector<BranchSpec> specs;
+    for (const std::string& part : split_list(list)) specs.push_back(parse_branch(part, base));
+    return specs;
+}
+
+std::vector<std::string> parse_paths(std::string_view list, std::string_view base) {
+    if (list.find("::") != std::string_view::npos) {
+        throw BadValue("data-only layers ('::') are not supported; separate directories with one ':'");
+    }
+    std::vector<std::string> paths;
+    for (const std::string& part : split_list(list)) paths.push_back(make_absolute(unescape(part), base));
+    return paths;
+}
+
+}  // namespace plyfs::config

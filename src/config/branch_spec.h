@@ -1,0 +1,34 @@
+// How directories and lists of them are written: "path[=MODE]", colons between, a backslash before a colon,
+// comma, equals sign or backslash that belongs to a name. Lexical only: nothing here looks at the disk.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/config.h"
+
+namespace plyfs::config {
+
+// Split at the colons that have no backslash before them; the backslashes stay.
+std::vector<std::string> split_list(std::string_view list);
+
+// A backslash takes the meaning from the character after it, and goes.
+std::string unescape(std::string_view text);
+
+// Relative paths are taken from base (a directory's absolute path), doubled and trailing slashes and "." go;
+// ".." stays, for only the file system knows where it leads. BadValue for an empty path.
+std::string make_absolute(std::string_view path, std::string_view base);
+
+// "rw", "ro" or "nc" in either case; BadValue otherwise.
+BranchMode parse_mode(std::string_view word);
+std::string_view mode_name(BranchMode mode);
+
+// "path[=MODE]", rw without a mode; escapes removed.
+BranchSpec parse_branch(std::string_view written, std::string_view base);
+// "path[=MODE]:path[=MODE]..."
+std::vector<BranchSpec> parse_branches(std::string_view list, std::string_view base);
+// "path:path...", the leftmost on top, as overlayfs' lowerdir.
+std::vector<std::string> parse_paths(std::string_view list, std::string_view base);
+
+}  // namespace plyfs::config

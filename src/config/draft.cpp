@@ -1,0 +1,104 @@
+#include "config/draft.h"
+
+#include <algorithm>
+#include <set>
+
+#include "config/error.h"
+#include "config/options.h"
+
+namespace plyfs::config {
+namespace {
+
+constexpr std::size_t kMostLowers = 500;  // as the kernel's overlayfs
+
+void settle_layers(Draft& draft) {
+    Config& config = draft.config;
+    const std::vector<std::string> lowers = draft.lowerdirs.value_or(std::vector<std::string>());
+    config.layered = true;
+    if (draft.branches) {
+        draft.errors.push_back("branches= and lowerdir= exclude each other; use one of them");
+    }
+    if (lowers.empty()) draft.errors.push_back("upperdir= has no layer below it; name one with lowerdir=");
+    if (lowers.size() > kMostLowers) {
+        draft.errors.push_back("lowerdir= names " + std::to_string(lowers.size()) +
+                               " directories; the most is " + std::to_string(kMostLowers));
+    }
+    if (!draft.upperdir.empty()) {
+        config.branches.push_back({draft.upperdir, BranchMode::rw, "upperdir=" + draft.upperdir});
+        if (config.workdir.empty()) {
+            draft.errors.push_back(
+                "upperdir= needs workdir=; name an empty directory beside upperdir, on the same file system");
+        }
+    } else if (!config.workdir.empty()) {
+        draft.notices.push_back("option workdir has no effect without upperdir=: nothing can be changed");
+        config.workdir.clear();
+    }
+    for (const std::string& path : lowers)
+        config.branches.push_back({path, BranchMode::ro, "lowerdir=" + path});
+}
+
+void settle_pool(Draft& draft) {
+    Config& config = draft.config;
+    config.branches = draft.branches.value_or(std::vector<BranchSpec>());
+    if (config.branches.empty()) {
+        draft.errors.push_back(
+            "there is nothing to merge; name BRANCHES before the mountpoint, or lowerdir=");
+    }
+    const auto writable = std::count_if(config.branches.begin(), config.branches.end(),
+                                        [](const BranchSpec& b) { return b.mode != BranchMode::ro; });
+    if (!config.workdir.empty() && writable > 1) {
+        draft.errors.push_back("workdir= serves one writable branch, and there are " +
+                               std::to_string(writable) +
+                               "; leave workdir= out, then each prepares changes inside itself");
+    } else if (!config.workdir.empty() && writable == 0) {
+        draft.notices.push_back("option workdir has no effect without a writable branch");
+        config.workdir.clear();
+    }
+}
+
+void refuse_duplicates(Draft& draft) {
+    std::set<std::string> seen;
+    for (const BranchSpec& branch : draft.config.branches) {
+        if (seen.insert(branch.path).second) continue;
+        draft.errors.push_back("directory " + branch.path + " is named twice; name each branch once");
+    }
+}
+
+// An option of the other use would change nothing: say so, once each.
+void note_misplaced(Draft& draft) {
+    std::set<const Option*> noted;
+    for (const Option* option : draft.seen) {
+        if (!draft.config.layered || option->use != Use::pool || option->name == "branches") continue;
+        if (!noted.insert(option).second) continue;
+        draft.notices.push_back("option " + std::string(option->name) +
+                                " has no effect with lowerdir=: all changes go to upperdir");
+    }
+}
+
+}  // namespace
+
+Config settle(Draft& draft, bool root) {
+    Config& config = draft.config;
+    config.branches.clear();
+    if (draft.lowerdirs || !draft.upperdir.empty()) {
+        settle_layers(draft);
+    } else {
+        settle_pool(draft);
+    }
+    refuse_duplicates(draft);
+    note_misplaced(draft);
+    if (config.mountpoint.empty()) {
+        draft.errors.push_back(
+            "the mountpoint is missing; name it as the last word or in the configuration file");
+    }
+    config.allow_other = draft.allow_other.value_or(root);
+    if (config.debug) {
+        config.foreground = true;
+        config.log_level = log::Level::debug;
+    }
+    if (draft.log_level) config.log_level = *draft.log_level;
+    if (!draft.errors.empty()) throw Error(ExitCode::usage, draft.errors);
+    return config;
+}
+
+}  // namespace plyfs::config

@@ -1,0 +1,122 @@
+#include "config/options.h"
+
+#include <algorithm>
+#include <array>
+
+#include "config/error.h"
+
+namespace plyfs::config {
+namespace {
+
+std::string folded(std::string_view word) {
+    std::string out(word);
+    std::replace(out.begin(), out.end(), '-', '_');
+    return out;
+}
+
+// Calls f with every word of a row, and whether it is the one that switches off, until f says true.
+template <typename F>
+bool any_word(const Option& row, F f) {
+    if (f(row.name, false) || (!row.negative.empty() && f(row.negative, true))) return true;
+    for (std::size_t i = 0; i < row.aliases.size();) {
+        const std::size_t end = std::min(row.aliases.find(' ', i), row.aliases.size());
+        if (f(row.aliases.substr(i, end - i), false)) return true;
+        i = end + 1;
+    }
+    return false;
+}
+
+// Typing errors between two words: letters left out, put in, exchanged with the next or mistaken.
+std::size_t edit_distance(const std::string& a, const std::string& b) {
+    std::vector<std::vector<std::size_t>> d(a.size() + 1, std::vector<std::size_t>(b.size() + 1));
+    for (std::size_t i = 0; i <= a.size(); ++i) d[i][0] = i;
+    for (std::size_t j = 0; j <= b.size(); ++j) d[0][j] = j;
+    for (std::size_t i = 1; i <= a.size(); ++i) {
+        for (std::size_t j = 1; j <= b.size(); ++j) {
+            const std::size_t swap = a[i - 1] == b[j - 1] ? 0 : 1;
+            d[i][j] = std::min({d[i - 1][j] + 1, d[i][j - 1] + 1, d[i - 1][j - 1] + swap});
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
+                d[i][j] = std::min(d[i][j], d[i - 2][j - 2] + 1);
+            }
+        }
+    }
+    return d[a.size()][b.size()];
+}
+
+bool matches(std::string_view pattern, const std::string& word) {
+    if (pattern.ends_with('*')) {
+        pattern.remove_suffix(1);
+        return folded(word).starts_with(folded(pattern));
+    }
+    return folded(pattern) == word;
+}
+
+}  // namespace
+
+std::string_view group_title(Group group) {
+    constexpr std::array<std::string_view, 7> kTitles = {"What is merged",
+                                                         "Who may do what",
+                                                         "What the kernel may remember",
+                                                         "How data is served",
+                                                         "Handed on to the kernel",
+                                                         "The program itself",
+                                                         "Words of fstab(5) and mount(8)"};
+    return kTitles[static_cast<std::size_t>(group)];
+}
+
+std::optional<Match> find_option(std::string_view word) {
+    const std::string wanted = folded(word);
+    for (const Option& row : option_table()) {
+        Match match;
+        const bool found = any_word(row, [&](std::string_view known, bool negative) {
+            if (!matches(known, wanted)) return false;
+            match = {&row, negative};
+            return true;
+        });
+        if (found) return match;
+    }
+    return std::nullopt;
+}
+
+std::string nearest_option(std::string_view word) {
+    const std::string wanted = folded(word);
+    std::string best;
+    // One error in three letters, or everything would be near everything.
+    std::size_t best_distance = std::max<std::size_t>(1, (wanted.size() + 1) / 3) + 1;
+    for (const Option& row : option_table()) {
+        any_word(row, [&](std::string_view known, bool) {
+            const std::size_t distance = edit_distance(folded(known), wanted);
+            if (distance < best_distance && distance < wanted.size()) {
+                best_distance = distance;
+                best = known;
+            }
+            return false;
+        });
+    }
+    return best;
+}
+
+std::string unknown_option(std::string_view word) {
+    const std::string near = nearest_option(word);
+    return "unknown option '" + std::string(word) + "'; " +
+           (near.empty() ? std::string("plyfs --help lists those there are")
+                         : "did you mean '" + near + "'?");
+}
+
+void apply_option(Draft& draft, const Match& match, const std::optional<std::string>& text, Written where) {
+    const Option& row = *match.option;
+    set_option(draft, match, parse_value(row.kind, row.values, text, draft.base, where));
+}
+
+void set_option(Draft& draft, const Match& match, Value value) {
+    if (match.negative) value.on = !value.on;
+    draft.seen.push_back(match.option);
+    if (match.option->set) {
+        match.option->set(draft, value);
+    } else if (draft.verbose) {
+        draft.notices.push_back("option " + std::string(match.option->name) +
+                                " is for mount(8), which has acted on it; plyfs has nothing to do");
+    }
+}
+
+}  // namespace plyfs::config

@@ -1,0 +1,28 @@
+// Looks, before the mount, at what a configuration names: that it is there, is a directory, and that no
+// directory lies where it would be changed or hidden through another. Every fault is told, each in one line
+// with what to do about it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "config/config.h"
+#include "config/error.h"
+
+namespace plyfs::config {
+
+// Makes all paths canonical (symlinks resolved) and sets read_only when no branch can be written to. Returns
+// notices for the user. Throws Error (ExitCode::mount).
+std::vector<std::string> validate(Config& config);
+
+// What the machine and the caller must bring along for any mount.
+struct HostFacts {
+    bool root = false;
+    bool fuse_device = false;        // /dev/fuse is there
+    bool fuse_device_opens = false;  // and we may use it
+};
+HostFacts find_host_facts();
+// Throws Error: ExitCode::usage when the caller may not mount, ExitCode::system when the machine can not.
+void check_host(const HostFacts& facts);
+
+}  // namespace plyfs::config

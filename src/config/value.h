@@ -1,0 +1,41 @@
+// The value of one option, read according to the option's kind.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/config.h"
+
+namespace plyfs::config {
+
+// flag: on or off. words: one of a list. path: a directory or file, made absolute. paths, branches: lists of
+// those. size: bytes, with K, M, G or T. ignored: a value may be there or not, nobody looks at it.
+enum class Kind { flag, text, seconds, size, words, path, paths, branches, ignored };
+
+struct Value {
+    bool on = true;
+    std::string text;
+    double seconds = 0;
+    std::uint64_t bytes = 0;
+    int word = 0;  // place in the option's list of words
+    std::vector<std::string> paths;
+    std::vector<BranchSpec> branches;
+};
+
+// Where a value was written decides what a backslash means: in -o it escapes, in YAML a scalar stands for
+// itself.
+enum class Written { in_words, in_yaml };
+
+// words: "a|b|c", for Kind::words. BadValue says what is wrong and what would be right, without naming the
+// option.
+Value parse_value(Kind kind, std::string_view words, const std::optional<std::string>& text,
+                  std::string_view base, Written where);
+
+bool parse_bool(std::string_view word);           // on off true false yes no 1 0
+double parse_seconds(std::string_view word);      // 0 and up, fractions allowed
+std::uint64_t parse_size(std::string_view word);  // "4096", "128K", "1M"
+
+}  // namespace plyfs::config

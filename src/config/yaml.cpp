@@ -1,0 +1,148 @@
+#include "config/yaml.h"
+
+#include <fstream>
+#include <set>
+#include <sstream>
+
+#include <yaml-cpp/yaml.h>
+
+#include "config/branch_spec.h"
+#include "config/error.h"
+#include "config/options.h"
+
+namespace plyfs::config {
+namespace {
+
+// Reads one document into a draft; knows the file's name for messages.
+class Reader {
+  public:
+    Reader(const std::string& name, Draft& draft) : name_(name), draft_(draft) {}
+
+    void read(const YAML::Node& root) {
+        if (root.IsNull()) return;
+        if (!root.IsMap())
+            return fault(root.Mark(), "", "the file must be a map of options: 'name: value' lines");
+        std::set<const Option*> seen;
+        for (const auto& entry : root) read_entry(entry.first, entry.second, seen);
+    }
+
+    void fault(const YAML::Mark& mark, const std::string& key, const std::string& what) {
+        std::string where = name_;
+        if (!mark.is_null())
+            where += ":" + std::to_string(mark.line + 1) + ":" + std::to_string(mark.column + 1);
+        draft_.errors.push_back(where + ": " + (key.empty() ? "" : key + ": ") + what);
+    }
+
+  private:
+    void read_entry(const YAML::Node& key, const YAML::Node& node, std::set<const Option*>& seen) {
+        if (!key.IsScalar()) return fault(key.Mark(), "", "a key must be the name of an option");
+        const std::string& name = key.Scalar();
+        const auto match = find_option(name);
+        if (!match) return fault(key.Mark(), "", unknown_option(name));
+        if (match->option->name == "config")
+            return fault(key.Mark(), name, "a file can not name another one");
+        if (!seen.insert(match->option).second)
+            return fault(key.Mark(), name, "set twice; leave one of them");
+        try {
+            read_value(name, *match, node);
+        } catch (const BadValue& e) {
+            fault(node.IsNull() ? key.Mark() : node.Mark(), name, e.what());
+        }
+    }
+
+    void read_value(const std::string& name, const Match& match, const YAML::Node& node) {
+        const Kind kind = match.option->kind;
+        if (kind == Kind::branches && node.IsSequence()) {
+            Value value;
+            for (const auto& item : node) add_branch(name, item, value);
+            return set_option(draft_, match, std::move(value));
+        }
+        if (kind == Kind::paths && node.IsSequence()) {
+            Value value;
+            for (const auto& item : node) add_path(name, item, value);
+            return set_option(draft_, match, std::move(value));
+        }
+        if (node.IsNull()) throw BadValue("a value is missing");
+        if (!node.IsScalar()) throw BadValue("one value is wanted here, not a list or a map");
+        apply_option(draft_, match, node.Scalar(), Written::in_yaml);
+    }
+
+    // Faults of one item are told with that item's place, and the others are still read.
+    template <typename F>
+    void item_of(const std::string& name, const YAML::Node& item, F read) {
+        try {
+            read();
+        } catch (const BadValue& e) {
+            fault(item.Mark(), name, e.what());
+        }
+    }
+
+    void add_path(const std::string& name, const YAML::Node& item, Value& value) {
+        item_of(name, item, [&] {
+            if (!item.IsScalar()) throw BadValue("a directory is wanted here");
+            value.paths.push_back(make_absolute(item.Scalar(), draft_.base));
+        });
+    }
+
+    void add_branch(const std::string& name, const YAML::Node& item, Value& value) {
+        item_of(name, item, [&] {
+            if (item.IsScalar()) {
+                value.branches.push_back(parse_branch(item.Scalar(), draft_.base));
+            } else if (item.IsMap()) {
+                value.branches.push_back(branch_of_map(item));
+            } else {
+                throw BadValue("a branch is 'DIR=MODE' or {path: DIR, mode: MODE}");
+            }
+        });
+    }
+
+    BranchSpec branch_of_map(const YAML::Node& item) {
+        BranchSpec spec;
+        for (const auto& entry : item) {
+            const std::string key = entry.first.IsScalar() ? entry.first.Scalar() : "";
+            if (!entry.second.IsScalar()) throw BadValue("'" + key + "' of a branch wants one value");
+            if (key == "path") {
+                spec.written = entry.second.Scalar();
+                spec.path = make_absolute(spec.written, draft_.base);
+            } else if (key == "mode") {
+                spec.mode = parse_mode(entry.second.Scalar());
+            } else {
+                throw BadValue("a branch has no '" + key + "'; it has path and mode");
+            }
+        }
+        if (spec.path.empty()) throw BadValue("a branch has no path; add 'path: DIR'");
+        return spec;
+    }
+
+    const std::string& name_;
+    Draft& draft_;
+};
+
+}  // namespace
+
+void read_yaml_text(const std::string& text, const std::string& name, Draft& draft) {
+    Reader reader(name, draft);
+    try {
+        reader.read(YAML::Load(text));
+    } catch (const YAML::Exception& e) {
+        reader.fault(e.mark, "", e.msg);
+    }
+}
+
+void read_yaml_file(const std::string& path, Draft& draft) {
+    std::ifstream file(path);
+    std::stringstream text;
+    // An empty file is a configuration that sets nothing, though copying nothing counts as a failure for the
+    // stream.
+    const bool empty = file && file.peek() == std::ifstream::traits_type::eof() && !file.bad();
+    if (!file.is_open() || !(empty || text << file.rdbuf())) {
+        draft.errors.push_back("configuration file " + path +
+                               " can not be read; check its name and permissions");
+        return;
+    }
+    const std::string base = std::exchange(draft.base, path.substr(0, path.rfind('/') + 1));
+    read_yaml_text(text.str(), path, draft);
+    draft.base = base;
+}
+
+}  // namespace plyfs::config

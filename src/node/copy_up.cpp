@@ -1,0 +1,223 @@
+#include "node/copy_up.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/defer.h"
+#include "base/log.h"
+#include "overlay/staging.h"
+#include "sys/attributes.h"
+#include "sys/entry.h"
+#include "sys/open.h"
+
+namespace plyfs {
+namespace {
+
+// How often a waiting caller looks whether it was interrupted.
+constexpr auto kInterruptPoll = std::chrono::milliseconds(20);
+
+bool is_cancelled(const CopyUpRequest& request) { return request.cancelled && request.cancelled(); }
+
+enum class Turn { nothing_to_do, ours };
+
+// Waits until nobody copies the node; when it still has to be copied, it is this thread's turn and marked so.
+Result<Turn> take_turn(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
+    LockedNode state(*node);
+    while (state->copying) {
+        if (is_cancelled(request)) return Errno(EINTR);
+        state.wait_for(tree.copy_condition(*node), kInterruptPoll);
+    }
+    if (tree.set().at(state->winner).writable()) return Turn::nothing_to_do;
+    state->copying = true;
+    return Turn::ours;
+}
+
+void end_turn(Tree& tree, const NodeRef& node) {
+    {
+        LockedNode state(*node);
+        state->copying = false;
+    }
+    tree.copy_condition(*node).notify_all();
+}
+
+// The directory's times as they were: an entry that appears by copy-up is not a change a user made.
+class KeptTimes {
+  public:
+    explicit KeptTimes(SharedDir dir) : dir_(std::move(dir)), st_(sys::stat_fd(*dir_)) {}
+    ~KeptTimes() {
+        if (!st_) return;
+        const timespec atime{st_->stx_atime.tv_sec, st_->stx_atime.tv_nsec};
+        const timespec mtime{st_->stx_mtime.tv_sec, st_->stx_mtime.tv_nsec};
+        // Times are a courtesy here: the copy itself stands.
+        if (!sys::set_times(*dir_, atime, mtime)) log::debug("times of a directory were not kept after a copy-up");
+    }
+    KeptTimes(const KeptTimes&) = delete;
+    KeptTimes& operator=(const KeptTimes&) = delete;
+
+  private:
+    SharedDir dir_;
+    Result<sys::Stat> st_;
+};
+
+// The node's source becomes what `fd` names on `branch`.
+void adopt_copy(Tree& tree, const NodeRef& node, BorrowedFd fd, BranchIndex branch, const sys::Stat& st) {
+    LockedNode state(*node);
+    const sys::FileKey key = sys::key_of(st);
+    if (state->original == sys::FileKey{}) state->original = state->key;
+    tree.nodes().add_key(key, *node);
+    tree.shown_inodes().keep(key.dev, key.ino, state->shown_inode);
+    state->key = key;
+    state->winner = branch;
+    state->changed_since_copy = false;
+    if (state->pinned.valid()) {
+        if (auto pin = sys::duplicate(fd)) state->pinned = std::move(*pin);
+    }
+    state.next_generation();
+}
+
+// All names known of a hard-linked original, so that they stay names of one file.
+Status publish_names(Tree& tree, Staged& staged, const std::vector<Link>& links, BranchIndex branch) {
+    bool first = true;
+    for (const Link& link : links) {
+        auto dir = TRY(tree.dir_on(link.parent, branch));
+        KeptTimes keep(dir);
+        const Name name = TRY(Name::parse(link.name));
+        if (first) {
+            TRY(staged.publish(*dir, name));
+        } else if (auto linked = sys::link_fd(staged.fd(), *dir, name); !linked && !linked.failed_with(EEXIST)) {
+            return linked;
+        }
+        first = false;
+    }
+    return {};
+}
+
+Result<BranchIndex> make_room(Tree& tree, const std::vector<Link>& links, BranchIndex original) {
+    if (links.empty()) {
+        // An object without a name can be copied to any branch: nobody will look for it there.
+        for (const auto& branch : tree.set().all()) {
+            if (branch->writable()) return static_cast<BranchIndex>(branch->index());
+        }
+        return Errno(EROFS);
+    }
+    Errno last(EROFS);
+    for (BranchIndex branch : TRY(tree.rank_branches(links[0].parent, {.above = original}))) {
+        Status made;
+        for (const Link& link : links) {
+            made = ensure_dir_on(tree, link.parent, branch);
+            if (!made) break;
+        }
+        if (made) return branch;
+        last = made.error();
+        if (last != ENOSPC && last != EDQUOT && last != EROFS) return last;
+    }
+    return last;
+}
+
+Status copy_up(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
+    auto object = TRY(tree.find_object(node));
+    if (object.st.stx_attributes & STATX_ATTR_IMMUTABLE) return Errno(EPERM);
+    std::vector<Link> links = LockedNode(*node)->links;
+    const BranchIndex branch = TRY(make_room(tree, links, object.branch));
+    WorkDir* work = TRY(tree.workdir_of(branch));
+    CopySource source{object.fd, object.st, 0};
+    if (node->is_regular()) source.data_bytes = std::min(object.st.stx_size, request.keep_bytes);
+    auto staged = TRY(stage_copy(*work, source, [&] { return is_cancelled(request); }));
+    // Renames and unlinks of the node waited meanwhile, so the names still hold.
+    TRY(publish_names(tree, staged, links, branch));
+    const auto st = TRY(sys::stat_fd(staged.fd()));
+    adopt_copy(tree, node, staged.fd(), branch, st);
+    LockedNode state(*node);
+    const auto published = static_cast<std::uint32_t>(links.size()) + state->removed_links;
+    state->removed_links = 0;
+    state->hidden_links = object.st.stx_nlink > published ? object.st.stx_nlink - published : 0;
+    if (source.data_bytes != object.st.stx_size && node->is_regular()) state->changed_since_copy = true;
+    tree.counters().copyups.fetch_add(1, std::memory_order_relaxed);
+    log::debug("copied up {} to {}", links.empty() ? "a nameless file" : links[0].name, tree.set().at(branch).path());
+    return {};
+}
+
+}  // namespace
+
+Status ensure_writable(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
+    if (TRY(take_turn(tree, node, request)) == Turn::nothing_to_do) return {};
+    Defer end([&] { end_turn(tree, node); });
+    return copy_up(tree, node, request);
+}
+
+bool needs_data_copy(Tree& tree, const NodeRef& node) {
+    if (!node->is_regular()) return false;
+    LockedNode state(*node);
+    return state->copying || !tree.set().at(state->winner).writable();
+}
+
+void wait_until_copied(Tree& tree, LockedNode& node) {
+    while (node->copying) node.wait_for(tree.copy_condition(node.node()), kInterruptPoll);
+}
+
+Status ensure_dir_on(Tree& tree, const NodeRef& dir, BranchIndex branch) {
+    NodeRef parent;
+    {
+        LockedNode state(*dir);
+        const auto& layers = state->layers;
+        if (std::find(layers.begin(), layers.end(), branch) != layers.end()) return {};
+        if (state->links.empty()) return Errno(ENOENT);
+        parent = state->links[0].parent;
+    }
+    TRY(ensure_dir_on(tree, parent, branch));
+    auto parent_dir = TRY(tree.dir_on(parent, branch));
+    auto original = TRY(tree.find_object(dir));
+    WorkDir* work = TRY(tree.workdir_of(branch));
+    auto staged = TRY(stage_directory(*work, original.fd, original.st, false));
+
+    LockedNode state(*dir);  // a rename of this directory holds it: the name is right until we are done
+    auto& layers = state->layers;
+    if (std::find(layers.begin(), layers.end(), branch) != layers.end()) return {};
+    if (state->links.empty() || state->links[0].parent != parent) return Errno(ESTALE);
+    const Name name = TRY(Name::parse(state->links[0].name));
+    KeptTimes keep(parent_dir);
+    auto published = staged.publish(*parent_dir, name);
+    if (published.failed_with(EEXIST)) {
+        // Somebody made it on the branch since we looked: as good, if it is a directory.
+        TRY(sys::open_dir_path(*parent_dir, name));
+    } else if (!published) {
+        return published;
+    }
+    layers.insert(std::upper_bound(layers.begin(), layers.end(), branch), branch);
+    if (layers.front() != branch) return {};
+    const auto key = sys::key_of(TRY(sys::stat_at(*parent_dir, name)));
+    if (state->original == sys::FileKey{}) state->original = state->key;
+    tree.nodes().add_key(key, *dir);
+    tree.shown_inodes().keep(key.dev, key.ino, state->shown_inode);
+    state->key = key;
+    state->winner = branch;
+    state.next_generation();
+    return {};
+}
+
+Status ensure_dir_writable(Tree& tree, const NodeRef& dir) {
+    const BranchIndex winner = LockedNode(*dir)->winner;
+    if (tree.set().at(winner).writable()) return {};
+    Errno last(EROFS);
+    for (BranchIndex branch : TRY(tree.rank_branches(dir, {.above = winner}))) {
+        auto made = ensure_dir_on(tree, dir, branch);
+        if (made) return made;
+        last = made.error();
+    }
+    return last;
+}
+
+Status add_missing_link(Tree& tree, const NodeRef& node, const NodeRef& parent, const Name& name) {
+    const BranchIndex branch = LockedNode(*node)->winner;
+    TRY(ensure_dir_on(tree, parent, branch));
+    auto object = TRY(tree.find_object(node));
+    auto dir = TRY(tree.dir_on(parent, branch));
+    KeptTimes keep(dir);
+    auto linked = sys::link_fd(object.fd, *dir, name);
+    if (!linked && !linked.failed_with(EEXIST)) return linked;
+    LockedNode state(*node);
+    if (linked && state->hidden_links > 0) --state->hidden_links;
+    return {};
+}
+
+}  // namespace plyfs

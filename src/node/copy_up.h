@@ -1,0 +1,43 @@
+// Copy-up: making an object writable by carrying it into a branch that may be modified, parents first, complete or not at
+// all. Serialised under the node's lock: however many threads change, chmod or open for writing one read-only file, it is
+// copied once and no change is lost. While the data is copied the lock is free (a state says "copying"), so that stat and
+// reading go on; others who want to write wait.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <limits>
+
+#include "node/tree.h"
+
+namespace plyfs {
+
+inline constexpr std::uint64_t kAllData = std::numeric_limits<std::uint64_t>::max();
+
+struct CopyUpRequest {
+    // Bytes of a regular file's content that are still wanted: 0 when it is about to be truncated.
+    std::uint64_t keep_bytes = kAllData;
+    // True: the caller was interrupted; a copy in progress ends with EINTR and leaves nothing behind.
+    std::function<bool()> cancelled;
+};
+
+// Makes the winner of a file (any type but a directory) writable. EROFS: no branch to copy to. EPERM: immutable.
+Status ensure_writable(Tree& tree, const NodeRef& node, const CopyUpRequest& request);
+
+// Whether ensure_writable would copy data, and so may take long.
+bool needs_data_copy(Tree& tree, const NodeRef& node);
+
+// Waits, under the node's lock, until no copy-up of it is in progress: for whoever changes its names.
+void wait_until_copied(Tree& tree, LockedNode& node);
+
+// Makes a directory exist on a branch, parents first, looking like its winner.
+Status ensure_dir_on(Tree& tree, const NodeRef& dir, BranchIndex branch);
+
+// For a directory's own attributes: its winner becomes writable.
+Status ensure_dir_writable(Tree& tree, const NodeRef& dir);
+
+// A copied-up hard link was looked up by a name that the writable branch does not have yet: the name is added there, so
+// that what is written through one name is never missing under another. Does nothing for other nodes.
+Status add_missing_link(Tree& tree, const NodeRef& node, const NodeRef& parent, const Name& name);
+
+}  // namespace plyfs

@@ -1,0 +1,35 @@
+#include "node/faces.h"
+
+namespace plyfs {
+namespace {
+
+// More callers than this waiting to walk again at one moment do not happen; a list without bound would be a leak.
+constexpr std::size_t kMaxTold = 256;
+
+}  // namespace
+
+void retire_face(Tree& tree, LockedNode& node, Face& face, std::int32_t pid) {
+    Opens& opens = face.need_opens();
+    if (opens.told_stale.size() < kMaxTold) opens.told_stale.push_back(pid);
+    tree.counters().stale.fetch_add(1, std::memory_order_relaxed);
+    if (&face != &node->face) return;
+    tree.counters().splits.fetch_add(1, std::memory_order_relaxed);
+    node->retired.push_back(std::make_unique<Face>(std::move(node->face)));
+    node->face = Face{};
+    node->face.id = tree.nodes().new_id(node.node());
+}
+
+std::shared_ptr<Backing> end_of_opens(Tree& tree, LockedNode& node, Face& face) {
+    if (!face.opens) return nullptr;
+    std::shared_ptr<Backing> released;
+    if (face.opens->passthrough == 0) released = std::move(face.opens->backing);
+    if (face.opens->any()) return released;
+    if (face.opens->told_stale.empty()) face.opens.reset();
+    if (&face != &node->face && face.lookups == 0) {
+        tree.nodes().end_id(face.id);
+        std::erase_if(node->retired, [&](const auto& old) { return old.get() == &face; });
+    }
+    return released;
+}
+
+}  // namespace plyfs

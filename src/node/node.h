@@ -1,0 +1,149 @@
+// Node: one object of the union (a file with all its hard links, or a merged directory) that the kernel holds
+// references to. Nodes have no descriptor of their own: an object is found again by a parent and a name, and what is
+// found is checked against the key, so that a name changed behind our back is noticed.
+//
+// A NodeId is the kernel's number for an inode object and not what stat shows: while old readers keep the file open that
+// was copied up, the file has a retired id besides its current one (a Face each).
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/mutex.h"
+#include "node/backing.h"
+#include "overlay/resolver.h"
+#include "sys/stat.h"
+
+namespace plyfs {
+
+using NodeId = std::uint64_t;
+inline constexpr NodeId kRootId = 1;
+
+class Node;
+class NodeTable;
+
+// A counted reference to a node; keeps it and its ancestors in memory.
+class NodeRef {
+  public:
+    NodeRef() = default;
+    // Takes over a reference already counted.
+    static NodeRef adopt(Node* node) { return NodeRef(node); }
+    NodeRef(const NodeRef& other);
+    NodeRef(NodeRef&& other) noexcept : node_(std::exchange(other.node_, nullptr)) {}
+    NodeRef& operator=(NodeRef other) noexcept {
+        std::swap(node_, other.node_);
+        return *this;
+    }
+    ~NodeRef();
+    Node* get() const { return node_; }
+    Node* operator->() const { return node_; }
+    Node& operator*() const { return *node_; }
+    explicit operator bool() const { return node_ != nullptr; }
+    friend bool operator==(const NodeRef& a, const NodeRef& b) { return a.node_ == b.node_; }
+
+  private:
+    explicit NodeRef(Node* node) : node_(node) {}
+    Node* node_ = nullptr;
+};
+
+struct Link {
+    NodeRef parent;
+    std::string name;
+    friend bool operator==(const Link&, const Link&) = default;
+};
+
+// What the kernel has open through one node id.
+struct Opens {
+    std::uint32_t passthrough = 0;
+    std::uint32_t cached = 0;
+    std::uint32_t direct = 0;
+    std::shared_ptr<Backing> backing;     // shared by all passthrough opens
+    std::vector<std::int32_t> told_stale;  // callers sent back to walk again, until a lookup answers this node
+    bool any() const { return passthrough + cached + direct != 0; }
+};
+
+struct Face {
+    NodeId id = 0;
+    std::uint64_t lookups = 0;  // references the kernel will FORGET
+    std::unique_ptr<Opens> opens;
+    Opens& need_opens() {
+        if (!opens) opens = std::make_unique<Opens>();
+        return *opens;
+    }
+};
+
+// The mutable part, reached only through LockedNode.
+struct NodeState {
+    Face face;
+    std::vector<std::unique_ptr<Face>> retired;
+    sys::FileKey key;             // of the winner
+    sys::FileKey original;        // of what the winner was copied up from; leads here as well
+    BranchIndex winner = -1;
+    std::vector<BranchIndex> layers;  // of a directory: where it exists and is merged, the winner first
+    std::vector<Link> links;      // known names; empty once unlinked (and for the root)
+    std::uint64_t shown_inode = 0;
+    UniqueFd pinned;              // O_PATH of an object without a name
+    std::uint32_t hidden_links = 0;  // names of the copied-up original that still lie below
+    std::uint32_t removed_links = 0;  // names of a read-only winner that whiteouts hide
+    std::uint32_t writers = 0;        // open handles that may write
+    bool copying = false;         // one thread copies it up; others wait for Tree's condition
+    bool had_writer = false;      // its times may change without a request (mmap): short attribute timeout
+    bool changed_since_copy = false;  // the copy's bytes may differ from the original's
+    bool unlinked = false;
+
+    Face* face_of(NodeId id) {
+        if (face.id == id) return &face;
+        for (auto& old : retired) {
+            if (old->id == id) return old.get();
+        }
+        return nullptr;
+    }
+};
+
+class Node {
+  public:
+    Node(NodeTable& table, std::uint32_t type) : table_(table), type_(type) {}
+    std::uint32_t type() const { return type_; }  // S_IFMT bits, constant
+    bool is_dir() const { return S_ISDIR(type_); }
+    bool is_regular() const { return S_ISREG(type_); }
+    // Raised whenever another file becomes the source of the node's bytes.
+    std::uint32_t generation() const { return generation_.load(std::memory_order_acquire); }
+
+  private:
+    friend class NodeRef;
+    friend class NodeTable;
+    friend class LockedNode;
+    NodeTable& table_;
+    const std::uint32_t type_;
+    std::atomic<std::uint32_t> generation_{0};
+    std::atomic<std::uint64_t> references_{1};
+    Mutex mutex_;
+    NodeState state_ GUARDED_BY(mutex_);
+};
+
+// The proof of a node's lock, and the only door to its state.
+class SCOPED_CAPABILITY LockedNode {
+  public:
+    explicit LockedNode(Node& node) ACQUIRE(node.mutex_) : node_(node) { node_.mutex_.lock(); }
+    ~LockedNode() RELEASE() { node_.mutex_.unlock(); }
+    LockedNode(const LockedNode&) = delete;
+    LockedNode& operator=(const LockedNode&) = delete;
+
+    Node& node() { return node_; }
+    NodeState* operator->() NO_THREAD_SAFETY_ANALYSIS { return &node_.state_; }
+    NodeState& operator*() NO_THREAD_SAFETY_ANALYSIS { return node_.state_; }
+    void next_generation() { node_.generation_.fetch_add(1, std::memory_order_acq_rel); }
+    template <typename Duration>
+    void wait_for(CondVar& condition, Duration d) NO_THREAD_SAFETY_ANALYSIS {
+        condition.wait_for(node_.mutex_, d);
+    }
+
+  private:
+    Node& node_;
+};
+
+}  // namespace plyfs

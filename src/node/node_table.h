@@ -1,0 +1,88 @@
+// NodeTable: from the kernel's node id, and from what lies on a branch, to nodes.
+//
+// Ids are slots with a use count, never reused soon. Finding by id takes no lock: the kernel does not FORGET a node that
+// it has a request on. The locks in here are leaves: no system call and no other lock is taken under them.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <deque>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "base/mutex.h"
+#include "node/node.h"
+
+namespace plyfs {
+
+class NodeTable {
+  public:
+    NodeTable();
+    ~NodeTable();
+
+    // What else has to be dropped with a node (cached directory descriptors). Called without locks.
+    class Observer {
+      public:
+        virtual ~Observer() = default;
+        virtual void forgotten(const Node& node) = 0;
+    };
+    void set_observer(Observer* observer) { observer_ = observer; }
+
+    NodeRef make_root(std::uint32_t type);
+    // Null for an id that was never given out or is gone.
+    NodeRef find(NodeId id) const;
+    NodeRef find(const sys::FileKey& key);
+    // The node registered for the key, or a new one (its `made` is true) with an id, registered for it.
+    NodeRef find_or_make(const sys::FileKey& key, bool& made);
+    // A node that no key leads to.
+    NodeRef make(std::uint32_t type);
+    // A further key for a node, taking it from whoever had it; and its removal.
+    void add_key(const sys::FileKey& key, Node& node);
+    void drop_key(const sys::FileKey& key, const Node& node);
+    // A further id for a node (under its lock); and its end.
+    NodeId new_id(Node& node);
+    void end_id(NodeId id);
+
+    // Reference counting of what the kernel knows: a face whose lookups leave zero holds a reference on the node.
+    void count_lookup(LockedNode& node, Face& face);
+    // FORGET. The reference the kernel gave back, to be dropped after the lock.
+    NodeRef forget(LockedNode& node, Face& face, std::uint64_t count);
+
+    std::uint64_t size() const { return size_.load(std::memory_order_relaxed); }
+
+  private:
+    friend class NodeRef;
+    static constexpr std::size_t kChunk = 4096;
+    static constexpr std::size_t kMaxChunks = 1 << 18;  // 2^30 nodes
+    static constexpr std::size_t kShards = 64;
+    struct Slot {
+        std::atomic<Node*> node{nullptr};
+        std::atomic<std::uint32_t> use{0};
+    };
+    struct KeyHash {
+        std::size_t operator()(const sys::FileKey& key) const {
+            return (key.ino * 0x9e3779b97f4a7c15ULL) ^ (key.dev * 0xc2b2ae3d27d4eb4fULL);
+        }
+    };
+    struct Shard {
+        Mutex mutex;
+        std::unordered_map<sys::FileKey, Node*, KeyHash> nodes GUARDED_BY(mutex);
+    };
+
+    Shard& shard_of(const sys::FileKey& key) { return shards_[KeyHash()(key) >> 7 & (kShards - 1)]; }
+    static bool try_reference(Node& node);
+    Node* new_node(std::uint32_t type);
+    void release(Node* node);
+    void reap(Node* node);
+
+    mutable std::array<Shard, kShards> shards_;
+    std::unique_ptr<std::atomic<Slot*>[]> chunks_;
+    Mutex slot_mutex_;
+    std::uint64_t slots_used_ GUARDED_BY(slot_mutex_) = 2;  // 0 is none, 1 the root
+    std::deque<std::uint64_t> free_slots_ GUARDED_BY(slot_mutex_);
+    std::atomic<std::uint64_t> size_{0};
+    Observer* observer_ = nullptr;
+};
+
+}  // namespace plyfs

@@ -1,0 +1,102 @@
+// Tree: the union as a whole: its branches, the nodes known of it, and how to get from a node to what lies on a branch.
+//
+// Finding is optimistic: a node's place is read under its lock, the system calls run without it, and what was found is
+// checked against the node's key; a place that changed meanwhile is tried again, one that changed behind our back is
+// dropped and the answer is ESTALE, upon which the kernel walks anew.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "config/config.h"
+#include "node/dir_cache.h"
+#include "node/node_table.h"
+#include "node/shown_inodes.h"
+#include "overlay/workdir.h"
+#include "sys/cred.h"
+
+namespace plyfs {
+
+// An object found on its branch.
+struct Located {
+    UniqueFd fd;  // O_PATH
+    sys::Stat st;
+    BranchIndex branch = -1;
+    std::uint32_t generation = 0;
+};
+
+struct TreeCounters {
+    std::atomic<std::uint64_t> copyups{0};
+    std::atomic<std::uint64_t> backings_opened{0};
+    std::atomic<std::uint64_t> backings_closed{0};
+    std::atomic<std::uint64_t> splits{0};
+    std::atomic<std::uint64_t> stale{0};
+};
+
+class Tree : NodeTable::Observer {
+  public:
+    // workdir: of a layered mount; null for a pool, which makes its own when it needs one. descriptor_budget: how many
+    // directories, and how many files, may be kept open only to save opening them again.
+    Tree(std::shared_ptr<BranchSet> set, config::CreatePolicy create, std::unique_ptr<WorkDir> workdir,
+         std::size_t descriptor_budget);
+    ~Tree() override;
+
+    const BranchSet& set() const { return *set_; }
+    std::shared_ptr<const BranchSet> shared_set() const { return set_; }
+    NodeTable& nodes() { return nodes_; }
+    ShownInodes& shown_inodes() { return shown_inodes_; }
+    TreeCounters& counters() { return counters_; }
+    DirCache& dirs() { return dirs_; }
+    DescriptorBudget& kept_files() { return kept_files_; }
+
+    // The directory of a merged directory on one branch. ENOENT when it is not there.
+    Result<SharedDir> dir_on(const NodeRef& dir, BranchIndex branch);
+    // All branches of a directory, in order; those where it vanished are left out. ESTALE when none is left.
+    Result<Layers> layers_of(const NodeRef& dir);
+    // The winner of a node, opened and checked.
+    Result<Located> find_object(const NodeRef& node);
+    // As find_object without opening: for a stat.
+    Result<sys::Stat> stat_object(const NodeRef& node);
+
+    // Where staged objects of a branch are prepared.
+    Result<WorkDir*> workdir_of(BranchIndex branch);
+    // The name that a pool hides in its root.
+    std::string_view hidden_name(const Node& dir) const;
+
+    // Branches for a new name in `dir`, best first: those the create policy ranks, or what limits says. The error is
+    // why there is none.
+    struct PlaceLimits {
+        BranchIndex above = -1;  // only branches of higher priority than this one (copy-up); -1: any that takes new names
+    };
+    Result<std::vector<BranchIndex>> rank_branches(const NodeRef& dir, PlaceLimits limits);
+
+    // Waiting for a copy-up by somebody else; see node/copy_up.h.
+    CondVar& copy_condition(const Node& node);
+
+  private:
+    void forgotten(const Node& node) override { dirs_.drop(node); }
+    template <typename Use>
+    auto with_place(const NodeRef& node, Use use) -> decltype(use(BorrowedFd(), *Name::parse("x")));
+    std::uint64_t next_random();
+    bool reaches(const NodeRef& dir, BranchIndex branch);
+
+    std::shared_ptr<BranchSet> set_;
+    config::CreatePolicy create_;
+    std::unique_ptr<WorkDir> workdir_;
+    Mutex pool_mutex_;
+    std::vector<std::unique_ptr<WorkDir>> pool_workdirs_ GUARDED_BY(pool_mutex_);
+    DirCache dirs_;
+    DescriptorBudget kept_files_;
+    ShownInodes shown_inodes_;
+    TreeCounters counters_;
+    CondVar copy_conditions_[16];
+    std::vector<SharedDir> roots_;  // by branch
+    NodeTable nodes_;               // near the end: nodes tell the cache when they go
+    NodeRef root_;
+};
+
+}  // namespace plyfs

@@ -1,0 +1,57 @@
+// What every operation works on, and who asks. Operations are functions over these: typed values in, Result out, no FUSE
+// type, exactly one return. Nothing here is changed by an operation but through the tree and the counters.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <vector>
+
+#include "node/copy_up.h"
+#include "node/tree.h"
+#include "sys/cred.h"
+
+namespace plyfs::ops {
+
+// Seconds for which the kernel may believe an answer.
+struct Timeouts {
+    double entry = 0;
+    double attr = 0;
+    double negative = 0;
+};
+
+struct OpenCounters {
+    std::atomic<std::uint64_t> passthrough{0};
+    std::atomic<std::uint64_t> cached{0};
+    std::atomic<std::uint64_t> direct{0};
+};
+
+struct Context {
+    Tree& tree;
+    BackingRegistrar& registrar;
+    Timeouts timeouts;
+    // RELEASE comes later than close(2) over /dev/fuse, so an open waits a moment for it before it splits a node.
+    bool releases_are_late = true;
+    OpenCounters opens;
+};
+
+struct Request {
+    sys::Caller caller;
+    std::function<bool()> cancelled;  // the caller was interrupted; may be empty
+    CopyUpRequest copy_up(std::uint64_t keep_bytes = kAllData) const { return {keep_bytes, cancelled}; }
+};
+
+// What stat shows of a node, and for how long.
+struct Attr {
+    sys::Stat st;  // inode number and link count are the union's
+    double timeout = 0;
+};
+
+// An answer that gives the kernel a node: counted as one lookup when it is returned. Whoever can not deliver it must
+// forget() it.
+struct Entry {
+    NodeId id = 0;
+    Attr attr;
+    double timeout = 0;
+};
+
+}  // namespace plyfs::ops

@@ -1,0 +1,131 @@
+#include "ops/create.h"
+
+#include <fcntl.h>
+
+#include "ops/place.h"
+#include "overlay/marks.h"
+#include "sys/entry.h"
+#include "sys/open.h"
+
+namespace plyfs::ops {
+namespace {
+
+// A new directory is one nobody else has; a layer below it is hidden by its opaque mark.
+Result<Entry> enter_new(Context& ctx, const NodeRef& parent, const Placed& placed, const Name& name) {
+    Resolved found;
+    found.branch = placed.branch;
+    found.st = TRY(sys::stat_at(*placed.dir, name));
+    if (sys::is_dir(found.st)) found.layers = {placed.branch};
+    return enter(ctx, parent, {Layer{placed.branch, placed.dir}}, name, found);
+}
+
+Result<Entry> make_entry(Context& ctx, const Request& request, NodeId parent_id, const Name& name, const Maker& make) {
+    const NodeRef parent = TRY(node_of(ctx, parent_id));
+    return enter_new(ctx, parent, TRY(place(ctx, request, parent, name, make)), name);
+}
+
+int creation_flags(int flags) {
+    // The descriptor serves reads, writes and registration: O_DIRECT and O_APPEND are the kernel's business.
+    return (flags & (O_ACCMODE | O_SYNC | O_DSYNC | O_NOATIME)) | O_CREAT | O_EXCL;
+}
+
+}  // namespace
+
+Result<Entry> mkdir(Context& ctx, const Request& request, NodeId parent, const Name& name, mode_t mode) {
+    return make_entry(ctx, request, parent, name,
+                      [&](BorrowedFd dir, const Name& as) { return sys::make_dir(dir, as, mode & 07777); });
+}
+
+Result<Entry> mknod(Context& ctx, const Request& request, NodeId parent, const Name& name, mode_t mode, dev_t device) {
+    // It would be a whiteout: made by us, it hides; made by a user, it would vanish before his eyes.
+    if (S_ISCHR(mode) && device == 0 && ctx.tree.set().uses_marks()) return Errno(EPERM);
+    return make_entry(ctx, request, parent, name,
+                      [&](BorrowedFd dir, const Name& as) { return sys::make_node(dir, as, mode, device); });
+}
+
+Result<Entry> symlink(Context& ctx, const Request& request, NodeId parent, const Name& name, const char* target) {
+    return make_entry(ctx, request, parent, name,
+                      [&](BorrowedFd dir, const Name& as) { return sys::make_symlink(dir, as, target); });
+}
+
+Result<Entry> link(Context& ctx, const Request& request, NodeId id, NodeId new_parent, const Name& name) {
+    const NodeRef node = TRY(node_of(ctx, id));
+    const NodeRef parent = TRY(node_of(ctx, new_parent));
+    if (name.view() == ctx.tree.hidden_name(*parent)) return Errno(EPERM);
+    TRY(ensure_writable(ctx.tree, node, request.copy_up()));
+    auto object = TRY(ctx.tree.find_object(node));
+    // The name belongs to whoever links, but the object is there already: no credentials to act under.
+    const Request daemon{};
+    TRY(place_on(ctx, daemon, parent, name, object.branch,
+                 [&](BorrowedFd dir, const Name& as) { return sys::link_fd(object.fd, dir, as); }));
+    {
+        LockedNode state(*node);
+        state->links.push_back({parent, name.str()});
+        state->unlinked = false;
+        state->pinned.reset();
+    }
+    return entry_of(ctx, node);
+}
+
+Result<Created> create(Context& ctx, const Request& request, NodeId parent_id, const Name& name, int flags, mode_t mode) {
+    const NodeRef parent = TRY(node_of(ctx, parent_id));
+    UniqueFd file;
+    auto placed = place(ctx, request, parent, name, [&](BorrowedFd dir, const Name& as) -> Status {
+        file = TRY(sys::open_file(dir, as, creation_flags(flags), mode & 07777));
+        return {};
+    });
+    if (placed.has_value()) {
+        const Entry entry = TRY(enter_new(ctx, parent, *placed, name));
+        auto opened = open_new(ctx, entry.id, flags, {std::move(file), entry.attr.st, placed->branch, 0});
+        if (!opened) {
+            forget(ctx, entry.id, 1);
+            return opened.error();
+        }
+        return Created{entry, *opened};
+    }
+    if (!placed.failed_with(EEXIST) || (flags & O_EXCL)) return placed.error();
+    const Entry entry = TRY(lookup(ctx, parent_id, name));
+    auto opened = open(ctx, request, entry.id, flags & ~O_CREAT);
+    if (!opened) {
+        forget(ctx, entry.id, 1);
+        return opened.error();
+    }
+    return Created{entry, *opened};
+}
+
+Result<Created> tmpfile(Context& ctx, const Request& request, NodeId parent_id, int flags, mode_t mode) {
+    const NodeRef parent = TRY(node_of(ctx, parent_id));
+    Errno last(EROFS);
+    for (BranchIndex branch : TRY(ctx.tree.rank_branches(parent, {}))) {
+        TRY(ensure_dir_on(ctx.tree, parent, branch));
+        auto dir = TRY(ctx.tree.dir_on(parent, branch));
+        sys::ActAs caller(request.caller);
+        TRY(caller.status());
+        auto file = sys::open_tmpfile(*dir, O_RDWR | (flags & O_EXCL), mode & 07777);
+        if (!file) {
+            last = file.error();
+            if (last == ENOSPC || last == EDQUOT || last == EROFS) continue;
+            return last;
+        }
+        const auto st = TRY(sys::stat_fd(*file));
+        bool made;
+        const NodeRef node = ctx.tree.nodes().find_or_make(sys::key_of(st), made);
+        {
+            LockedNode state(*node);
+            state->winner = branch;
+            state->unlinked = true;
+            state->shown_inode = ctx.tree.shown_inodes().of(ctx.tree.set(), sys::device_of(st), st.stx_ino);
+            state->pinned = TRY(sys::duplicate(*file));
+        }
+        const Entry entry = TRY(entry_of(ctx, node));
+        auto opened = open_new(ctx, entry.id, flags, {std::move(*file), st, branch, node->generation()});
+        if (!opened) {
+            forget(ctx, entry.id, 1);
+            return opened.error();
+        }
+        return Created{entry, *opened};
+    }
+    return last;
+}
+
+}  // namespace plyfs::ops

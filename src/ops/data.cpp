@@ -1,0 +1,124 @@
+#include "ops/data.h"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <set>
+
+#include "ops/attributes.h"
+#include "ops/lookup.h"
+#include "sys/cred.h"
+#include "sys/entry.h"
+#include "sys/file_io.h"
+#include "sys/inode_ioctl.h"
+#include "sys/open.h"
+
+namespace plyfs::ops {
+namespace {
+
+// Runs a change of a file's data so that the user's quota and reserve bound it, not root's.
+template <typename F>
+auto on_behalf_of_user(Context& ctx, const FileHandle& handle, F change) -> decltype(change()) {
+    const BranchIndex branch = LockedNode(*handle.node())->winner;
+    if (ctx.tree.set().at(branch).network()) return change();
+    sys::RegistrationCred cred;
+    if (auto ready = cred.status(); !ready) return ready.error();
+    return change();
+}
+
+Result<UniqueFd> for_flags(Context& ctx, const NodeRef& node) {
+    if (!node->is_dir() && !node->is_regular()) return Errno(ENOTTY);
+    const auto object = TRY(ctx.tree.find_object(node));
+    return sys::reopen(object.fd, O_RDONLY);
+}
+
+Result<UniqueFd> for_setting_flags(Context& ctx, const Request& request, const NodeRef& node) {
+    if (!node->is_dir() && !node->is_regular()) return Errno(ENOTTY);
+    if (node->is_dir()) {
+        TRY(ensure_dir_writable(ctx.tree, node));
+    } else {
+        TRY(ensure_writable(ctx.tree, node, request.copy_up()));
+    }
+    return for_flags(ctx, node);
+}
+
+}  // namespace
+
+Result<std::size_t> read(Context& ctx, FileHandle& handle, std::span<std::byte> buffer, std::uint64_t offset) {
+    const auto fd = TRY(handle.descriptor(ctx));
+    return sys::read_at(*fd, buffer, offset);
+}
+
+Result<std::size_t> write(Context& ctx, FileHandle& handle, std::span<const std::byte> data, std::uint64_t offset,
+                          bool kill) {
+    const auto fd = TRY(handle.descriptor(ctx));
+    if (kill) TRY(kill_privileges(*fd, TRY(sys::stat_fd(*fd))));
+    return on_behalf_of_user(ctx, handle, [&] { return sys::write_at(*fd, data, offset); });
+}
+
+Status fsync(Context& ctx, FileHandle& handle, bool data_only) {
+    return sys::sync_file(*TRY(handle.descriptor(ctx)), data_only);
+}
+
+Status fallocate(Context& ctx, FileHandle& handle, int mode, std::uint64_t offset, std::uint64_t length) {
+    const auto fd = TRY(handle.descriptor(ctx));
+    return on_behalf_of_user(ctx, handle, [&] { return sys::allocate(*fd, mode, offset, length); });
+}
+
+Result<std::uint64_t> seek(Context& ctx, FileHandle& handle, std::uint64_t offset, int whence) {
+    return sys::seek_extent(*TRY(handle.descriptor(ctx)), offset, whence);
+}
+
+Result<std::size_t> copy_range(Context& ctx, FileHandle& from, std::uint64_t from_offset, FileHandle& to,
+                               std::uint64_t to_offset, std::size_t length, unsigned flags) {
+    const auto source = TRY(from.descriptor(ctx));
+    const auto target = TRY(to.descriptor(ctx));
+    return on_behalf_of_user(
+        ctx, to, [&] { return sys::copy_range(*source, from_offset, *target, to_offset, length, flags); });
+}
+
+Result<unsigned> get_flags(Context& ctx, NodeId id) {
+    return sys::ioctl_get_flags(TRY(for_flags(ctx, TRY(node_of(ctx, id)))));
+}
+
+Status set_flags(Context& ctx, const Request& request, NodeId id, unsigned flags) {
+    return sys::ioctl_set_flags(TRY(for_setting_flags(ctx, request, TRY(node_of(ctx, id)))), flags);
+}
+
+Result<struct fsxattr> get_fsxattr(Context& ctx, NodeId id) {
+    return sys::ioctl_get_fsxattr(TRY(for_flags(ctx, TRY(node_of(ctx, id)))));
+}
+
+Status set_fsxattr(Context& ctx, const Request& request, NodeId id, const struct fsxattr& value) {
+    return sys::ioctl_set_fsxattr(TRY(for_setting_flags(ctx, request, TRY(node_of(ctx, id)))), value);
+}
+
+Result<struct statvfs> statfs(Context& ctx) {
+    const BranchSet& set = ctx.tree.set();
+    std::set<std::uint64_t> counted;
+    struct statvfs sum = {};
+    for (const auto& branch : set.all()) {
+        // What lower branches have free is of no use to a writer.
+        if (!counted.empty() && !branch->writable()) continue;
+        if (!counted.insert(branch->device()).second) continue;
+        const struct statvfs one = TRY(sys::stat_fs(branch->root()));
+        if (counted.size() == 1) {
+            sum = one;
+            continue;
+        }
+        // In units of the first branch's fragments; blocks below one fragment are lost, which df does not show.
+        auto scaled = [&](std::uint64_t blocks) { return blocks * one.f_frsize / sum.f_frsize; };
+        sum.f_blocks += scaled(one.f_blocks);
+        sum.f_bfree += scaled(one.f_bfree);
+        sum.f_bavail += scaled(one.f_bavail);
+        sum.f_files += one.f_files;
+        sum.f_ffree += one.f_ffree;
+        sum.f_favail += one.f_favail;
+        sum.f_namemax = std::min(sum.f_namemax, one.f_namemax);
+    }
+    return sum;
+}
+
+}  // namespace plyfs::ops

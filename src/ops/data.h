@@ -1,0 +1,32 @@
+// What passthrough leaves to the daemon of an open file: syncing, space, holes, copies; and reads and writes of files
+// that do not pass through.
+#pragma once
+
+#include <sys/types.h>
+
+#include <span>
+
+#include "ops/open.h"
+
+namespace plyfs::ops {
+
+Result<std::size_t> read(Context& ctx, FileHandle& handle, std::span<std::byte> buffer, std::uint64_t offset);
+// kill: the kernel asks for setuid and the like to be taken away.
+Result<std::size_t> write(Context& ctx, FileHandle& handle, std::span<const std::byte> data, std::uint64_t offset,
+                          bool kill_privileges);
+Status fsync(Context& ctx, FileHandle& handle, bool data_only);
+Status fallocate(Context& ctx, FileHandle& handle, int mode, std::uint64_t offset, std::uint64_t length);
+Result<std::uint64_t> seek(Context& ctx, FileHandle& handle, std::uint64_t offset, int whence);  // SEEK_DATA, SEEK_HOLE
+Result<std::size_t> copy_range(Context& ctx, FileHandle& from, std::uint64_t from_offset, FileHandle& to,
+                               std::uint64_t to_offset, std::size_t length, unsigned flags);
+
+// chattr and lsattr, of files and directories.
+Result<unsigned> get_flags(Context& ctx, NodeId id);
+Status set_flags(Context& ctx, const Request& request, NodeId id, unsigned flags);
+Result<struct fsxattr> get_fsxattr(Context& ctx, NodeId id);
+Status set_fsxattr(Context& ctx, const Request& request, NodeId id, const struct fsxattr& value);
+
+// Of a layered mount its upper's, of a pool the sum over the distinct file systems of its branches.
+Result<struct statvfs> statfs(Context& ctx);
+
+}  // namespace plyfs::ops

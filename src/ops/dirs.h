@@ -1,0 +1,42 @@
+// Reading directories of the union.
+#pragma once
+
+#include "ops/lookup.h"
+#include "overlay/listing.h"
+
+namespace plyfs::ops {
+
+class DirHandle {
+  public:
+    DirHandle(NodeRef node, Layers layers, std::vector<std::uint64_t> devices, std::shared_ptr<const BranchSet> set,
+              std::string_view hidden)
+        : node_(std::move(node)), devices_(std::move(devices)), listing_(std::move(set), std::move(layers), hidden) {}
+
+  private:
+    friend class DirReading;
+    NodeRef node_;
+    std::vector<std::uint64_t> devices_;  // of each layer
+    Mutex mutex_;
+    Listing listing_ GUARDED_BY(mutex_);
+    std::int64_t at_ GUARDED_BY(mutex_) = 0;
+};
+
+// Owned by the kernel's open directory: give it to releasedir().
+Result<DirHandle*> opendir(Context& ctx, NodeId id);
+void releasedir(DirHandle* handle);
+
+// Where entries go; false: no room, and the entry will be given again at the next call.
+class DirSink {
+  public:
+    virtual ~DirSink() = default;
+    // entry: with what the kernel gets to know of the node, if it was asked for; a lookup is counted when it is taken.
+    virtual bool add(std::string_view name, std::uint64_t inode, unsigned char type, std::int64_t next,
+                     const Entry* entry) = 0;
+};
+
+// From an offset given out before; 0 is the beginning. An error after some entries is the next call's.
+Status readdir(Context& ctx, DirHandle& handle, std::int64_t offset, bool plus, DirSink& sink);
+// Makes names that were made or removed on all of its branches durable.
+Status fsyncdir(Context& ctx, NodeId id, bool data_only);
+
+}  // namespace plyfs::ops

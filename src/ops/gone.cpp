@@ -1,0 +1,120 @@
+#include "ops/gone.h"
+
+#include <algorithm>
+
+#include "overlay/listing.h"
+#include "overlay/marks.h"
+#include "sys/entry.h"
+#include "sys/open.h"
+
+namespace plyfs::ops {
+namespace {
+
+// Directories of a mount with marks may hold whiteouts, which rmdir does not see through.
+Status remove_object(Context& ctx, const Layer& layer, const Name& name, bool is_dir) {
+    if (!is_dir) return sys::unlink_file(layer.fd(), name);
+    auto removed = sys::remove_dir(layer.fd(), name);
+    if (!removed.failed_with(ENOTEMPTY) || !ctx.tree.set().uses_marks()) return removed;
+    return TRY(ctx.tree.workdir_of(layer.branch))->take_away(layer.fd(), name, false);
+}
+
+}  // namespace
+
+const Layer& AtName::layer(BranchIndex branch) const {
+    return *std::find_if(layers.begin(), layers.end(), [&](const Layer& layer) { return layer.branch == branch; });
+}
+
+Result<AtName> look_at(Context& ctx, const NodeRef& parent, const Name& name) {
+    if (name.view() == ctx.tree.hidden_name(*parent)) return Errno(ENOENT);
+    AtName at;
+    at.layers = TRY(ctx.tree.layers_of(parent));
+    at.hits = TRY(find_all(ctx.tree.set(), at.layers, name));
+    if (at.hits.empty() || at.hits[0].whiteout) return Errno(ENOENT);
+    at.node = ctx.tree.nodes().find(sys::key_of(at.hits[0].st));
+    if (at.node) at.generation = at.node->generation();
+    return at;
+}
+
+bool needs_whiteout(Context& ctx, const std::vector<Hit>& hits) {
+    return std::any_of(hits.begin(), hits.end(), [&](const Hit& hit) {
+        return !hit.whiteout && !ctx.tree.set().at(hit.branch).writable();
+    });
+}
+
+Status remove_on(Context& ctx, const Layer& layer, const Name& name) {
+    auto st = sys::stat_at(layer.fd(), name);
+    if (!st) return st.failed_with(ENOENT) ? Status{} : Status(st.error());
+    auto removed = remove_object(ctx, layer, name, sys::is_dir(*st));
+    return removed.failed_with(ENOENT) ? Status{} : removed;
+}
+
+Result<SharedDir> prepare_hiding(Context& ctx, const NodeRef& parent, const AtName& at) {
+    Errno last(EROFS);
+    for (BranchIndex branch : TRY(ctx.tree.rank_branches(parent, {.above = at.winner().branch}))) {
+        auto made = ensure_dir_on(ctx.tree, parent, branch);
+        if (made) return ctx.tree.dir_on(parent, branch);
+        last = made.error();
+    }
+    return last;
+}
+
+Status remove_everywhere(Context& ctx, const Name& name, const AtName& at, const SharedDir& hiding) {
+    const BranchSet& set = ctx.tree.set();
+    const Hit& winner = at.winner();
+    const bool hidden = needs_whiteout(ctx, at.hits);
+    // From the lowest up: the winner goes last, so that nothing below it is ever seen.
+    for (std::size_t i = at.hits.size() - 1; i > 0; --i) {
+        const Hit& hit = at.hits[i];
+        if (hit.whiteout || !set.at(hit.branch).writable()) continue;
+        TRY(remove_object(ctx, at.layer(hit.branch), name, sys::is_dir(hit.st)));
+    }
+    if (!set.at(winner.branch).writable()) return marks::make_whiteout(*hiding, name);
+    if (!hidden) return remove_object(ctx, at.layer(winner.branch), name, sys::is_dir(winner.st));
+    return TRY(ctx.tree.workdir_of(winner.branch))->take_away(at.layer(winner.branch).fd(), name, true);
+}
+
+Status require_empty(Context& ctx, const Name& name, const AtName& at) {
+    Layers inside;
+    if (at.node) {
+        inside = TRY(ctx.tree.layers_of(at.node));
+    } else {
+        for (BranchIndex branch : TRY(find_winner(ctx.tree.set(), at.layers, name)).layers) {
+            auto dir = TRY(sys::open_dir_path(at.layer(branch).fd(), name));
+            inside.push_back({branch, std::make_shared<const UniqueFd>(std::move(dir))});
+        }
+    }
+    Listing listing(ctx.tree.shared_set(), std::move(inside), {});
+    ListedEntry entry;
+    while (TRY(listing.next(entry))) {
+        if (entry.name != "." && entry.name != "..") return Errno(ENOTEMPTY);
+    }
+    return {};
+}
+
+Status pin_if_last(LockedNode& node, const NodeRef& parent, const Name& name, const AtName& at) {
+    const Link gone{parent, name.str()};
+    for (const Link& link : node->links) {
+        if (link != gone) return {};
+    }
+    if (node->pinned.valid()) return {};
+    auto fd = TRY(sys::open_path(at.layer(at.winner().branch).fd(), name));
+    if (sys::key_of(TRY(sys::stat_fd(fd))) != node->key) return {};  // a name not linked to the copy: see lookup
+    node->pinned = std::move(fd);
+    return {};
+}
+
+void forget_name(Context& ctx, LockedNode& node, const NodeRef& parent, const Name& name, const AtName& at) {
+    std::erase(node->links, Link{parent, name.str()});
+    if (!ctx.tree.set().at(at.winner().branch).writable()) {
+        if (sys::key_of(at.winner().st) == node->key) {
+            ++node->removed_links;
+        } else if (node->hidden_links > 0) {
+            --node->hidden_links;
+        }
+    }
+    if (!node->links.empty()) return;
+    node->unlinked = true;
+    if (at.winner().st.stx_nlink <= 1) ctx.tree.shown_inodes().drop(node->key.dev, node->key.ino);
+}
+
+}  // namespace plyfs::ops

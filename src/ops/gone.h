@@ -1,0 +1,45 @@
+// What removing and renaming share: everything that lies at a name, taking it away branch by branch, and telling the
+// node.
+#pragma once
+
+#include <vector>
+
+#include "ops/context.h"
+
+namespace plyfs::ops {
+
+struct AtName {
+    Layers layers;          // of the parent
+    std::vector<Hit> hits;  // winner first; a whiteout, if any, last
+    NodeRef node;           // of the winner, if the kernel knows it
+    std::uint32_t generation = 0;  // of the node when this was seen
+
+    const Hit& winner() const { return hits[0]; }
+    const Layer& layer(BranchIndex branch) const;
+};
+
+// ENOENT when the union shows nothing there.
+Result<AtName> look_at(Context& ctx, const NodeRef& parent, const Name& name);
+
+// Whether something that may not be modified lies at the name, so that removing the rest would reveal it.
+bool needs_whiteout(Context& ctx, const std::vector<Hit>& hits);
+
+// Where the whiteout for a winner on a read-only branch will lie, its parent directories made. Call without locks.
+Result<SharedDir> prepare_hiding(Context& ctx, const NodeRef& parent, const AtName& at);
+
+// Removes everything at the name from all branches that may be modified, the winner last and in one rename with the
+// whiteout, if one is needed. hiding: from prepare_hiding, when the winner may not be modified.
+Status remove_everywhere(Context& ctx, const Name& name, const AtName& at, const SharedDir& hiding);
+
+// ENOTEMPTY unless the union shows nothing in the directory at the name.
+Status require_empty(Context& ctx, const Name& name, const AtName& at);
+
+// One copy on one branch; nothing there is as good.
+Status remove_on(Context& ctx, const Layer& layer, const Name& name);
+
+// The node lives on without this name; without any, by a descriptor. Pinned before the name is removed; both under the
+// lock.
+Status pin_if_last(LockedNode& node, const NodeRef& parent, const Name& name, const AtName& at);
+void forget_name(Context& ctx, LockedNode& node, const NodeRef& parent, const Name& name, const AtName& at);
+
+}  // namespace plyfs::ops

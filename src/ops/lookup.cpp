@@ -1,0 +1,170 @@
+#include "ops/lookup.h"
+
+#include <algorithm>
+
+namespace plyfs::ops {
+namespace {
+
+// Stores through a map change a file's times without a request, and maps outlive the handle: while a file is open for
+// writing the kernel asks each time, later it has to ask again soon. A retired id stands for data that lies elsewhere.
+constexpr double kWriterTimeout = 1.0;
+
+struct Entered {
+    NodeRef node;
+    bool missing_link = false;
+};
+
+void start_node(Context& ctx, LockedNode& node, const NodeRef& parent, const Name& name, const Resolved& found) {
+    const auto key = sys::key_of(found.st);
+    node->key = key;
+    node->winner = found.branch;
+    node->layers = found.layers;
+    node->links = {Link{parent, name.str()}};
+    node->shown_inode = ctx.tree.shown_inodes().of(ctx.tree.set(), key.dev, key.ino);
+}
+
+// A node of its own for what a key led elsewhere from.
+NodeRef make_instead(Context& ctx, const NodeRef& parent, const Name& name, const Resolved& found) {
+    NodeRef fresh = ctx.tree.nodes().make(found.st.stx_mode & S_IFMT);
+    LockedNode state(*fresh);
+    start_node(ctx, state, parent, name, found);
+    ctx.tree.nodes().add_key(state->key, *fresh);
+    return fresh;
+}
+
+// A directory has one place. Another one than we know means that it was moved on the branch, or that branches overlap:
+// the old node keeps its id and goes stale, the place found now gets a new node.
+Result<Entered> enter_dir(Context& ctx, const NodeRef& parent, const Layers& layers, const Name& name,
+                          const Resolved& found) {
+    bool made;
+    const auto key = sys::key_of(found.st);
+    NodeRef node = ctx.tree.nodes().find_or_make(key, made);
+    LockedNode state(*node);
+    if (state->winner < 0) {
+        start_node(ctx, state, parent, name, found);
+        return Entered{node};
+    }
+    if (state->unlinked || state->links.empty() || state->links[0] != Link{parent, name.str()}) {
+        return Entered{make_instead(ctx, parent, name, found)};
+    }
+    if (state->layers == found.layers && state->key == key) return Entered{node};
+    // Looked at again under the lock: a copy-up may have added a branch since.
+    auto now = TRY(find_winner(ctx.tree.set(), layers, name));
+    if (!sys::is_dir(now.st)) return Errno(ESTALE);
+    state->layers = std::move(now.layers);
+    state->winner = now.branch;
+    state->key = sys::key_of(now.st);
+    return Entered{node};
+}
+
+// A file may have several names. The key of a copied-up original leads to the copy's node.
+Result<Entered> enter_file(Context& ctx, const NodeRef& parent, const Name& name, const Resolved& found) {
+    bool made;
+    const auto key = sys::key_of(found.st);
+    NodeRef node = ctx.tree.nodes().find_or_make(key, made);
+    LockedNode state(*node);
+    if (state->winner < 0) {
+        start_node(ctx, state, parent, name, found);
+        return Entered{std::move(node)};
+    }
+    const bool copied = state->key != key;
+    if (copied && state->unlinked) {
+        // The copy has no name left to link from; the original's other names are files of their own again.
+        state->original = {};
+        return Entered{make_instead(ctx, parent, name, found)};
+    }
+    Link here{parent, name.str()};
+    const bool known = std::find(state->links.begin(), state->links.end(), here) != state->links.end();
+    if (!known) {
+        // One link and another name: it was renamed on the branch.
+        if (!copied && found.st.stx_nlink == 1) state->links.clear();
+        state->links.push_back(std::move(here));
+        state->unlinked = false;
+        if (!copied) state->pinned.reset();
+    }
+    return Entered{node, copied && !known};
+}
+
+}  // namespace
+
+Result<NodeRef> node_of(Context& ctx, NodeId id) {
+    NodeRef node = ctx.tree.nodes().find(id);
+    if (!node) return Errno(ESTALE);
+    return node;
+}
+
+Attr show(Context& ctx, LockedNode& node, NodeId id, const sys::Stat& st) {
+    Attr out{st, ctx.timeouts.attr};
+    out.st.stx_ino = node->shown_inode;
+    if (node.node().is_dir()) {
+        // One link tells find(1) and others not to count on the number of subdirectories.
+        if (node->layers.size() > 1) out.st.stx_nlink = 1;
+        return out;
+    }
+    out.st.stx_nlink = st.stx_nlink + node->hidden_links - std::min(node->removed_links, st.stx_nlink);
+    if (node->writers > 0) out.timeout = 0;
+    if (node->had_writer) out.timeout = std::min(out.timeout, kWriterTimeout);
+    if (id != node->face.id) out.timeout = 0;
+    return out;
+}
+
+namespace {
+
+// One lookup counted, and whoever was sent back to walk again has arrived.
+Entry answer(Context& ctx, LockedNode& state, const sys::Stat& st) {
+    ctx.tree.nodes().count_lookup(state, state->face);
+    if (state->face.opens) state->face.opens->told_stale.clear();
+    for (auto& old : state->retired) {
+        if (old->opens) old->opens->told_stale.clear();
+    }
+    return Entry{state->face.id, show(ctx, state, state->face.id, st), ctx.timeouts.entry};
+}
+
+}  // namespace
+
+Result<Entry> entry_of(Context& ctx, const NodeRef& node) {
+    const auto st = TRY(ctx.tree.stat_object(node));
+    LockedNode state(*node);
+    return answer(ctx, state, st);
+}
+
+Result<Entry> enter(Context& ctx, const NodeRef& parent, const Layers& layers, const Name& name,
+                    const Resolved& resolved) {
+    auto entered = sys::is_dir(resolved.st) ? TRY(enter_dir(ctx, parent, layers, name, resolved))
+                                            : TRY(enter_file(ctx, parent, name, resolved));
+    if (entered.missing_link) {
+        auto added = add_missing_link(ctx.tree, entered.node, parent, name);
+        // Without room or right to write, the name still shows the file; it is added at the next lookup.
+        if (!added && !added.failed_with(EROFS) && !added.failed_with(ENOSPC)) return added.error();
+    }
+    {
+        LockedNode state(*entered.node);
+        if (state->key == sys::key_of(resolved.st)) return answer(ctx, state, resolved.st);
+    }
+    return entry_of(ctx, entered.node);
+}
+
+Result<Entry> lookup(Context& ctx, NodeId parent_id, const Name& name) {
+    const NodeRef parent = TRY(node_of(ctx, parent_id));
+    if (name.view() == ctx.tree.hidden_name(*parent)) return Errno(ENOENT);
+    const Layers layers = TRY(ctx.tree.layers_of(parent));
+    const Resolved found = TRY(find_winner(ctx.tree.set(), layers, name));
+    return enter(ctx, parent, layers, name, found);
+}
+
+void forget(Context& ctx, NodeId id, std::uint64_t count) {
+    const NodeRef node = ctx.tree.nodes().find(id);
+    if (!node || id == kRootId) return;
+    NodeRef given_back;
+    LockedNode state(*node);
+    if (Face* face = state->face_of(id)) given_back = ctx.tree.nodes().forget(state, *face, count);
+}
+
+Result<Attr> getattr(Context& ctx, NodeId id) {
+    const NodeRef node = TRY(node_of(ctx, id));
+    const auto st = TRY(ctx.tree.stat_object(node));
+    LockedNode state(*node);
+    return show(ctx, state, id, st);
+}
+
+}  // namespace plyfs::ops

@@ -1,0 +1,239 @@
+#include "ops/open.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/log.h"
+#include "node/faces.h"
+#include "ops/attributes.h"
+#include "ops/lookup.h"
+#include "sys/entry.h"
+#include "sys/open.h"
+
+namespace plyfs::ops {
+namespace {
+
+// How long an open waits for RELEASEs on their way before it splits a node: the longest seen over an idle /dev/fuse.
+constexpr auto kReleaseWait = std::chrono::milliseconds(1);
+
+bool wants_write(int flags) { return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC); }
+
+// What our own descriptor of a file is opened with: the kernel counts offsets and appends itself, and bypassing the page
+// cache is between the kernel and the caller.
+int descriptor_flags(int flags) { return flags & (O_ACCMODE | O_SYNC | O_DSYNC); }
+
+enum class Granted { yes, again };
+
+// Registers the node's winner and makes it the face's backing, unless somebody was faster or the winner changed.
+Result<Granted> register_backing(Context& ctx, const NodeRef& node, NodeId id, Located object,
+                                 bool& can_pass_through) {
+    Branch& branch = ctx.tree.set().at(object.branch);
+    auto backing_id = [&]() -> Result<std::int32_t> {
+        // Reads and writes run under the credentials of this moment. A file that can not be written through needs none.
+        if (!branch.writable() || branch.network()) return ctx.registrar.open(object.fd);
+        sys::RegistrationCred cred;
+        TRY(cred.status());
+        return ctx.registrar.open(object.fd);
+    }();
+    if (!backing_id) {
+        can_pass_through = false;
+        const bool whole_branch = sys::device_of(object.st) == branch.device();
+        if (backing_id.failed_with(ELOOP) && whole_branch) {
+            branch.passthrough_refused("its file system is itself stacked, deeper than max-stack-depth allows (ELOOP)");
+        } else if (whole_branch && !ctx.registrar.available()) {
+            branch.passthrough_refused("the kernel lets only root of the initial user namespace register files (EPERM)");
+        } else {
+            log::debug("a file on {} was not registered: {}", branch.path(), log::errno_text(backing_id.error().value()));
+        }
+        return Granted::again;
+    }
+    branch.passthrough_works();
+    ctx.tree.counters().backings_opened.fetch_add(1, std::memory_order_relaxed);
+    auto backing = std::make_shared<Backing>(ctx.registrar, *backing_id, object.branch, object.generation,
+                                             std::move(object.fd), ctx.tree.kept_files());
+    LockedNode state(*node);
+    Face* face = state->face_of(id);
+    if (!face) return Errno(ESTALE);
+    Opens& opens = face->need_opens();
+    if (opens.passthrough > 0 || opens.cached > 0 || node->generation() != object.generation) return Granted::again;
+    opens.backing.swap(backing);  // an idle one is closed with ours, after the lock
+    ++opens.passthrough;
+    return Granted::yes;
+}
+
+void count_writer(LockedNode& state, bool writes) {
+    if (!writes) return;
+    ++state->writers;
+    state->had_writer = true;
+    state->changed_since_copy = true;
+}
+
+// Decides and counts; the counts rise before the kernel hears of the open. `created`: the file, if it was just made.
+Result<Opened> grant(Context& ctx, const Request& request, const NodeRef& node, NodeId id, int flags,
+                     Located* created = nullptr) {
+    const bool writes = wants_write(flags);
+    bool can_pass_through = node->is_regular() && ctx.registrar.available();
+    bool waited = !ctx.releases_are_late;
+    for (;;) {
+        IoMode mode;
+        {
+            LockedNode state(*node);
+            Face* face = state->face_of(id);
+            if (!face) return Errno(ESTALE);
+            Opens& opens = face->need_opens();
+            const auto told = std::find(opens.told_stale.begin(), opens.told_stale.end(), request.caller.pid);
+            OpenFacts facts;
+            facts.passthrough_opens = opens.passthrough;
+            facts.cached_opens = opens.cached;
+            facts.backing_is_winner = !opens.backing || opens.backing->generation() == node->generation();
+            facts.winner_changed_data = state->changed_since_copy;
+            facts.can_pass_through =
+                can_pass_through && ctx.tree.set().at(state->winner).passthrough() != Branch::Passthrough::no;
+            facts.writes = writes;
+            facts.came_back = told != opens.told_stale.end();
+            mode = decide_io_mode(facts);
+            if (mode == IoMode::stale && !waited) {
+                waited = true;
+                state.wait_for(ctx.tree.copy_condition(*node), kReleaseWait);
+                continue;
+            }
+            if (mode == IoMode::stale) {
+                retire_face(ctx.tree, state, *face, request.caller.pid);
+                return Errno(ESTALE);
+            }
+            if (mode == IoMode::busy) return Errno(EBUSY);
+            if (mode == IoMode::cached) ++opens.cached;
+            if (mode == IoMode::passthrough_shared || mode == IoMode::served_from_winner) ++opens.passthrough;
+            if (mode != IoMode::passthrough_new) {
+                count_writer(state, writes);
+                return Opened{new FileHandle(node, id, flags, mode), mode,
+                              opens.backing ? opens.backing->id() : 0, mode == IoMode::cached};
+            }
+        }
+        Located object = created && created->fd.valid()
+                             ? Located{TRY(sys::duplicate(created->fd)), created->st, created->branch, created->generation}
+                             : TRY(ctx.tree.find_object(node));
+        if (TRY(register_backing(ctx, node, id, std::move(object), can_pass_through)) == Granted::again) continue;
+        LockedNode state(*node);
+        count_writer(state, writes);
+        return Opened{new FileHandle(node, id, flags, mode), mode, state->face_of(id)->opens->backing->id(), false};
+    }
+}
+
+void count_open(Context& ctx, const Opened& opened) {
+    auto& counter = opened.mode == IoMode::cached               ? ctx.opens.cached
+                    : opened.mode == IoMode::served_from_winner ? ctx.opens.direct
+                                                                : ctx.opens.passthrough;
+    counter.fetch_add(1, std::memory_order_relaxed);
+}
+
+// Append-only and immutable are checked by open(2), which passthrough bypasses.
+Status check_protection(const sys::Stat& st, int flags) {
+    if (st.stx_attributes & STATX_ATTR_IMMUTABLE) return Errno(EPERM);
+    const bool appends = (flags & O_APPEND) && !(flags & O_TRUNC);
+    if ((st.stx_attributes & STATX_ATTR_APPEND) && !appends) return Errno(EPERM);
+    return {};
+}
+
+// A file about to be truncated needs no data, unless old readers may make the open fail: then nothing may be lost.
+std::uint64_t wanted_data(const NodeRef& node, NodeId id, int flags) {
+    if (!(flags & O_TRUNC)) return kAllData;
+    LockedNode state(*node);
+    const Face* face = state->face_of(id);
+    return face && face->opens && face->opens->passthrough > 0 ? kAllData : 0;
+}
+
+Status truncate_opened(Context& ctx, const Request& request, const NodeRef& node, bool kill) {
+    AttrChange change;
+    change.size = 0;
+    change.kill_privileges = kill;
+    change.by_handle = true;  // the mode is settled: no split any more
+    const NodeId id = LockedNode(*node)->face.id;
+    auto done = setattr(ctx, request, id, change);
+    if (!done) return done.error();
+    return {};
+}
+
+}  // namespace
+
+bool FileHandle::writes() const { return wants_write(flags_); }
+
+bool FileHandle::passes_through() const {
+    return mode_ == IoMode::passthrough_new || mode_ == IoMode::passthrough_shared;
+}
+
+void FileHandle::start_with(UniqueFd fd, std::uint32_t generation) {
+    MutexLock lock(mutex_);
+    fd_ = std::make_shared<const UniqueFd>(std::move(fd));
+    generation_ = generation;
+}
+
+Result<std::shared_ptr<const UniqueFd>> FileHandle::descriptor(Context& ctx) {
+    MutexLock lock(mutex_);
+    if (fd_ && (passes_through() || generation_ == node_->generation())) return fd_;
+    std::shared_ptr<Backing> backing;
+    if (passes_through()) {
+        LockedNode state(*node_);
+        Face* face = state->face_of(id_);
+        if (face && face->opens) backing = face->opens->backing;
+    }
+    if (backing && backing->path().valid()) {
+        fd_ = std::make_shared<const UniqueFd>(TRY(sys::reopen(backing->path(), descriptor_flags(flags_))));
+        generation_ = backing->generation();
+        return fd_;
+    }
+    auto object = TRY(ctx.tree.find_object(node_));
+    if (backing && backing->generation() != object.generation) return Errno(ESTALE);
+    fd_ = std::make_shared<const UniqueFd>(TRY(sys::reopen(object.fd, descriptor_flags(flags_))));
+    generation_ = object.generation;
+    return fd_;
+}
+
+Result<Opened> open(Context& ctx, const Request& request, NodeId id, int flags, bool kill) {
+    const NodeRef node = TRY(node_of(ctx, id));
+    if (node->is_dir()) return Errno(EISDIR);
+    if (!node->is_regular()) return Errno(ELOOP);
+    if (wants_write(flags)) {
+        TRY(ensure_writable(ctx.tree, node, request.copy_up(wanted_data(node, id, flags))));
+        TRY(check_protection(TRY(ctx.tree.stat_object(node)), flags));
+    }
+    Opened opened = TRY(grant(ctx, request, node, id, flags));
+    Status ready;
+    if (flags & O_TRUNC) ready = truncate_opened(ctx, request, node, kill);
+    // The daemon's own descriptor is opened now, so that what is wrong is said by open(2) and not by a read later.
+    if (ready && !opened.handle->passes_through()) {
+        if (auto fd = opened.handle->descriptor(ctx); !fd) ready = fd.error();
+    }
+    if (!ready) {
+        release(ctx, opened.handle);
+        return ready.error();
+    }
+    count_open(ctx, opened);
+    return opened;
+}
+
+Result<Opened> open_new(Context& ctx, NodeId id, int flags, Located created) {
+    const NodeRef node = TRY(node_of(ctx, id));
+    Opened opened = TRY(grant(ctx, Request{}, node, id, flags & ~O_TRUNC, &created));
+    if (!opened.handle->passes_through()) opened.handle->start_with(std::move(created.fd), created.generation);
+    count_open(ctx, opened);
+    return opened;
+}
+
+void release(Context& ctx, FileHandle* handle) {
+    std::unique_ptr<FileHandle> owned(handle);
+    std::shared_ptr<Backing> closed_later;
+    {
+        LockedNode state(*handle->node());
+        if (handle->writes() && state->writers > 0) --state->writers;
+        if (Face* face = state->face_of(handle->id()); face && face->opens) {
+            (handle->mode() == IoMode::cached ? face->opens->cached : face->opens->passthrough) -= 1;
+            closed_later = end_of_opens(ctx.tree, state, *face);
+        }
+    }
+    if (ctx.releases_are_late) ctx.tree.copy_condition(*handle->node()).notify_all();
+}
+
+}  // namespace plyfs::ops

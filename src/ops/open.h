@@ -1,0 +1,54 @@
+// Opening files: which io mode an open gets, the handle it is known by, and its end.
+#pragma once
+
+#include <memory>
+
+#include "ops/context.h"
+#include "node/io_mode.h"
+
+namespace plyfs::ops {
+
+// One open file of the kernel's. Its descriptor is made when it is first needed: a file in passthrough mode is read and
+// written without us. In the other modes it always leads to the file that answers now, also after a copy-up, so that
+// no page of an old file ever enters the cache of a new one.
+class FileHandle {
+  public:
+    FileHandle(NodeRef node, NodeId id, int flags, IoMode mode) : node_(std::move(node)), id_(id), flags_(flags), mode_(mode) {}
+    const NodeRef& node() const { return node_; }
+    NodeId id() const { return id_; }
+    IoMode mode() const { return mode_; }
+    int flags() const { return flags_; }
+    bool writes() const;
+    bool passes_through() const;
+
+    // A descriptor with the handle's access, for I/O with explicit offsets; kept by the caller as long as he uses it.
+    Result<std::shared_ptr<const UniqueFd>> descriptor(Context& ctx);
+    // The first descriptor, from the open itself.
+    void start_with(UniqueFd fd, std::uint32_t generation);
+
+  private:
+    NodeRef node_;
+    NodeId id_;
+    int flags_;
+    IoMode mode_;
+    Mutex mutex_;
+    std::shared_ptr<const UniqueFd> fd_ GUARDED_BY(mutex_);
+    std::uint32_t generation_ GUARDED_BY(mutex_) = 0;
+};
+
+struct Opened {
+    FileHandle* handle = nullptr;  // owned by the kernel's open file: give it to release()
+    IoMode mode = IoMode::cached;
+    std::int32_t backing_id = 0;
+    bool keep_cache = false;
+};
+
+// flags as open(2), without O_CREAT. ESTALE and EBUSY: see node/io_mode.h. The file is truncated only once the open can
+// not fail any more for its mode. kill_privileges: the truncation takes setuid and the like away.
+Result<Opened> open(Context& ctx, const Request& request, NodeId id, int flags, bool kill_privileges = false);
+// For a file just created: it is at hand.
+Result<Opened> open_new(Context& ctx, NodeId id, int flags, Located created);
+// Also for an open whose reply did not reach the kernel, which then sends no RELEASE.
+void release(Context& ctx, FileHandle* handle);
+
+}  // namespace plyfs::ops

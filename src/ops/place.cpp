@@ -1,0 +1,90 @@
+#include "ops/place.h"
+
+#include <algorithm>
+
+#include "overlay/marks.h"
+#include "overlay/staging.h"
+#include "sys/entry.h"
+#include "sys/open.h"
+
+namespace plyfs::ops {
+namespace {
+
+bool may_try_next(Errno e) { return e == ENOSPC || e == EDQUOT || e == EROFS; }
+
+// The branch whose whiteout hides the name in this directory; -1 for none. What is made on a branch below it would not
+// be seen.
+Result<BranchIndex> hiding_branch(Context& ctx, const NodeRef& parent, const Name& name) {
+    const BranchSet& set = ctx.tree.set();
+    if (!set.uses_marks() || set.size() == 1) return BranchIndex{-1};
+    for (const Layer& layer : TRY(ctx.tree.layers_of(parent))) {
+        if (!set.at(layer.branch).writable()) continue;
+        auto st = sys::stat_at(layer.fd(), name);
+        if (st && marks::is_whiteout(*st)) return layer.branch;
+    }
+    return BranchIndex{-1};
+}
+
+// setgid for a file of somebody outside the group is dropped by the branch's file system, which needs the caller's
+// groups for it; nothing else does, permissions were checked already.
+std::vector<gid_t> groups_for(const Request& request) {
+    auto groups = sys::read_groups(request.caller.pid);
+    return groups ? std::move(*groups) : std::vector<gid_t>{};
+}
+
+Status make_as_caller(const Request& request, BorrowedFd dir, const Name& name, const Maker& make) {
+    const bool wants_groups = request.caller.uid != 0 && (TRY(sys::stat_fd(dir)).stx_mode & S_ISGID);
+    const auto groups = wants_groups ? groups_for(request) : std::vector<gid_t>{};
+    sys::ActAs caller(request.caller, groups);
+    TRY(caller.status());
+    return make(dir, name);
+}
+
+// Made inside a copy of the parent in the work directory, so that setgid, default ACL and the like are inherited as they
+// would be in place, then renamed over the whiteout.
+Status make_over_whiteout(Context& ctx, const Request& request, BorrowedFd dir, BranchIndex branch, const Name& name,
+                          const Maker& make) {
+    WorkDir* work = TRY(ctx.tree.workdir_of(branch));
+    auto nest = TRY(stage_directory(*work, dir, TRY(sys::stat_fd(dir)), false));
+    TRY(make_as_caller(request, nest.fd(), name, make));
+    const auto st = TRY(sys::stat_at(nest.fd(), name));
+    if (!sys::is_dir(st)) return sys::rename_entry(nest.fd(), name, dir, name);
+    TRY(marks::make_opaque(TRY(sys::open_dir_path(nest.fd(), name))));
+    // A directory can not replace a whiteout: exchanged, and the whiteout goes with the nest.
+    return sys::rename_entry(nest.fd(), name, dir, name, RENAME_EXCHANGE);
+}
+
+}  // namespace
+
+Result<SharedDir> place_on(Context& ctx, const Request& request, const NodeRef& parent, const Name& name,
+                           BranchIndex branch, const Maker& make) {
+    TRY(ensure_dir_on(ctx.tree, parent, branch));
+    auto dir = TRY(ctx.tree.dir_on(parent, branch));
+    auto made = make_as_caller(request, *dir, name, make);
+    if (made.failed_with(EEXIST) && ctx.tree.set().uses_marks()) {
+        const auto st = sys::stat_at(*dir, name);
+        if (st && marks::is_whiteout(*st)) made = make_over_whiteout(ctx, request, *dir, branch, name, make);
+    }
+    if (!made) return made.error();
+    return dir;
+}
+
+Result<Placed> place(Context& ctx, const Request& request, const NodeRef& parent, const Name& name, const Maker& make) {
+    if (name.view() == ctx.tree.hidden_name(*parent)) return Errno(EPERM);
+    auto branches = TRY(ctx.tree.rank_branches(parent, {}));
+    if (branches.size() > 1) {
+        const BranchIndex hiding = TRY(hiding_branch(ctx, parent, name));
+        if (hiding >= 0) std::erase_if(branches, [&](BranchIndex branch) { return branch > hiding; });
+        if (branches.empty()) branches.push_back(hiding);
+    }
+    Errno last(EROFS);
+    for (BranchIndex branch : branches) {
+        auto dir = place_on(ctx, request, parent, name, branch, make);
+        if (dir) return Placed{branch, std::move(*dir)};
+        last = dir.error();
+        if (!may_try_next(last)) break;
+    }
+    return last;
+}
+
+}  // namespace plyfs::ops

@@ -1,0 +1,26 @@
+// Placing a new object: which branch, its parent directories there, and in place of a whiteout where one hides the name.
+#pragma once
+
+#include <functional>
+
+#include "ops/context.h"
+
+namespace plyfs::ops {
+
+struct Placed {
+    BranchIndex branch = -1;
+    SharedDir dir;  // the parent on that branch
+};
+
+// Calls make(directory, name) as the caller on one branch after another, best first, until one has room. What make
+// created under the name it is given ends under `name`, by one rename where a whiteout has to be replaced; a directory
+// that replaces one is opaque.
+// make must not leave anything behind when it fails.
+using Maker = std::function<Status(BorrowedFd dir, const Name& name)>;
+Result<Placed> place(Context& ctx, const Request& request, const NodeRef& parent, const Name& name, const Maker& make);
+
+// As above on a branch that is given: links and renames have no choice.
+Result<SharedDir> place_on(Context& ctx, const Request& request, const NodeRef& parent, const Name& name,
+                           BranchIndex branch, const Maker& make);
+
+}  // namespace plyfs::ops

@@ -1,0 +1,221 @@
+#include <stdio.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "ops/gone.h"
+#include "ops/remove.h"
+#include "overlay/marks.h"
+#include "overlay/rename_plan.h"
+#include "overlay/staging.h"
+#include "sys/entry.h"
+#include "sys/open.h"
+
+namespace plyfs::ops {
+namespace {
+
+struct Side {
+    NodeRef parent;
+    Name name;
+    std::optional<AtName> at;  // none: nothing there
+    std::vector<Presence> presence;
+    std::size_t visible_layers = 0;
+    Link link() const { return {parent, name.str()}; }
+};
+
+// Two nodes at once: the one place where that is needed. By address, so that two renames can not wait for each other.
+class LockedPair {
+  public:
+    LockedPair(Node* a, Node* b) {
+        if (a == b) b = nullptr;
+        if (a && b && std::less<Node*>()(b, a)) std::swap(a, b);
+        if (a) first_.emplace(*a);
+        if (b) second_.emplace(*b);
+    }
+    LockedNode* of(const Node* node) {
+        if (first_ && node && &first_->node() == node) return &*first_;
+        if (second_ && node && &second_->node() == node) return &*second_;
+        return nullptr;
+    }
+
+  private:
+    std::optional<LockedNode> first_;
+    std::optional<LockedNode> second_;
+};
+
+Status look(Context& ctx, Side& side) {
+    side.at.reset();
+    side.presence.clear();
+    side.visible_layers = 0;
+    auto at = look_at(ctx, side.parent, side.name);
+    if (at.failed_with(ENOENT)) {
+        // A whiteout alone matters as well: a directory can not be renamed over it.
+        const Layers layers = TRY(ctx.tree.layers_of(side.parent));
+        for (const Hit& hit : TRY(find_all(ctx.tree.set(), layers, side.name))) {
+            side.presence.push_back(
+                {hit.branch, Presence::Kind::whiteout, ctx.tree.set().at(hit.branch).writable()});
+        }
+        return {};
+    }
+    side.at = TRY(std::move(at));
+    for (const Hit& hit : side.at->hits) {
+        const auto kind = hit.whiteout             ? Presence::Kind::whiteout
+                          : sys::is_dir(hit.st) ? Presence::Kind::directory
+                                                   : Presence::Kind::file;
+        side.presence.push_back({hit.branch, kind, ctx.tree.set().at(hit.branch).writable()});
+    }
+    if (sys::is_dir(side.at->winner().st)) {
+        side.visible_layers = TRY(find_winner(ctx.tree.set(), side.at->layers, side.name)).layers.size();
+    }
+    return {};
+}
+
+// A file that moves must be on a branch that may be modified.
+Status make_movable(Context& ctx, const Request& request, const Side& side) {
+    if (!side.at || sys::is_dir(side.at->winner().st)) return {};
+    if (ctx.tree.set().at(side.at->winner().branch).writable()) return {};
+    if (!side.at->node) return Errno(ESTALE);
+    return ensure_writable(ctx.tree, side.at->node, request.copy_up());
+}
+
+Status mark_opaque(BorrowedFd dir, const Name& name) {
+    return marks::make_opaque(TRY(sys::open_dir_path(dir, name)));
+}
+
+// The target directory, empty for the union but full of whiteouts, gives way to one that is really empty.
+Status clear_directory(Context& ctx, BranchIndex branch, BorrowedFd parent, const Name& name) {
+    WorkDir* work = TRY(ctx.tree.workdir_of(branch));
+    auto dir = TRY(sys::open_dir_path(parent, name));
+    auto empty = TRY(stage_directory(*work, dir, TRY(sys::stat_fd(dir)), true));
+    return empty.publish_over(parent, name);
+}
+
+Status move_on(Context& ctx, const RenamePlan& plan, const Side& from, const Side& to, BorrowedFd from_dir,
+               BorrowedFd to_dir, bool exchange) {
+    if (plan.make_opaque) TRY(mark_opaque(from_dir, from.name));
+    if (plan.make_target_opaque) TRY(mark_opaque(to_dir, to.name));
+    if (exchange) return sys::rename_entry(from_dir, from.name, to_dir, to.name, RENAME_EXCHANGE);
+    if (plan.swap_whiteout) {
+        TRY(sys::rename_entry(from_dir, from.name, to_dir, to.name, RENAME_EXCHANGE));
+        return plan.leave_whiteout ? Status{} : sys::unlink_file(from_dir, from.name);
+    }
+    const unsigned flags = plan.leave_whiteout ? RENAME_WHITEOUT : 0;
+    auto moved = sys::rename_entry(from_dir, from.name, to_dir, to.name, flags);
+    if (moved.failed_with(ENOTEMPTY) && plan.clear_target) {
+        TRY(clear_directory(ctx, plan.branch, to_dir, to.name));
+        moved = sys::rename_entry(from_dir, from.name, to_dir, to.name, flags);
+    }
+    // A file system without RENAME_WHITEOUT can not do it in one step: the caller copies.
+    if (moved.failed_with(EINVAL) && plan.leave_whiteout) return Errno(EXDEV);
+    return moved;
+}
+
+// The other parts of a directory that lies on several branches. The first rename decided; should one of these fail, all
+// go back, so that the directory stays whole.
+Status move_other_parts(Context& ctx, const RenamePlan& plan, const Side& from, const Side& to) {
+    std::vector<BranchIndex> moved{plan.branch};
+    for (BranchIndex branch : plan.also_rename) {
+        auto from_dir = ctx.tree.dir_on(from.parent, branch);
+        auto to_dir = ctx.tree.dir_on(to.parent, branch);
+        Status done = !from_dir ? Status(from_dir.error())
+                      : !to_dir ? Status(to_dir.error())
+                                : sys::rename_entry(**from_dir, from.name, **to_dir, to.name);
+        if (done) {
+            moved.push_back(branch);
+            continue;
+        }
+        for (BranchIndex back : moved) {
+            auto source = TRY(ctx.tree.dir_on(to.parent, back));
+            auto target = TRY(ctx.tree.dir_on(from.parent, back));
+            TRY(sys::rename_entry(*source, to.name, *target, from.name));
+        }
+        return done;
+    }
+    return {};
+}
+
+// What is left over elsewhere is removed last; it is hidden already, or the old target that may be seen until then.
+Status remove_leftovers(Context& ctx, const RenamePlan& plan, const Side& from, const Side& to) {
+    for (BranchIndex branch : plan.remove_source) TRY(remove_on(ctx, from.at->layer(branch), from.name));
+    for (BranchIndex branch : plan.remove_target) {
+        if (to.at) TRY(remove_on(ctx, to.at->layer(branch), to.name));
+    }
+    return {};
+}
+
+void rename_link(LockedNode& node, const Link& from, const Link& to) {
+    auto place = std::find(node->links.begin(), node->links.end(), from);
+    if (place == node->links.end()) {
+        node->links.push_back(to);
+    } else {
+        *place = to;
+    }
+}
+
+Result<RenamePlan> make_plan(const Side& from, const Side& to, unsigned flags) {
+    RenameFacts facts;
+    facts.source = from.presence;
+    facts.target = to.presence;
+    facts.source_layers = std::max<std::size_t>(from.visible_layers, 1);
+    facts.target_layers = to.visible_layers;
+    facts.exchange = (flags & RENAME_EXCHANGE) != 0;
+    facts.keep_whiteout = (flags & RENAME_WHITEOUT) != 0;
+    return plan_rename(facts);
+}
+
+bool changed_since(const Side& side) { return side.at && side.at->node && side.at->node->generation() != side.at->generation; }
+
+enum class Outcome { done, look_again };
+
+Result<Outcome> rename_once(Context& ctx, const Request& request, Side& from, Side& to, unsigned flags) {
+    const bool exchange = (flags & RENAME_EXCHANGE) != 0;
+    TRY(look(ctx, from));
+    TRY(look(ctx, to));
+    if (!from.at) return Errno(ENOENT);
+    if (to.at && (flags & RENAME_NOREPLACE)) return Errno(EEXIST);
+    TRY(make_movable(ctx, request, from));
+    if (exchange) TRY(make_movable(ctx, request, to));
+    if (changed_since(from) || changed_since(to)) return Outcome::look_again;
+    if (to.at && !exchange && sys::is_dir(to.at->winner().st)) TRY(require_empty(ctx, to.name, *to.at));
+
+    const RenamePlan plan = TRY(make_plan(from, to, flags));
+    TRY(ensure_dir_on(ctx.tree, to.parent, plan.branch));
+    for (BranchIndex branch : plan.also_rename) TRY(ensure_dir_on(ctx.tree, to.parent, branch));
+    const auto from_dir = TRY(ctx.tree.dir_on(from.parent, plan.branch));
+    const auto to_dir = TRY(ctx.tree.dir_on(to.parent, plan.branch));
+
+    LockedPair locks(from.at->node.get(), to.at ? to.at->node.get() : nullptr);
+    LockedNode* source = locks.of(from.at->node.get());
+    LockedNode* target = to.at ? locks.of(to.at->node.get()) : nullptr;
+    if ((source && (*source)->copying) || (target && (*target)->copying)) return Outcome::look_again;
+    if (changed_since(from) || changed_since(to)) return Outcome::look_again;
+    if (target && !exchange) TRY(pin_if_last(*target, to.parent, to.name, *to.at));
+    TRY(move_on(ctx, plan, from, to, *from_dir, *to_dir, exchange));
+    TRY(move_other_parts(ctx, plan, from, to));
+    if (source) rename_link(*source, from.link(), to.link());
+    if (target && exchange) rename_link(*target, to.link(), from.link());
+    if (target && !exchange) forget_name(ctx, *target, to.parent, to.name, *to.at);
+    TRY(remove_leftovers(ctx, plan, from, to));
+    return Outcome::done;
+}
+
+}  // namespace
+
+Status rename(Context& ctx, const Request& request, NodeId parent, const Name& name, NodeId new_parent,
+              const Name& new_name, unsigned flags) {
+    Side from{TRY(node_of(ctx, parent)), name, {}, {}, 0};
+    Side to{TRY(node_of(ctx, new_parent)), new_name, {}, {}, 0};
+    if (new_name.view() == ctx.tree.hidden_name(*to.parent)) return Errno(EPERM);
+    for (;;) {
+        if (TRY(rename_once(ctx, request, from, to, flags)) == Outcome::done) return {};
+        // A copy-up of one of the two is going on: it ends, or the caller does.
+        for (const Side* side : {&from, &to}) {
+            if (!side->at || !side->at->node) continue;
+            LockedNode node(*side->at->node);
+            wait_until_copied(ctx.tree, node);
+        }
+        if (request.cancelled && request.cancelled()) return Errno(EINTR);
+    }
+}
+
+}  // namespace plyfs::ops

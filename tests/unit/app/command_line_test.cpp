@@ -1,0 +1,166 @@
+#include "app/command_line.h"
+
+#include <doctest/doctest.h>
+
+using namespace plyfs;
+using namespace plyfs::app;
+using config::BranchMode;
+
+namespace {
+
+using Words = std::vector<std::string>;
+
+Command parse(Words argv, bool root = true) {
+    return parse_command_line({std::move(argv), "/cwd", root});
+}
+
+Words faults(Words argv) {
+    try {
+        parse(std::move(argv));
+    } catch (const config::Error& e) {
+        CHECK(e.exit_code() == config::ExitCode::usage);
+        return e.messages();
+    }
+    return {};
+}
+
+}  // namespace
+
+TEST_CASE("command line: a pool") {
+    for (const Words& argv :
+         {Words{"plyfs", "/a:b=ro", "m"}, Words{"plyfs", "-o", "ro", "-o", "rw", "/a:b=ro", "m"},
+          Words{"plyfs", "--", "/a:b=ro", "m"}, Words{"", "/a:b=ro", "m"}}) {
+        const Command c = parse(argv);
+        CHECK(c.action == Action::mount);
+        REQUIRE(c.config.branches.size() == 2);
+        CHECK(c.config.branches[1].path == "/cwd/b");
+        CHECK(c.config.branches[1].mode == BranchMode::ro);
+        CHECK(c.config.mountpoint == "/cwd/m");
+        CHECK(c.config.fsname == "/a:b=ro");
+        CHECK_FALSE(c.config.layered);
+        CHECK_FALSE(c.config.read_only);
+        CHECK(c.notices.empty());
+    }
+}
+
+TEST_CASE("command line: layers, with and without a source word, options before or after") {
+    const std::string options = "lowerdir=/l1:/l2,,upperdir=/u,workdir=/w";
+    const std::pair<Words, std::string> rows[] = {
+        {{"plyfs", "-o", options, "/m"}, "plyfs"},
+        {{"plyfs", "-o" + options, "/m"}, "plyfs"},
+        {{"plyfs", "overlay", "/m", "-o", options}, "overlay"},
+        {{"plyfs", "none", "/m", "-o", options + ",fsname=x"}, "x"},
+        {{"plyfs", "/not:a=list=x", "/m", "-o", "workdir=/w,upperdir=/u", "-o", "lowerdir=/l1:/l2,dev,suid"},
+         "/not:a=list=x"},
+        {{"/usr/sbin/mount.plyfs", "plyfs", "/m", "-o", options}, "plyfs"},
+    };
+    for (const auto& [argv, fsname] : rows) {
+        const Command c = parse(argv);
+        CHECK(c.config.layered);
+        CHECK(c.config.branches.size() == 3);
+        CHECK(c.config.mountpoint == "/m");
+        CHECK(c.config.workdir == "/w");
+        CHECK(c.config.fsname == fsname);
+        CHECK(c.notices.empty());
+    }
+}
+
+TEST_CASE("command line: a long list of branches is no source for df") {
+    std::string list = "/a";
+    for (int i = 0; i < 100; ++i) list += ":/disk" + std::to_string(i);
+    CHECK(parse({"plyfs", list, "/m"}).config.fsname == "plyfs");
+}
+
+TEST_CASE("command line: flags") {
+    CHECK(parse({"plyfs", "-f", "/a", "/m"}).config.foreground);
+    CHECK_FALSE(parse({"plyfs", "/a", "/m"}).config.foreground);
+    CHECK(parse({"plyfs", "-d", "/a", "/m"}).config.foreground);
+    CHECK(parse({"plyfs", "-d", "/a", "/m"}).config.debug);
+    CHECK(parse({"plyfs", "-fd", "/a", "/m"}).config.log_level == log::Level::debug);
+    CHECK(parse({"plyfs", "-r", "/a", "/m"}).config.read_only);
+    CHECK_FALSE(parse({"plyfs", "-w", "-o", "ro", "/a", "/m"}).config.read_only);
+    CHECK(parse({"plyfs", "-v", "/a", "/m"}).verbose);
+    CHECK(parse({"plyfs", "-v", "-o", "nofail", "/a", "/m"}).notices.size() == 1);
+    CHECK(parse({"plyfs", "-nt", "plyfs", "/a", "/m"}).config.branches.size() == 1);
+    CHECK(parse({"plyfs", "--foreground", "--debug", "/a", "/m"}).config.debug);
+    for (const char* help : {"-h", "--help"}) CHECK(parse({"plyfs", help}).action == Action::help);
+    for (const char* version : {"-V", "--version"})
+        CHECK(parse({"plyfs", version}).action == Action::version);
+    CHECK(parse({"plyfs", "-h", "-o", "quux"}).action == Action::help);
+}
+
+TEST_CASE("command line: called by mount(8)") {
+    // As libmount 2.38 writes it for an fstab line.
+    Command c = parse({"/sbin/mount.fuse.plyfs", "/a:/b", "/m", "-s", "-n", "-v", "-o",
+                       "rw,noatime,nosuid,nodev,create=mfs,fsname=\"a,b\",user,nofail,_netdev,exec,quux",
+                       "-t", "fuse.plyfs"});
+    CHECK(c.action == Action::mount);
+    CHECK_FALSE(c.config.foreground);
+    CHECK_FALSE(c.config.suid);
+    CHECK_FALSE(c.config.dev);
+    CHECK(c.config.exec);
+    CHECK(c.config.fsname == "a,b");
+    CHECK(c.config.kernel_options == Words{"noatime"});
+    CHECK(c.notices[0] == "option user is for mount(8), which has acted on it; plyfs has nothing to do");
+    CHECK(c.notices.back() == "unknown option 'quux' ignored because of -s");
+
+    c = parse({"mount.plyfs", "/a", "/m", "-fv", "-N", "/proc/7/fd/4", "-o", "rw"});
+    CHECK(c.action == Action::fake);
+    CHECK(c.mount_namespace == "/proc/7/fd/4");
+    CHECK(faults({"plyfs", "-N", "x", "/a", "/m"})[0].starts_with("unknown flag '-N'"));
+}
+
+TEST_CASE("command line: helpers are told by name") {
+    CHECK(is_mount_helper("/usr/sbin/mount.plyfs"));
+    CHECK(is_mount_helper("mount.fuse.plyfs"));
+    for (const char* other : {"", "plyfs", "/opt/mount.plyfs/plyfs", "mount.plyfs.old"}) {
+        CAPTURE(other);
+        CHECK_FALSE(is_mount_helper(other));
+    }
+}
+
+TEST_CASE("command line: faults, all at once") {
+    struct Row {
+        Words argv;
+        Words starts;
+    };
+    const Row rows[] = {
+        {{}, {"there is nothing to merge", "the mountpoint is missing"}},
+        {{"plyfs"}, {"there is nothing to merge", "the mountpoint is missing"}},
+        {{"plyfs", "/a"}, {"there is nothing to merge"}},
+        {{"plyfs", "/a", "/b", "/m"},
+         {"too many words at '/m'", "there is nothing", "the mountpoint is missing"}},
+        {{"plyfs", "-q", "/a", "/m"}, {"unknown flag '-q'"}},
+        {{"plyfs", "--forground", "/a", "/m"}, {"unknown flag '--forground'"}},
+        {{"plyfs", "/a", "/m", "-o"}, {"-o wants a value after it: OPTIONS"}},
+        {{"plyfs", "/a", ""}, {"the mountpoint is an empty word", "the mountpoint is missing"}},
+        {{"plyfs", "/a=rx", "/m"}, {"BRANCHES /a=rx: unknown branch mode 'rx'", "there is nothing to merge"}},
+        {{"plyfs", "-o", "creat=mfs,timeout=x", "/a", "/m"}, {"unknown option 'creat'", "option timeout: "}},
+        {{"plyfs", "-o", "context=\"a", "/a", "/m"}, {"-o: a double quote is not closed"}},
+    };
+    for (const Row& row : rows) {
+        CAPTURE(row.starts[0]);
+        const Words lines = faults(row.argv);
+        REQUIRE(lines.size() == row.starts.size());
+        for (std::size_t i = 0; i < lines.size(); ++i) {
+            CAPTURE(lines[i]);
+            CHECK(lines[i].starts_with(row.starts[i]));
+        }
+    }
+}
+
+TEST_CASE("command line: the mountpoint as an option or as the last word") {
+    CHECK(parse({"plyfs", "-o", "branches=/a,mountpoint=/m"}).config.mountpoint == "/m");
+    const Command c = parse({"plyfs", "-o", "branches=/a,mountpoint=/m", "/n"});
+    CHECK(c.config.mountpoint == "/n");
+    CHECK(c.notices.size() == 1);
+}
+
+TEST_CASE("command line: this process") {
+    char name[] = "plyfs";
+    char* argv[] = {name, nullptr};
+    const Invocation invocation = find_invocation(1, argv);
+    CHECK(invocation.argv == Words{"plyfs"});
+    CHECK(invocation.cwd.starts_with('/'));
+    CHECK(find_invocation(0, argv + 1).argv.empty());
+}

@@ -1,0 +1,59 @@
+#include "config/branch_spec.h"
+
+#include <doctest/doctest.h>
+
+#include "config/error.h"
+
+using namespace plyfs::config;
+
+TEST_CASE("branch lists: modes, escapes and relative paths") {
+    struct Row {
+        const char* written;
+        std::vector<std::pair<std::string, BranchMode>> expected;
+    };
+    const Row rows[] = {
+        {"/a", {{"/a", BranchMode::rw}}},
+        {"/a=RO:/b=rw:/c=Nc", {{"/a", BranchMode::ro}, {"/b", BranchMode::rw}, {"/c", BranchMode::nc}}},
+        {"rel:./x/../y//", {{"/home/u/rel", BranchMode::rw}, {"/home/u/x/../y", BranchMode::rw}}},
+        {"/a\\:b=ro:/c", {{"/a:b", BranchMode::ro}, {"/c", BranchMode::rw}}},
+        {"/a\\=b", {{"/a=b", BranchMode::rw}}},
+        {"/a\\=b=nc", {{"/a=b", BranchMode::nc}}},
+        {"/a=x=ro", {{"/a=x", BranchMode::ro}}},
+        {"/a\\\\:/b", {{"/a\\", BranchMode::rw}, {"/b", BranchMode::rw}}},
+        {"/", {{"/", BranchMode::rw}}},
+        {".=ro", {{"/home/u", BranchMode::ro}}},
+    };
+    for (const Row& row : rows) {
+        CAPTURE(row.written);
+        const auto specs = parse_branches(row.written, "/home/u");
+        REQUIRE(specs.size() == row.expected.size());
+        for (std::size_t i = 0; i < specs.size(); ++i) {
+            CHECK(specs[i].path == row.expected[i].first);
+            CHECK(specs[i].mode == row.expected[i].second);
+        }
+    }
+    CHECK(parse_branches("/a=ro:b", "/")[1].written == "b");
+    CHECK(parse_branches("b", "/")[0].path == "/b");
+}
+
+TEST_CASE("branch lists: what is refused") {
+    for (const char* bad : {"", ":", "/a:", ":/a", "/a::/b", "/a=rx", "/a=", "=ro", "/a=RW,50G"}) {
+        CAPTURE(bad);
+        CHECK_THROWS_AS(parse_branches(bad, "/"), BadValue);
+    }
+}
+
+TEST_CASE("lower lists: leftmost first, no modes, no data-only layers") {
+    CHECK(parse_paths("/a:b:/c\\:d", "/base") == std::vector<std::string>{"/a", "/base/b", "/c:d"});
+    CHECK(parse_paths("/a=ro", "/") == std::vector<std::string>{"/a=ro"});
+    for (const char* bad : {"", "/a::/b", ":/a", "/a:"}) {
+        CAPTURE(bad);
+        CHECK_THROWS_AS(parse_paths(bad, "/"), BadValue);
+    }
+}
+
+TEST_CASE("a mode's name reads back") {
+    for (BranchMode mode : {BranchMode::rw, BranchMode::ro, BranchMode::nc}) {
+        CHECK(parse_mode(mode_name(mode)) == mode);
+    }
+}

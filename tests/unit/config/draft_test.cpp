@@ -1,0 +1,106 @@
+#include "config/draft.h"
+
+#include <doctest/doctest.h>
+
+#include "config/error.h"
+#include "config/option_words.h"
+
+using namespace plyfs::config;
+
+namespace {
+
+Draft draft_of(const std::string& options) {
+    Draft draft;
+    draft.base = "/";
+    draft.config.mountpoint = "/m";
+    apply_words(draft, split_words(options));
+    return draft;
+}
+
+std::string first_fault(const std::string& options) {
+    Draft draft = draft_of(options);
+    try {
+        settle(draft, true);
+    } catch (const Error& e) {
+        CHECK(e.exit_code() == ExitCode::usage);
+        return e.messages().front();
+    }
+    return "";
+}
+
+}  // namespace
+
+TEST_CASE("layers become branches, the upper one first") {
+    Draft draft = draft_of("lowerdir=/l1:/l2,upperdir=/u,workdir=/w");
+    const Config c = settle(draft, true);
+    CHECK(c.layered);
+    CHECK(c.workdir == "/w");
+    REQUIRE(c.branches.size() == 3);
+    CHECK(c.branches[0].path == "/u");
+    CHECK(c.branches[0].mode == BranchMode::rw);
+    CHECK(c.branches[1].path == "/l1");
+    CHECK(c.branches[1].mode == BranchMode::ro);
+    CHECK(c.branches[2].path == "/l2");
+    CHECK(draft.notices.empty());
+}
+
+TEST_CASE("layers without an upper one are read-only branches") {
+    Draft draft = draft_of("lowerdir=/l1:/l2");
+    const Config c = settle(draft, true);
+    CHECK(c.branches.size() == 2);
+    CHECK(c.branches[0].mode == BranchMode::ro);
+    draft = draft_of("lowerdir=/l1,workdir=/w");
+    CHECK(settle(draft, true).workdir.empty());
+    CHECK(draft.notices.size() == 1);
+}
+
+TEST_CASE("a later option wins over an earlier one") {
+    Draft draft = draft_of("lowerdir=/a,lowerdir=/b:/c");
+    CHECK(settle(draft, true).branches[0].path == "/b");
+}
+
+TEST_CASE("what does not go together is refused") {
+    const std::pair<std::string, std::string> rows[] = {
+        {"", "there is nothing to merge"},
+        {"upperdir=/u,workdir=/w", "upperdir= has no layer below it"},
+        {"lowerdir=/l,upperdir=/u", "upperdir= needs workdir="},
+        {"lowerdir=/l,branches=/a", "branches= and lowerdir= exclude each other"},
+        {"branches=/a:/b:/a/", "directory /a is named twice"},
+        {"lowerdir=/l,upperdir=/l,workdir=/w", "directory /l is named twice"},
+        {"branches=/a:/b,workdir=/w", "workdir= serves one writable branch, and there are 2"},
+    };
+    for (const auto& [options, fault] : rows) {
+        CAPTURE(options);
+        CHECK(first_fault(options).starts_with(fault));
+    }
+    std::string many = "lowerdir=/l";
+    for (int i = 0; i < 499; ++i) many += ":/l" + std::to_string(i);
+    CHECK(first_fault(many).empty());
+    CHECK(first_fault(many + ":/one").starts_with("lowerdir= names 501 directories"));
+}
+
+TEST_CASE("a pool may have a work directory for its only writable branch") {
+    Draft draft = draft_of("branches=/a:/b=ro,workdir=/w");
+    CHECK(settle(draft, true).workdir == "/w");
+    draft = draft_of("branches=/a=ro:/b=ro,workdir=/w");
+    CHECK(settle(draft, true).workdir.empty());
+    CHECK(draft.notices.size() == 1);
+}
+
+TEST_CASE("a pool's option in a layered mount is told to have no effect, once") {
+    Draft draft = draft_of("lowerdir=/l,create=mfs,create=ff");
+    settle(draft, true);
+    CHECK(draft.notices ==
+          std::vector<std::string>{"option create has no effect with lowerdir=: all changes go to upperdir"});
+}
+
+TEST_CASE("a missing mountpoint is a fault beside the others") {
+    Draft draft;
+    try {
+        settle(draft, true);
+        FAIL("settled");
+    } catch (const Error& e) {
+        CHECK(e.messages().size() == 2);
+        CHECK(std::string(e.what()).find('\n') != std::string::npos);
+    }
+}

@@ -1,0 +1,254 @@
+#include "config/options.h"
+
+#include <doctest/doctest.h>
+
+#include <set>
+
+#include "config/error.h"
+#include "config/option_words.h"
+
+using namespace plyfs;
+using namespace plyfs::config;
+
+namespace {
+
+// A pool with these option words; the faults and notices are left in the draft.
+Draft apply(const std::string& options) {
+    Draft draft;
+    draft.base = "/base";
+    draft.branches = {{"/a", BranchMode::rw, "/a"}};
+    draft.config.mountpoint = "/m";
+    apply_words(draft, split_words(options));
+    return draft;
+}
+
+Config settled(const std::string& options, bool root = true) {
+    Draft draft = apply(options);
+    CAPTURE(options);
+    CHECK(draft.errors.empty());
+    return settle(draft, root);
+}
+
+using Words = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("option strings: commas, escapes, quotes and empty words") {
+    struct Row {
+        const char* options;
+        std::vector<std::pair<std::string, std::string>> expected;  // "-" for no value
+    };
+    const Row rows[] = {
+        {"", {}},
+        {",,", {}},
+        {"ro", {{"ro", "-"}}},
+        {"ro,,dev,", {{"ro", "-"}, {"dev", "-"}}},
+        {"create=mfs,ro", {{"create", "mfs"}, {"ro", "-"}}},
+        {"fsname=a\\,b,ro", {{"fsname", "a,b"}, {"ro", "-"}}},
+        {"fsname=a\\\\,ro", {{"fsname", "a\\\\"}, {"ro", "-"}}},
+        {"lowerdir=/a\\:b:/c", {{"lowerdir", "/a\\:b:/c"}}},
+        {"context=\"u:r:t:s0:c1,c2\",ro", {{"context", "u:r:t:s0:c1,c2"}, {"ro", "-"}}},
+        {"fsname=a\"b,ro", {{"fsname", "a\"b"}, {"ro", "-"}}},
+        {"fsname=a=\"b,ro", {{"fsname", "a=\"b"}, {"ro", "-"}}},
+        {"fsname=", {{"fsname", ""}}},
+        {"branches=/a=ro:/b", {{"branches", "/a=ro:/b"}}},
+    };
+    for (const Row& row : rows) {
+        CAPTURE(row.options);
+        const auto words = split_words(row.options);
+        REQUIRE(words.size() == row.expected.size());
+        for (std::size_t i = 0; i < words.size(); ++i) {
+            CHECK(words[i].name == row.expected[i].first);
+            CHECK(words[i].value.value_or("-") == row.expected[i].second);
+        }
+    }
+    CHECK_THROWS_AS(split_words("context=\"a,b"), BadValue);
+}
+
+TEST_CASE("option table: names are unique, rows are complete, words fit their enums") {
+    std::set<std::string> names;
+    for (const Option& row : option_table()) {
+        CAPTURE(row.name);
+        CHECK(names.insert(std::string(row.name)).second);
+        CHECK_FALSE(row.help.empty());
+        CHECK((row.set != nullptr || row.group == Group::fstab));
+        CHECK((row.negative.empty() || row.kind == Kind::flag));
+        CHECK((row.fallback.empty() == (row.group == Group::fstab)));
+        CHECK((row.kind == Kind::flag || row.kind == Kind::ignored || !row.values.empty()));
+        REQUIRE(find_option(row.name));
+        CHECK(find_option(row.name)->option == &row);
+        if (!row.negative.empty()) CHECK(find_option(row.negative)->negative);
+    }
+}
+
+TEST_CASE("options: dashes and underscores are the same") {
+    CHECK(settled("log_level=debug").log_level == log::Level::debug);
+    CHECK(settled("log-level=warn").log_level == log::Level::warn);
+    CHECK(settled("max_stack_depth=1").max_stack_depth == 1);
+    CHECK(settled("entry-timeout=2").entry_timeout == 2.0);
+}
+
+TEST_CASE("options: defaults") {
+    const Config c = settled("");
+    CHECK(c.create == CreatePolicy::pfrd);
+    CHECK_FALSE(c.entry_timeout);
+    CHECK(c.allow_other);
+    CHECK(c.default_permissions);
+    CHECK_FALSE(c.read_only);
+    CHECK(c.dev);
+    CHECK(c.suid);
+    CHECK(c.exec);
+    CHECK(c.transport == Transport::automatic);
+    CHECK(c.passthrough == Passthrough::automatic);
+    CHECK_FALSE(c.max_stack_depth);
+    CHECK(c.locks == Locks::local);
+    CHECK(c.log_level == log::Level::info);
+    CHECK(c.kernel_options.empty());
+    CHECK_FALSE(settled("", false).allow_other);
+    CHECK(settled("allow_other", false).allow_other);
+    CHECK_FALSE(settled("noallow_other").allow_other);
+}
+
+TEST_CASE("options: words of a list") {
+    const std::pair<const char*, CreatePolicy> policies[] = {
+        {"ff", CreatePolicy::ff},     {"mfs", CreatePolicy::mfs},     {"lfs", CreatePolicy::lfs},
+        {"rand", CreatePolicy::rand}, {"epmfs", CreatePolicy::epmfs}, {"pfrd", CreatePolicy::pfrd}};
+    for (const auto& [word, policy] : policies) {
+        CHECK(settled(std::string("create=") + word).create == policy);
+    }
+    CHECK(settled("transport=io_uring").transport == Transport::io_uring);
+    CHECK(settled("transport=devfuse").transport == Transport::devfuse);
+    CHECK(settled("passthrough=off").passthrough == Passthrough::off);
+    CHECK(settled("passthrough=on").passthrough == Passthrough::automatic);
+    CHECK(settled("locks=forward").locks == Locks::forward);
+    CHECK(settled("max-stack-depth=0").max_stack_depth == 0);
+    CHECK_FALSE(settled("max-stack-depth=1,max-stack-depth=auto").max_stack_depth);
+    for (int i = 0; i <= static_cast<int>(log::Level::off); ++i) {
+        const auto level = static_cast<log::Level>(i);
+        CHECK(settled("log-level=" + std::string(log::level_name(level))).log_level == level);
+    }
+}
+
+TEST_CASE("options: flags, their negatives and values") {
+    CHECK(settled("ro").read_only);
+    CHECK_FALSE(settled("ro,rw").read_only);
+    CHECK_FALSE(settled("nodev").dev);
+    CHECK(settled("nodev,dev").dev);
+    CHECK_FALSE(settled("nosuid").suid);
+    CHECK_FALSE(settled("noexec").exec);
+    CHECK_FALSE(settled("nodefault_permissions").default_permissions);
+    CHECK(settled("ro=true").read_only);
+    CHECK_FALSE(settled("ro=off").read_only);
+    CHECK(settled("rw=no").read_only);
+    CHECK(settled("debug").foreground);
+    CHECK(settled("debug").log_level == log::Level::debug);
+    CHECK(settled("debug,log-level=error").log_level == log::Level::error);
+}
+
+TEST_CASE("options: timeouts") {
+    const Config c = settled("timeout=2.5,negative_timeout=0");
+    CHECK(c.entry_timeout == 2.5);
+    CHECK(c.attr_timeout == 2.5);
+    CHECK(c.negative_timeout == 0.0);
+    for (const char* bad : {"timeout=", "timeout", "timeout=-1", "timeout=x", "timeout=1s", "timeout=inf",
+                            "timeout=nan", "timeout=1e30"}) {
+        CAPTURE(bad);
+        CHECK(apply(bad).errors.size() == 1);
+    }
+}
+
+TEST_CASE("options: words that are handed on to the kernel") {
+    struct Row {
+        const char* options;
+        Words handed_on;
+    };
+    const Row rows[] = {
+        {"noatime", {"noatime"}},
+        {"noatime,atime", {}},
+        {"noatime,relatime,nodiratime", {"noatime", "nodiratime"}},
+        {"noatime,noatime", {"noatime"}},
+        {"sync,dirsync", {"sync", "dirsync"}},
+        {"sync,async", {}},
+        {"nosymfollow", {"nosymfollow"}},
+        {"context=a:b:c:s0", {"context=a:b:c:s0"}},
+        {"context=\"a:b:c:s0:c1,c2\"", {"context=\"a:b:c:s0:c1,c2\""}},
+        {"max_read=128K", {"max_read=131072"}},
+    };
+    for (const Row& row : rows) {
+        CAPTURE(row.options);
+        Draft draft = apply(row.options);
+        CHECK(draft.errors.empty());
+        CHECK(draft.notices.empty());
+        CHECK(draft.config.kernel_options == row.handed_on);
+    }
+}
+
+TEST_CASE("options: what has no effect says so") {
+    for (const char* word : {"lazytime", "strictatime", "norelatime", "silent", "subtype=x", "mand"}) {
+        CAPTURE(word);
+        Draft draft = apply(word);
+        CHECK(draft.errors.empty());
+        CHECK(draft.notices.size() == 1);
+        CHECK(draft.config.kernel_options.empty());
+    }
+}
+
+TEST_CASE("options: words of fstab are left to mount(8)") {
+    const char* words =
+        "defaults,auto,noauto,nofail,_netdev,user,users,nouser,owner,group,user=joe,x-systemd.automount,"
+        "x-gvfs-name=disk,X-mount.mkdir,comment=my disks";
+    Draft draft = apply(words);
+    CHECK(draft.errors == Words{"unknown option 'X-mount.mkdir'; plyfs --help lists those there are"});
+    CHECK(draft.notices.empty());
+    draft = Draft();
+    draft.verbose = true;
+    apply_words(draft, split_words("nofail"));
+    CHECK(draft.notices.size() == 1);
+    CHECK(apply("remount,ro").errors.size() == 1);
+}
+
+TEST_CASE("options: an unknown one names the nearest") {
+    const std::pair<const char*, const char*> rows[] = {
+        {"lowerdri", "lowerdir"},
+        {"upper_dir", "upperdir"},
+        {"creat", "create"},
+        {"noallowother", "noallow_other"},
+        {"passthru", "passthrough"},
+        {"entry_timout", "entry_timeout"},
+        {"loglevel", "log-level"},
+        {"rwo", "ro"},
+        {"brnaches", "branches"},
+        {"quux", ""},
+        {"zzzzzzzz", ""},
+        {"q", ""},
+    };
+    for (const auto& [wrong, right] : rows) {
+        CAPTURE(wrong);
+        CHECK(nearest_option(wrong) == right);
+    }
+    CHECK(apply("creat=mfs").errors == Words{"unknown option 'creat'; did you mean 'create'?"});
+    Draft sloppy;
+    sloppy.sloppy = true;
+    apply_words(sloppy, split_words("creat=mfs"));
+    CHECK(sloppy.errors.empty());
+    CHECK(sloppy.notices == Words{"unknown option 'creat' ignored because of -s"});
+}
+
+TEST_CASE("options: all faults at once") {
+    const auto errors = apply("create=best,timeout=x,quux,ro=maybe,max_read=1Z").errors;
+    CHECK(errors.size() == 5);
+    CHECK(errors[0] == "option create: unknown word 'best'; use one of ff, mfs, lfs, rand, epmfs, pfrd");
+}
+
+TEST_CASE("sizes") {
+    CHECK(parse_size("0") == 0);
+    CHECK(parse_size("4096") == 4096);
+    CHECK(parse_size("7B") == 7);
+    CHECK(parse_size("128k") == 131072);
+    CHECK(parse_size("3G") == 3ULL << 30);
+    CHECK(parse_size("2T") == 2ULL << 40);
+    for (const char* bad : {"", "K", "-1", "1X", "1KB", "99999999T", "99999999999999999999"}) {
+        CAPTURE(bad);
+        CHECK_THROWS_AS(parse_size(bad), BadValue);
+    }
+}

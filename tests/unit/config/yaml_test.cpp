@@ -1,0 +1,134 @@
+#include "config/yaml.h"
+
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "config/error.h"
+#include "config/option_words.h"
+
+using namespace plyfs::config;
+
+namespace {
+
+Draft read(const std::string& text) {
+    Draft draft;
+    draft.base = "/etc/plyfs";
+    read_yaml_text(text, "pool.yaml", draft);
+    return draft;
+}
+
+using Lines = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("YAML: a whole pool") {
+    Draft draft = read(
+        "branches:\n"
+        "  - /srv/a=rw\n"
+        "  - {path: /srv/b:c=x, mode: RO}\n"
+        "  - path: rel\n"
+        "mountpoint: /srv/pool\n"
+        "create: mfs\n"
+        "allow_other: false\n"
+        "ro: no\n"
+        "noatime: true\n"
+        "entry-timeout: 2.5\n"
+        "log_level: debug\n");
+    REQUIRE(draft.errors == Lines{});
+    const Config c = settle(draft, true);
+    REQUIRE(c.branches.size() == 3);
+    CHECK(c.branches[0].path == "/srv/a");
+    CHECK(c.branches[1].path == "/srv/b:c=x");
+    CHECK(c.branches[1].mode == BranchMode::ro);
+    CHECK(c.branches[2].path == "/etc/plyfs/rel");
+    CHECK(c.mountpoint == "/srv/pool");
+    CHECK(c.create == CreatePolicy::mfs);
+    CHECK_FALSE(c.allow_other);
+    CHECK(c.kernel_options == Lines{"noatime"});
+    CHECK(c.entry_timeout == 2.5);
+    CHECK(c.log_level == plyfs::log::Level::debug);
+}
+
+TEST_CASE("YAML: layers as a list or as in -o") {
+    for (const char* text : {"lowerdir: [/a, /b]\nupperdir: /u\nworkdir: /w\n",
+                             "lowerdir: /a:/b\nupperdir: /u\nworkdir: /w\n"}) {
+        Draft draft = read(text);
+        draft.config.mountpoint = "/m";
+        REQUIRE(draft.errors == Lines{});
+        const Config c = settle(draft, true);
+        CHECK(c.branches.size() == 3);
+        CHECK(c.branches[2].path == "/b");
+    }
+    CHECK(*read("lowerdir: ['/a:b', '/c\\d']").lowerdirs == Lines{"/a:b", "/c\\d"});
+}
+
+TEST_CASE("YAML: faults carry file, line, column and key, all at once") {
+    const Draft draft = read(
+        "creat: mfs\n"
+        "create: best\n"
+        "timeout: [1, 2]\n"
+        "branches:\n"
+        "  - /a=rx\n"
+        "  - {path: /b, color: red}\n"
+        "  - {mode: ro}\n"
+        "  - [x]\n"
+        "ro: maybe\n"
+        "ro: true\n"
+        "config: other.yaml\n"
+        "fsname:\n");
+    const Lines starts = {
+        "pool.yaml:1:1: unknown option 'creat'; did you mean 'create'?",
+        "pool.yaml:2:9: create: unknown word 'best'",
+        "pool.yaml:3:10: timeout: one value is wanted",
+        "pool.yaml:5:5: branches: unknown branch mode 'rx'",
+        "pool.yaml:6:5: branches: a branch has no 'color'",
+        "pool.yaml:7:5: branches: a branch has no path",
+        "pool.yaml:8:5: branches: a branch is 'DIR=MODE'",
+        "pool.yaml:9:5: ro: 'maybe' is neither true nor false",
+        "pool.yaml:10:1: ro: set twice",
+        "pool.yaml:11:1: config: a file can not name another one",
+        "pool.yaml:12:1: fsname: a value is missing",
+    };
+    REQUIRE(draft.errors.size() == starts.size());
+    for (std::size_t i = 0; i < starts.size(); ++i) {
+        CAPTURE(draft.errors[i]);
+        CHECK(draft.errors[i].starts_with(starts[i]));
+    }
+}
+
+TEST_CASE("YAML: what is no map of options") {
+    CHECK(read("").errors.empty());
+    CHECK(read("# nothing\n").errors.empty());
+    for (const char* text : {"- a\n- b\n", "word", "a: [1, 2\n", "a: b: c\n", "[x]: y\n", "\ta: 1\n"}) {
+        CAPTURE(text);
+        const Draft draft = read(text);
+        REQUIRE(draft.errors.size() == 1);
+        CAPTURE(draft.errors[0]);
+        CHECK(draft.errors[0].starts_with("pool.yaml:"));
+    }
+}
+
+TEST_CASE("YAML: words of -o win over the file, wherever config= stands") {
+    const auto path =
+        std::filesystem::temp_directory_path() / ("plyfs-yaml-test-" + std::to_string(::getpid()));
+    std::ofstream(path) << "create: mfs\nbranches: [/a, sub]\ntimeout: 5\nmountpoint: /m\n";
+    Draft draft;
+    draft.base = "/cwd";
+    apply_words(draft, split_words("create=ff,config=" + path.string() + ",attr_timeout=1"));
+    const Config c = settle(draft, true);
+    CHECK(c.create == CreatePolicy::ff);
+    CHECK(c.entry_timeout == 5.0);
+    CHECK(c.attr_timeout == 1.0);
+    CHECK(c.branches[1].path == path.parent_path().string() + "/sub");
+    CHECK(draft.base == "/cwd");
+    std::filesystem::remove(path);
+
+    for (const char* bad : {"/nonexistent/x.yaml", "/"}) {
+        Draft faulty;
+        apply_words(faulty, split_words(std::string("config=") + bad));
+        REQUIRE(faulty.errors.size() == 1);
+        CHECK(faulty.errors[0].find("can not be read") != std::string::npos);
+    }
+}
