@@ -72,7 +72,6 @@ std::string help_text() {
 std::string version_text(const VersionFacts& facts) {
     std::string text = fmt::format("plyfs {}\n", PLYFS_VERSION);
     text += fmt::format("libfuse {}\n", facts.libfuse);
-    text += fmt::format("protocol {}.{}\n", facts.protocol_major, facts.protocol_minor);
     text += fmt::format("transport {} ({})\n", facts.transport, facts.transport_reason);
     text += fmt::format("passthrough {}", facts.passthrough ? "offered" : "not offered");
     if (!facts.passthrough_reason.empty()) text += fmt::format(" ({})", facts.passthrough_reason);

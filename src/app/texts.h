@@ -14,8 +14,6 @@ std::string usage_text();
 
 struct VersionFacts {
     std::string libfuse;     // "3.18.3"
-    int protocol_major = 0;  // of the kernel's FUSE interface
-    int protocol_minor = 0;
     std::string transport;           // "io_uring" or "devfuse"
     std::string transport_reason;    // why that one
     bool passthrough = false;        // the kernel offers it to us

@@ -81,10 +81,15 @@ inline void take_value(Status&&) {}
 
 // TRY(expr): the value of a Result, or return its error from the enclosing function. A statement expression, because
 // the value is wanted in the middle of an expression; g++ and clang++ both have it.
-#define TRY(...)                                                      \
-    __extension__({                                                   \
-        auto try_result_ = (__VA_ARGS__);                             \
-        if (!try_result_) [[unlikely]]                                \
-            return try_result_.error();                               \
-        ::plyfs::detail::take_value(std::move(try_result_));          \
+#define TRY(...) PLYFS_TRY_NAMED(PLYFS_TRY_JOIN(try_result_, __COUNTER__), __VA_ARGS__)
+#define PLYFS_TRY_JOIN(a, b) PLYFS_TRY_JOIN2(a, b)
+#define PLYFS_TRY_JOIN2(a, b) a##b
+// A name of its own each time, because TRYs nest.
+#define PLYFS_TRY_NAMED(result, ...) PLYFS_TRY_BODY(result, __VA_ARGS__)
+#define PLYFS_TRY_BODY(result, ...)                       \
+    __extension__({                                       \
+        auto result = (__VA_ARGS__);                      \
+        if (!result) [[unlikely]]                         \
+            return result.error();                        \
+        ::plyfs::detail::take_value(std::move(result));   \
     })

@@ -24,10 +24,12 @@ enum class Turn { nothing_to_do, ours };
 Result<Turn> take_turn(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
     LockedNode state(*node);
     while (state->copying) {
+        if (!request.may_block) return Errno(EINPROGRESS);
         if (is_cancelled(request)) return Errno(EINTR);
         state.wait_for(tree.copy_condition(*node), kInterruptPoll);
     }
     if (tree.set().at(state->winner).writable()) return Turn::nothing_to_do;
+    if (!request.may_block && node->is_regular()) return Errno(EINPROGRESS);
     state->copying = true;
     return Turn::ours;
 }
@@ -121,7 +123,7 @@ Status copy_up(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
     const BranchIndex branch = TRY(make_room(tree, links, object.branch));
     WorkDir* work = TRY(tree.workdir_of(branch));
     CopySource source{object.fd, object.st, 0};
-    if (node->is_regular()) source.data_bytes = std::min(object.st.stx_size, request.keep_bytes);
+    if (node->is_regular()) source.data_bytes = std::min<std::uint64_t>(object.st.stx_size, request.keep_bytes);
     auto staged = TRY(stage_copy(*work, source, [&] { return is_cancelled(request); }));
     // Renames and unlinks of the node waited meanwhile, so the names still hold.
     TRY(publish_names(tree, staged, links, branch));
@@ -143,12 +145,6 @@ Status ensure_writable(Tree& tree, const NodeRef& node, const CopyUpRequest& req
     if (TRY(take_turn(tree, node, request)) == Turn::nothing_to_do) return {};
     Defer end([&] { end_turn(tree, node); });
     return copy_up(tree, node, request);
-}
-
-bool needs_data_copy(Tree& tree, const NodeRef& node) {
-    if (!node->is_regular()) return false;
-    LockedNode state(*node);
-    return state->copying || !tree.set().at(state->winner).writable();
 }
 
 void wait_until_copied(Tree& tree, LockedNode& node) {

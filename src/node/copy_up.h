@@ -17,15 +17,14 @@ inline constexpr std::uint64_t kAllData = std::numeric_limits<std::uint64_t>::ma
 struct CopyUpRequest {
     // Bytes of a regular file's content that are still wanted: 0 when it is about to be truncated.
     std::uint64_t keep_bytes = kAllData;
+    // False: EINPROGRESS, before anything was changed, instead of copying data or waiting for somebody who does.
+    bool may_block = true;
     // True: the caller was interrupted; a copy in progress ends with EINTR and leaves nothing behind.
     std::function<bool()> cancelled;
 };
 
 // Makes the winner of a file (any type but a directory) writable. EROFS: no branch to copy to. EPERM: immutable.
 Status ensure_writable(Tree& tree, const NodeRef& node, const CopyUpRequest& request);
-
-// Whether ensure_writable would copy data, and so may take long.
-bool needs_data_copy(Tree& tree, const NodeRef& node);
 
 // Waits, under the node's lock, until no copy-up of it is in progress: for whoever changes its names.
 void wait_until_copied(Tree& tree, LockedNode& node);

@@ -107,6 +107,11 @@ Result<Attr> setattr(Context& ctx, const Request& request, NodeId id, const Attr
     return show(ctx, state, id, st);
 }
 
+Result<std::string> readlink(Context& ctx, NodeId id) {
+    const NodeRef node = TRY(node_of(ctx, id));
+    return sys::read_symlink(TRY(ctx.tree.find_object(node)).fd);
+}
+
 Result<std::size_t> getxattr(Context& ctx, NodeId id, const char* name, std::span<std::byte> buffer) {
     const NodeRef node = TRY(node_of(ctx, id));
     const auto object = TRY(ctx.tree.find_object(node));

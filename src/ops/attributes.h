@@ -28,6 +28,8 @@ Result<Attr> setattr(Context& ctx, const Request& request, NodeId id, const Attr
 // Takes setuid, setgid and capabilities from a file as a write does; under the daemon's own credentials.
 Status kill_privileges(BorrowedFd file, const sys::Stat& st);
 
+Result<std::string> readlink(Context& ctx, NodeId id);
+
 // Names as the user of the mount knows them (overlay/marks.h). size 0 asks for the size.
 Result<std::size_t> getxattr(Context& ctx, NodeId id, const char* name, std::span<std::byte> buffer);
 Result<std::string> listxattr(Context& ctx, NodeId id);

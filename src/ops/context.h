@@ -37,7 +37,8 @@ struct Context {
 struct Request {
     sys::Caller caller;
     std::function<bool()> cancelled;  // the caller was interrupted; may be empty
-    CopyUpRequest copy_up(std::uint64_t keep_bytes = kAllData) const { return {keep_bytes, cancelled}; }
+    bool may_block = true;            // see CopyUpRequest
+    CopyUpRequest copy_up(std::uint64_t keep_bytes = kAllData) const { return {keep_bytes, may_block, cancelled}; }
 };
 
 // What stat shows of a node, and for how long.

@@ -2,6 +2,7 @@
 // that do not pass through.
 #pragma once
 
+#include <linux/fs.h>
 #include <sys/types.h>
 
 #include <span>

@@ -50,8 +50,8 @@ Result<std::uint64_t> seek_extent(BorrowedFd fd, std::uint64_t offset, int whenc
 
 Result<std::size_t> copy_range(BorrowedFd from, std::uint64_t from_offset, BorrowedFd to, std::uint64_t to_offset,
                                std::size_t length, unsigned flags) {
-    auto in = static_cast<loff_t>(from_offset);
-    auto out = static_cast<loff_t>(to_offset);
+    auto in = static_cast<off64_t>(from_offset);
+    auto out = static_cast<off64_t>(to_offset);
     for (;;) {
         const ssize_t n = ::copy_file_range(from.get(), &in, to.get(), &out, length, flags);
         if (n >= 0) return static_cast<std::size_t>(n);

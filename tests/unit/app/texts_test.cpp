@@ -27,15 +27,13 @@ TEST_CASE("help: both forms, readable lines, defaults") {
 TEST_CASE("version: one fact a line") {
     VersionFacts facts;
     facts.libfuse = "3.18.3";
-    facts.protocol_major = 7;
-    facts.protocol_minor = 45;
     facts.transport = "devfuse";
     facts.transport_reason = "the kernel has enable_uring off";
     facts.passthrough = true;
     facts.stack_depth = "auto";
     const std::string text = version_text(facts);
     CHECK(text.starts_with("plyfs "));
-    CHECK(text.find("\nlibfuse 3.18.3\nprotocol 7.45\ntransport devfuse (the kernel has enable_uring off)\n"
+    CHECK(text.find("\nlibfuse 3.18.3\ntransport devfuse (the kernel has enable_uring off)\n"
                     "passthrough offered\nstack depth auto\n") != std::string::npos);
     facts.passthrough = false;
     facts.passthrough_reason = "needs root";

@@ -1,0 +1,150 @@
+// The composition root: from a command line to a served mount.
+//
+// The process that was started waits until the mount answers, so that whoever mounts can use it at once; the daemon is
+// its child from the very beginning, because locks and threads do not survive a fork. Errors reach the terminal from
+// either.
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <iostream>
+
+#include "app/command_line.h"
+#include "app/daemonize.h"
+#include "app/texts.h"
+#include "base/log.h"
+#include "branch/probe.h"
+#include "config/validate.h"
+#include "fuse/session.h"
+#include "node/tree.h"
+#include "overlay/workdir.h"
+#include "sys/cred.h"
+#include "sys/open.h"
+
+namespace plyfs::app {
+namespace {
+
+// What mount(8) expects of its helpers.
+constexpr int kExitSystem = 2;
+constexpr int kExitMount = 32;
+
+// A share of the descriptor limit for what is kept open only to save opening it again; the rest is for open files.
+constexpr std::size_t kMaxKept = 1500;
+
+std::size_t descriptor_budget() {
+    struct rlimit limit;
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 256;
+    limit.rlim_cur = limit.rlim_max;
+    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) log::debug("the descriptor limit can not be raised");
+    return std::min<std::size_t>(kMaxKept, limit.rlim_cur / 8);
+}
+
+int fail(int code, const std::string& line) {
+    std::cerr << "plyfs: " << line << "\n";
+    return code;
+}
+
+int print_version(const config::Config& config) {
+    VersionFacts facts;
+    facts.libfuse = fuse::libfuse_version();
+    const auto transport = fuse::choose_transport(config.transport);
+    facts.transport = transport.io_uring ? "io_uring" : "devfuse";
+    facts.transport_reason = transport.reason;
+    facts.passthrough = true;
+    facts.passthrough_reason = "by libfuse; the kernel must be Linux 6.9 or newer, and we root";
+    facts.stack_depth = "auto (0 over plain file systems, 1 over a branch that is itself stacked)";
+    std::cout << version_text(facts) << std::flush;
+    fuse::print_protocol();
+    return 0;
+}
+
+// The user's workdir holds a directory "work", as overlayfs makes it, so that the kernel can mount the same upper.
+std::unique_ptr<WorkDir> open_workdir(const config::Config& config, std::string& failure) {
+    auto parent = sys::open_root(config.workdir.c_str());
+    auto work = parent ? WorkDir::open(*parent, *Name::parse("work")) : parent.error();
+    if (work) return std::move(*work);
+    if (work.failed_with(EBUSY)) {
+        auto dir = sys::open_dir_path(*parent, *Name::parse("work"));
+        const int holder = dir ? lock_holder(*dir) : 0;
+        failure = "workdir=" + config.workdir + " is in use by another mount" +
+                  (holder ? " (pid " + std::to_string(holder) + ")" : "") +
+                  ": umount that one, or give each mount a workdir and upperdir of its own";
+    } else {
+        failure = "workdir=" + config.workdir + " can not be used: " + log::errno_text(work.error().value());
+    }
+    return nullptr;
+}
+
+int serve(const config::Config& config, Readiness& readiness) {
+    ProbeFailure probe;
+    const auto set = probe_branches(config, probe);
+    if (!set) return fail(kExitMount, probe.message);
+    std::unique_ptr<WorkDir> workdir;
+    if (!config.workdir.empty() && set->any_writable()) {
+        std::string failure;
+        workdir = open_workdir(config, failure);
+        if (!workdir) return fail(kExitMount, failure);
+    }
+    const auto transport = fuse::choose_transport(config.transport);
+    if (config.transport == config::Transport::io_uring && !transport.io_uring) {
+        return fail(kExitMount, "transport=io_uring can not be had: " + transport.reason);
+    }
+    const auto depth = fuse::choose_depth(config, *set);
+    const std::size_t budget = descriptor_budget();
+    if (auto dropped = sys::drop_reserve_privilege(); !dropped) {
+        log::debug("CAP_SYS_RESOURCE stays: {}", log::errno_text(dropped.error().value()));
+    }
+    auto tree = std::make_unique<Tree>(set, config.create, std::move(workdir), budget);
+    fuse::Session session(config, *tree, transport, depth);
+    std::string failure;
+    if (!session.mount(failure)) return fail(kExitMount, failure);
+    const int code = session.serve([&] {
+        readiness.ready();
+        if (!config.foreground) log::to_syslog();
+    });
+    session.unmount();
+    return code;
+}
+
+int run_mount(Command& command) {
+    for (const auto& notice : command.notices) std::cerr << "plyfs: " << notice << "\n";
+    if (!command.mount_namespace.empty()) enter_mount_namespace(command.mount_namespace);
+    config::Config& config = command.config;
+    config::check_host(config::find_host_facts());
+    for (const auto& notice : config::validate(config)) std::cerr << "plyfs: " << notice << "\n";
+    log::set_level(config.debug ? log::Level::debug : config.log_level);
+    if (command.action == Action::fake) return 0;
+    Readiness readiness;
+    if (config.foreground) return serve(config, readiness);
+    return readiness.detach([&] { return serve(config, readiness); });
+}
+
+int run(int argc, char** argv) {
+    Command command = parse_command_line(find_invocation(argc, argv));
+    switch (command.action) {
+        case Action::help: std::cout << help_text(); return 0;
+        case Action::version: return print_version(command.config);
+        case Action::mount:
+        case Action::fake: return run_mount(command);
+    }
+    return kExitSystem;
+}
+
+}  // namespace
+}  // namespace plyfs::app
+
+int main(int argc, char** argv) {
+    using namespace plyfs;
+    try {
+        return app::run(argc, argv);
+    } catch (const config::Error& error) {
+        for (const auto& line : error.messages()) std::cerr << "plyfs: " << line << "\n";
+        return static_cast<int>(error.exit_code());
+    } catch (const std::exception& error) {
+        std::cerr << "plyfs: " << error.what() << "\n";
+        return app::kExitSystem;
+    }
+}

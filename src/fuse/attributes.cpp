@@ -1,0 +1,149 @@
+// Requests on attributes: stat, chmod and the like, symlink targets, extended attributes, statfs.
+#include <sys/stat.h>
+
+#include <cstring>
+#include <vector>
+
+#include "fuse/call.h"
+#include "fuse/handlers.h"
+#include "ops/attributes.h"
+#include "ops/data.h"
+#include "ops/lookup.h"
+#include "sys/entry.h"
+
+namespace plyfs::fuse {
+namespace {
+
+using control::Slot;
+
+void on_getattr(fuse_req_t req, fuse_ino_t id, fuse_file_info*) {
+    Call(req, Slot::getattr).run([id](ops::Context& ctx, const ops::Request&) { return ops::getattr(ctx, id); },
+                                 reply_attr);
+}
+
+#if PLYFS_FUSE_HAS_STATX
+void on_statx(fuse_req_t req, fuse_ino_t id, int, int, fuse_file_info*) {
+    Call(req, Slot::statx)
+        .run([id](ops::Context& ctx, const ops::Request&) { return ops::getattr(ctx, id); },
+             [](fuse_req_t to, const ops::Attr& attr) {
+                 struct statx st = attr.st;
+                 return fuse_reply_statx(to, 0, &st, attr.timeout);
+             });
+}
+#endif
+
+ops::AttrChange change_of(const struct stat& attr, int valid, bool by_handle) {
+    ops::AttrChange change;
+    change.by_handle = by_handle;
+    if (valid & FUSE_SET_ATTR_MODE) change.mode = attr.st_mode;
+    if (valid & FUSE_SET_ATTR_UID) change.uid = attr.st_uid;
+    if (valid & FUSE_SET_ATTR_GID) change.gid = attr.st_gid;
+    if (valid & FUSE_SET_ATTR_SIZE) change.size = static_cast<std::uint64_t>(attr.st_size);
+    if (valid & FUSE_SET_ATTR_ATIME) change.atime = attr.st_atim;
+    if (valid & FUSE_SET_ATTR_MTIME) change.mtime = attr.st_mtim;
+    if (valid & FUSE_SET_ATTR_ATIME_NOW) change.atime = timespec{0, UTIME_NOW};
+    if (valid & FUSE_SET_ATTR_MTIME_NOW) change.mtime = timespec{0, UTIME_NOW};
+    // The kernel says "a write takes setuid away" with a request that changes nothing, or with a bit beside a change.
+    constexpr int kChanges = FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID | FUSE_SET_ATTR_SIZE |
+                             FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_ATIME_NOW |
+                             FUSE_SET_ATTR_MTIME_NOW | FUSE_SET_ATTR_CTIME;
+    change.kill_privileges = (valid & FUSE_SET_ATTR_KILL_SUID) || !(valid & kChanges);
+    return change;
+}
+
+void on_setattr(fuse_req_t req, fuse_ino_t id, struct stat* attr, int valid, fuse_file_info* fi) {
+    const auto change = change_of(*attr, valid, fi != nullptr);
+    Call(req, Slot::setattr)
+        .run([=](ops::Context& ctx, const ops::Request& request) { return ops::setattr(ctx, request, id, change); },
+             reply_attr);
+}
+
+void on_readlink(fuse_req_t req, fuse_ino_t id) {
+    Call(req, Slot::readlink)
+        .run([id](ops::Context& ctx, const ops::Request&) { return ops::readlink(ctx, id); },
+             [](fuse_req_t to, const std::string& target) { return fuse_reply_readlink(to, target.c_str()); });
+}
+
+int reply_value(fuse_req_t req, const std::string& value, std::size_t size) {
+    if (size == 0) return fuse_reply_xattr(req, value.size());
+    if (value.size() > size) return fuse_reply_err(req, ERANGE);
+    return fuse_reply_buf(req, value.data(), value.size());
+}
+
+// The state of the mount, for root; nobody else sees that there is such an attribute.
+bool asks_for_stats(fuse_req_t req, fuse_ino_t id, const char* name) {
+    return id == kRootId && std::strcmp(name, control::kStatsXattr) == 0 && fuse_req_ctx(req)->uid == 0;
+}
+
+void on_getxattr(fuse_req_t req, fuse_ino_t id, const char* raw, std::size_t size) {
+    Call call(req, Slot::getxattr);
+    if (asks_for_stats(req, id, raw)) {
+        Server& server = call.server();
+        reply_value(req, control::status_text(server.ctx, server.requests, server.facts), size);
+        return;
+    }
+    call.run(
+        [=, name = std::string(raw)](ops::Context& ctx, const ops::Request&) -> Result<std::string> {
+            std::string value(size, '\0');
+            const auto bytes = std::as_writable_bytes(std::span<char>(value.data(), value.size()));
+            const std::size_t used = TRY(ops::getxattr(ctx, id, name.c_str(), bytes));
+            value.resize(used);
+            return value;
+        },
+        [size](fuse_req_t to, const std::string& value) { return reply_value(to, value, size); });
+}
+
+void on_listxattr(fuse_req_t req, fuse_ino_t id, std::size_t size) {
+    Call(req, Slot::listxattr)
+        .run([id](ops::Context& ctx, const ops::Request&) { return ops::listxattr(ctx, id); },
+             [size](fuse_req_t to, const std::string& names) { return reply_value(to, names, size); });
+}
+
+void on_setxattr(fuse_req_t req, fuse_ino_t id, const char* raw, const char* value, std::size_t size, int flags) {
+    Call(req, Slot::setxattr)
+        .run([=, name = std::string(raw), bytes = std::string(value, size)](ops::Context& ctx,
+                                                                           const ops::Request& request) {
+            return ops::setxattr(ctx, request, id, name.c_str(), std::as_bytes(std::span(bytes.data(), bytes.size())),
+                                 flags);
+        });
+}
+
+void on_removexattr(fuse_req_t req, fuse_ino_t id, const char* raw) {
+    Call(req, Slot::removexattr)
+        .run([id, name = std::string(raw)](ops::Context& ctx, const ops::Request& request) {
+            return ops::removexattr(ctx, request, id, name.c_str());
+        });
+}
+
+void on_statfs(fuse_req_t req, fuse_ino_t) {
+    Call(req, Slot::statfs)
+        .run([](ops::Context& ctx, const ops::Request&) { return ops::statfs(ctx); },
+             [](fuse_req_t to, const struct statvfs& st) { return fuse_reply_statfs(to, &st); });
+}
+
+// With default_permissions the kernel decides itself; without, the daemon allows what the branch would.
+void on_access(fuse_req_t req, fuse_ino_t id, int) {
+    Call(req, Slot::access).run([id](ops::Context& ctx, const ops::Request&) -> Status {
+        TRY(ops::getattr(ctx, id));
+        return {};
+    });
+}
+
+}  // namespace
+
+void add_attribute_handlers(fuse_lowlevel_ops& table) {
+    table.getattr = on_getattr;
+#if PLYFS_FUSE_HAS_STATX
+    table.statx = on_statx;
+#endif
+    table.setattr = on_setattr;
+    table.readlink = on_readlink;
+    table.getxattr = on_getxattr;
+    table.listxattr = on_listxattr;
+    table.setxattr = on_setxattr;
+    table.removexattr = on_removexattr;
+    table.statfs = on_statfs;
+    table.access = on_access;
+}
+
+}  // namespace plyfs::fuse

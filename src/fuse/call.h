@@ -1,0 +1,107 @@
+// Call: one request on its way through: counted, its caller known, answered exactly once. Handlers hand it a function
+// that returns a Result and one that replies with the value; errors are replied here.
+//
+// A function is first run where the request was read. When it would have to copy data it returns EINPROGRESS
+// (CopyUpRequest::may_block) before it changed anything, and is run again by the executor; so it must own its arguments.
+#pragma once
+
+#include <string>
+#include <utility>
+
+#include "fuse/libfuse.h"
+#include "fuse/server.h"
+#include "ops/open.h"
+
+namespace plyfs::fuse {
+
+class Call {
+  public:
+    Call(fuse_req_t req, control::Slot slot);
+
+    Server& server() const { return *server_; }
+    ops::Context& ctx() const { return server_->ctx; }
+    ops::Request request(bool may_block) const;
+
+    // work(ctx, request) -> Result<T>; reply(req, value) -> 0, or -ENOENT when the kernel did not take the reply; then
+    // undo(ctx, value) takes back what the kernel does not know of.
+    template <typename Work, typename Reply, typename Undo>
+    void run(Work work, Reply reply, Undo undo) const {
+        auto result = work(ctx(), request(false));
+        if (result.failed_with(EINPROGRESS)) {
+            auto call = *this;
+            server_->executor.post([call, work = std::move(work), reply, undo]() mutable {
+                call.finish(work(call.ctx(), call.request(true)), reply, undo);
+            });
+            return;
+        }
+        finish(std::move(result), reply, undo);
+    }
+    template <typename Work, typename Reply>
+    void run(Work work, Reply reply) const {
+        run(std::move(work), reply, [](ops::Context&, auto&&...) {});
+    }
+    // For what answers with success alone.
+    template <typename Work>
+    void run(Work work) const {
+        run(std::move(work), [](fuse_req_t req) { return fuse_reply_err(req, 0); });
+    }
+    // Straight to the executor: fsync and other work that is long by nature.
+    template <typename Work, typename Reply>
+    void run_later(Work work, Reply reply) const {
+        auto call = *this;
+        server_->executor.post([call, work = std::move(work), reply]() mutable {
+            call.finish(work(call.ctx(), call.request(true)), reply, [](ops::Context&, auto&&...) {});
+        });
+    }
+    template <typename Work>
+    void run_later(Work work) const {
+        run_later(std::move(work), [](fuse_req_t req) { return fuse_reply_err(req, 0); });
+    }
+    void fail(Errno e) const;
+
+  private:
+    template <typename T, typename Reply, typename Undo>
+    void finish(Result<T> result, const Reply& reply, const Undo& undo) const {
+        if (!result) {
+            fail(result.error());
+        } else if (reply(req_, *result) != 0) {
+            undo(ctx(), *result);
+        }
+    }
+    template <typename Reply, typename Undo>
+    void finish(Status result, const Reply& reply, const Undo&) const {
+        if (!result) {
+            fail(result.error());
+        } else {
+            reply(req_);
+        }
+    }
+
+    fuse_req_t req_;
+    Server* server_;
+    sys::Caller caller_;
+    control::Slot slot_;
+};
+
+// A name as the kernel sent it, owned by the work that may outlive the request's buffer.
+class OwnedName {
+  public:
+    explicit OwnedName(const char* text) : text_(text) {}
+    Result<Name> get() const { return Name::parse(text_); }
+
+  private:
+    std::string text_;
+};
+
+// fuse/reply.cpp
+struct stat to_stat(const ops::Attr& attr);
+fuse_entry_param to_entry(const ops::Entry& entry);
+int reply_entry(fuse_req_t req, const ops::Entry& entry);
+int reply_attr(fuse_req_t req, const ops::Attr& attr);
+void describe_open(const ops::Opened& opened, fuse_file_info& fi);
+
+inline ops::FileHandle* handle_of(const fuse_file_info* fi) {
+    return reinterpret_cast<ops::FileHandle*>(static_cast<std::uintptr_t>(fi->fh));
+}
+
+}  // namespace plyfs::fuse

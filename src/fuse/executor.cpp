@@ -1,0 +1,41 @@
+#include "fuse/executor.h"
+
+namespace plyfs::fuse {
+
+Executor::~Executor() {
+    std::vector<std::thread> threads;
+    {
+        MutexLock lock(mutex_);
+        stopping_ = true;
+        threads = std::move(threads_);
+    }
+    wake_.notify_all();
+    for (auto& thread : threads) thread.join();
+}
+
+void Executor::post(std::function<void()> work) {
+    {
+        MutexLock lock(mutex_);
+        queue_.push_back(std::move(work));
+        if (queue_.size() > idle_ && threads_.size() < max_threads_) threads_.emplace_back([this] { run(); });
+    }
+    wake_.notify_one();
+}
+
+void Executor::run() {
+    for (;;) {
+        std::function<void()> work;
+        {
+            MutexLock lock(mutex_);
+            ++idle_;
+            while (queue_.empty() && !stopping_) wake_.wait(mutex_);
+            --idle_;
+            if (queue_.empty()) return;
+            work = std::move(queue_.front());
+            queue_.pop_front();
+        }
+        work();
+    }
+}
+
+}  // namespace plyfs::fuse

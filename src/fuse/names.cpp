@@ -1,0 +1,139 @@
+// Requests on names: lookup, creation, removal, rename.
+#include "fuse/call.h"
+#include "fuse/handlers.h"
+#include "ops/create.h"
+#include "ops/lookup.h"
+#include "ops/remove.h"
+
+namespace plyfs::fuse {
+namespace {
+
+using control::Slot;
+
+void undo_entry(ops::Context& ctx, const ops::Entry& entry) { ops::forget(ctx, entry.id, 1); }
+
+void on_lookup(fuse_req_t req, fuse_ino_t parent, const char* raw) {
+    Call(req, Slot::lookup)
+        .run(
+            [parent, name = OwnedName(raw)](ops::Context& ctx, const ops::Request&) -> Result<ops::Entry> {
+                auto entry = ops::lookup(ctx, parent, TRY(name.get()));
+                // An answer with node id 0 lets the kernel remember that there is nothing.
+                if (entry.failed_with(ENOENT) && ctx.timeouts.negative > 0) {
+                    return ops::Entry{0, {}, ctx.timeouts.negative};
+                }
+                return entry;
+            },
+            reply_entry, undo_entry);
+}
+
+void on_forget(fuse_req_t req, fuse_ino_t id, std::uint64_t count) {
+    Call call(req, Slot::forget);
+    ops::forget(call.ctx(), id, count);
+    fuse_reply_none(req);
+}
+
+void on_forget_multi(fuse_req_t req, std::size_t count, fuse_forget_data* forgets) {
+    Call call(req, Slot::forget);
+    for (std::size_t i = 0; i < count; ++i) ops::forget(call.ctx(), forgets[i].ino, forgets[i].nlookup);
+    fuse_reply_none(req);
+}
+
+void on_mkdir(fuse_req_t req, fuse_ino_t parent, const char* raw, mode_t mode) {
+    Call(req, Slot::mkdir)
+        .run([=, name = OwnedName(raw)](ops::Context& ctx, const ops::Request& request) -> Result<ops::Entry> {
+            return ops::mkdir(ctx, request, parent, TRY(name.get()), mode);
+        }, reply_entry, undo_entry);
+}
+
+void on_mknod(fuse_req_t req, fuse_ino_t parent, const char* raw, mode_t mode, dev_t device) {
+    Call(req, Slot::mknod)
+        .run([=, name = OwnedName(raw)](ops::Context& ctx, const ops::Request& request) -> Result<ops::Entry> {
+            return ops::mknod(ctx, request, parent, TRY(name.get()), mode, device);
+        }, reply_entry, undo_entry);
+}
+
+void on_symlink(fuse_req_t req, const char* target, fuse_ino_t parent, const char* raw) {
+    Call(req, Slot::symlink)
+        .run([parent, name = OwnedName(raw), target = std::string(target)](
+                 ops::Context& ctx, const ops::Request& request) -> Result<ops::Entry> {
+            return ops::symlink(ctx, request, parent, TRY(name.get()), target.c_str());
+        }, reply_entry, undo_entry);
+}
+
+void on_link(fuse_req_t req, fuse_ino_t id, fuse_ino_t parent, const char* raw) {
+    Call(req, Slot::link)
+        .run([=, name = OwnedName(raw)](ops::Context& ctx, const ops::Request& request) -> Result<ops::Entry> {
+            return ops::link(ctx, request, id, parent, TRY(name.get()));
+        }, reply_entry, undo_entry);
+}
+
+void on_unlink(fuse_req_t req, fuse_ino_t parent, const char* raw) {
+    Call(req, Slot::unlink).run([parent, name = OwnedName(raw)](ops::Context& ctx, const ops::Request&) -> Status {
+        return ops::unlink(ctx, parent, TRY(name.get()));
+    });
+}
+
+void on_rmdir(fuse_req_t req, fuse_ino_t parent, const char* raw) {
+    Call(req, Slot::rmdir).run([parent, name = OwnedName(raw)](ops::Context& ctx, const ops::Request&) -> Status {
+        return ops::rmdir(ctx, parent, TRY(name.get()));
+    });
+}
+
+void on_rename(fuse_req_t req, fuse_ino_t parent, const char* raw, fuse_ino_t new_parent, const char* new_raw,
+               unsigned flags) {
+    Call(req, Slot::rename)
+        .run([=, name = OwnedName(raw), new_name = OwnedName(new_raw)](ops::Context& ctx,
+                                                                       const ops::Request& request) -> Status {
+            return ops::rename(ctx, request, parent, TRY(name.get()), new_parent, TRY(new_name.get()), flags);
+        });
+}
+
+int reply_create(fuse_req_t req, const ops::Created& created, int flags) {
+    fuse_file_info fi = {};
+    fi.flags = flags;
+    describe_open(created.opened, fi);
+    const auto entry = to_entry(created.entry);
+    return fuse_reply_create(req, &entry, &fi);
+}
+
+void undo_create(ops::Context& ctx, const ops::Created& created) {
+    ops::release(ctx, created.opened.handle);
+    ops::forget(ctx, created.entry.id, 1);
+}
+
+void on_create(fuse_req_t req, fuse_ino_t parent, const char* raw, mode_t mode, fuse_file_info* fi) {
+    const int flags = fi->flags;
+    Call(req, Slot::create)
+        .run([=, name = OwnedName(raw)](ops::Context& ctx, const ops::Request& request) -> Result<ops::Created> {
+            return ops::create(ctx, request, parent, TRY(name.get()), flags, mode);
+        }, [flags](fuse_req_t to, const ops::Created& created) { return reply_create(to, created, flags); },
+             undo_create);
+}
+
+void on_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, fuse_file_info* fi) {
+    const int flags = fi->flags;
+    Call(req, Slot::tmpfile)
+        .run([=](ops::Context& ctx, const ops::Request& request) {
+            return ops::tmpfile(ctx, request, parent, flags, mode);
+        }, [flags](fuse_req_t to, const ops::Created& created) { return reply_create(to, created, flags); },
+             undo_create);
+}
+
+}  // namespace
+
+void add_name_handlers(fuse_lowlevel_ops& table) {
+    table.lookup = on_lookup;
+    table.forget = on_forget;
+    table.forget_multi = on_forget_multi;
+    table.mkdir = on_mkdir;
+    table.mknod = on_mknod;
+    table.symlink = on_symlink;
+    table.link = on_link;
+    table.unlink = on_unlink;
+    table.rmdir = on_rmdir;
+    table.rename = on_rename;
+    table.create = on_create;
+    table.tmpfile = on_tmpfile;
+}
+
+}  // namespace plyfs::fuse

@@ -1,0 +1,22 @@
+// Server: what the request handlers share; the userdata of the libfuse session.
+#pragma once
+
+#include "control/counters.h"
+#include "control/status.h"
+#include "fuse/executor.h"
+#include "ops/context.h"
+
+namespace plyfs::fuse {
+
+struct Server {
+    Server(Tree& tree, BackingRegistrar& registrar, ops::Timeouts timeouts, bool releases_are_late,
+           std::size_t executor_threads)
+        : ctx{tree, registrar, timeouts, releases_are_late, {}}, executor(executor_threads) {}
+    ops::Context ctx;
+    control::RequestCounters requests;
+    control::MountFacts facts;
+    void* owner = nullptr;  // the session, for INIT
+    Executor executor;  // last: its threads use the rest
+};
+
+}  // namespace plyfs::fuse

@@ -1,0 +1,208 @@
+#include "fuse/session.h"
+
+#include <cstring>
+#include <thread>
+#include <vector>
+
+#include "base/log.h"
+#include "branch/probe.h"
+#include "fuse/handlers.h"
+#include "fuse/passthrough.h"
+#include "fuse/server.h"
+
+namespace plyfs::fuse {
+namespace {
+
+constexpr const char* kRingSwitch = "/sys/module/fuse/parameters/enable_uring";
+// Copies, fsyncs and waiting opens: more threads than processors, because they sleep in the kernel.
+constexpr std::size_t kExecutorThreads = 16;
+// Layers belong to us; a pool's branches are used by others as well, who expect to be seen soon.
+constexpr double kLayerTimeout = 3600;
+constexpr double kPoolTimeout = 1;
+
+bool ring_switched_on() {
+    std::FILE* file = std::fopen(kRingSwitch, "re");
+    if (!file) return false;
+    const int c = std::fgetc(file);
+    std::fclose(file);
+    return c == 'Y' || c == '1';
+}
+
+ops::Timeouts timeouts_of(const config::Config& config) {
+    const double usual = config.layered ? kLayerTimeout : kPoolTimeout;
+    ops::Timeouts out;
+    out.entry = config.entry_timeout.value_or(usual);
+    out.attr = config.attr_timeout.value_or(usual);
+    out.negative = config.negative_timeout.value_or(config.layered ? usual : 0);
+    return out;
+}
+
+// Commas and backslashes in a value would end it for libfuse's option parser.
+std::string escaped(const std::string& value) {
+    std::string out;
+    for (char c : value) {
+        if (c == ',' || c == '\\') out += '\\';
+        out += c;
+    }
+    return out;
+}
+
+std::string mount_options(const config::Config& config, bool io_uring) {
+    std::string out = "subtype=plyfs,fsname=" + escaped(config.fsname.empty() ? "plyfs" : config.fsname);
+    if (config.allow_other) out += ",allow_other";
+    if (config.default_permissions) out += ",default_permissions";
+    if (config.read_only) out += ",ro";
+    out += config.dev ? ",dev" : ",nodev";
+    out += config.suid ? ",suid" : ",nosuid";
+    if (!config.exec) out += ",noexec";
+    for (const auto& word : config.kernel_options) out += "," + escaped(word);
+    if (io_uring) out += ",io_uring";
+    return out;
+}
+
+}  // namespace
+
+struct Session::Impl {
+    Impl(const config::Config& config, Tree& tree_, TransportChoice transport_, DepthChoice depth_)
+        : transport(std::move(transport_)),
+          depth(std::move(depth_)),
+          mountpoint(config.mountpoint),
+          options(mount_options(config, transport.io_uring)),
+          debug(config.debug),
+          registrar(tree_.counters()),
+          server(tree_, registrar, timeouts_of(config), !transport.io_uring, kExecutorThreads) {
+        server.facts.transport = transport.io_uring ? "io_uring" : "devfuse";
+        server.facts.transport_reason = transport.reason;
+        server.facts.max_stack_depth = depth.passthrough ? std::to_string(depth.depth) : "off";
+        server.facts.depth_reason = depth.reason;
+        server.owner = this;
+        add_name_handlers(table);
+        add_attribute_handlers(table);
+        add_file_handlers(table);
+        add_dir_handlers(table);
+        table.init = [](void* data, fuse_conn_info* conn) {
+            static_cast<Impl*>(static_cast<Server*>(data)->owner)->init(*conn);
+        };
+    }
+
+    void init(fuse_conn_info& conn);
+
+    TransportChoice transport;
+    DepthChoice depth;
+    std::string mountpoint;
+    std::string options;
+    bool debug;
+    PassthroughRegistrar registrar;
+    Server server;
+    fuse_lowlevel_ops table = {};
+    fuse_session* session = nullptr;
+    std::function<void()> ready;
+    bool mounted = false;
+};
+
+void Session::Impl::init(fuse_conn_info& conn) {
+    for (std::uint64_t flag :
+         {FUSE_CAP_HANDLE_KILLPRIV_V2, FUSE_CAP_PARALLEL_DIROPS, FUSE_CAP_POSIX_ACL, FUSE_CAP_DONT_MASK,
+          FUSE_CAP_CACHE_SYMLINKS, FUSE_CAP_READDIRPLUS, FUSE_CAP_READDIRPLUS_AUTO, FUSE_CAP_NO_EXPORT_SUPPORT,
+          FUSE_CAP_EXPIRE_ONLY, FUSE_CAP_ATOMIC_O_TRUNC, FUSE_CAP_AUTO_INVAL_DATA, FUSE_CAP_IOCTL_DIR,
+          FUSE_CAP_ASYNC_READ, FUSE_CAP_ASYNC_DIO}) {
+        if (!fuse_set_feature_flag(&conn, flag)) log::debug("the kernel does not offer FUSE feature {:#x}", flag);
+    }
+    // A write-back cache rules passthrough out, and splicing is for data that comes through us.
+    for (std::uint64_t flag : {FUSE_CAP_WRITEBACK_CACHE, FUSE_CAP_SPLICE_READ, FUSE_CAP_SPLICE_WRITE,
+                               FUSE_CAP_SPLICE_MOVE, FUSE_CAP_HANDLE_KILLPRIV, FUSE_CAP_DIRECT_IO_ALLOW_MMAP}) {
+        fuse_unset_feature_flag(&conn, flag);
+    }
+    conn.time_gran = 1;
+    const bool passthrough = depth.passthrough && fuse_set_feature_flag(&conn, FUSE_CAP_PASSTHROUGH);
+    if (passthrough) {
+        conn.max_backing_stack_depth = static_cast<std::uint32_t>(depth.depth);
+        registrar.enable(session);
+    } else {
+        server.facts.max_stack_depth = "off";
+        if (depth.passthrough) {
+            server.facts.depth_reason = "the kernel does not offer FUSE passthrough (Linux 6.9)";
+            log::warn("no passthrough: {}", server.facts.depth_reason);
+        }
+    }
+    log::info("mounted on {}: transport {} ({}), stacking depth {} ({})", mountpoint, server.facts.transport,
+              server.facts.transport_reason, server.facts.max_stack_depth, server.facts.depth_reason);
+    if (ready) ready();
+}
+
+Session::Session(const config::Config& config, Tree& tree, TransportChoice transport, DepthChoice depth)
+    : impl_(std::make_unique<Impl>(config, tree, std::move(transport), std::move(depth))) {}
+
+Session::~Session() {
+    unmount();
+    if (impl_->session) fuse_session_destroy(impl_->session);
+}
+
+bool Session::mount(std::string& failure) {
+    std::vector<std::string> words{"plyfs", "-o", impl_->options};
+    if (impl_->debug) words.push_back("-d");
+    std::vector<char*> argv;
+    for (auto& word : words) argv.push_back(word.data());
+    fuse_args args = FUSE_ARGS_INIT(static_cast<int>(argv.size()), argv.data());
+    impl_->session = fuse_session_new(&args, &impl_->table, sizeof impl_->table, &impl_->server);
+    fuse_opt_free_args(&args);
+    if (!impl_->session) {
+        failure = "libfuse did not accept the mount options: " + impl_->options;
+        return false;
+    }
+    if (fuse_session_mount(impl_->session, impl_->mountpoint.c_str()) != 0) {
+        failure = impl_->mountpoint + ": the mount was refused";
+        return false;
+    }
+    impl_->mounted = true;
+    return true;
+}
+
+int Session::serve(const std::function<void()>& ready) {
+    impl_->ready = ready;
+    if (fuse_set_signal_handlers(impl_->session) != 0) return 1;
+    fuse_loop_config* loop = fuse_loop_cfg_create();
+    const unsigned processors = std::max(2U, std::thread::hardware_concurrency());
+    fuse_loop_cfg_set_max_threads(loop, std::max(4U, processors * 2));
+    fuse_loop_cfg_set_idle_threads(loop, processors);
+    fuse_loop_cfg_set_clone_fd(loop, 0);
+    const int ended = fuse_session_loop_mt(impl_->session, loop);
+    fuse_loop_cfg_destroy(loop);
+    fuse_remove_signal_handlers(impl_->session);
+    // Positive: a signal; both that and an umount are an orderly end.
+    return ended < 0 ? 1 : 0;
+}
+
+void Session::unmount() {
+    if (!impl_->mounted) return;
+    impl_->mounted = false;
+    fuse_session_unmount(impl_->session);
+}
+
+TransportChoice choose_transport(config::Transport wanted) {
+    if (wanted == config::Transport::devfuse) return {false, "asked for"};
+#if !PLYFS_RING_REPLIES_SOUND
+    const std::string unsound = "this libfuse (" + std::string(fuse_pkgversion()) +
+                                ") can not reply to a ring from other threads";
+    return {false, unsound};
+#else
+    if (!ring_switched_on()) {
+        return {false, std::string("FUSE over io_uring is switched off: echo 1 > ") + kRingSwitch + " to use it"};
+    }
+    return {true, wanted == config::Transport::io_uring ? "asked for" : "the kernel has it switched on"};
+#endif
+}
+
+DepthChoice choose_depth(const config::Config& config, const BranchSet& set) {
+    if (config.passthrough == config::Passthrough::off) return {0, false, "switched off"};
+    if (config.max_stack_depth) return {*config.max_stack_depth, true, "asked for"};
+    const int depth = probe_stack_depth(set);
+    if (depth == 0) return {0, true, "every branch is a plain file system"};
+    return {depth, true, "a branch is itself stacked, so nothing can be stacked on this mount"};
+}
+
+std::string libfuse_version() { return fuse_pkgversion(); }
+
+void print_protocol() { fuse_lowlevel_version(); }
+
+}  // namespace plyfs::fuse

@@ -1,0 +1,48 @@
+// Session: one mount's connection to the kernel: what is asked of it at the mount and at INIT, which transport carries
+// the requests, and the loop that serves them until the mount is gone.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "config/config.h"
+#include "node/tree.h"
+
+namespace plyfs::fuse {
+
+struct TransportChoice {
+    bool io_uring = false;
+    std::string reason;
+};
+// auto: io_uring where the kernel has it switched on and libfuse can reply from other threads; says why not.
+TransportChoice choose_transport(config::Transport wanted);
+
+struct DepthChoice {
+    int depth = 0;       // as libfuse counts; meaningless without passthrough
+    bool passthrough = true;
+    std::string reason;
+};
+DepthChoice choose_depth(const config::Config& config, const BranchSet& set);
+
+std::string libfuse_version();
+// One line on stdout: the newest version of the kernel's FUSE interface that libfuse speaks.
+void print_protocol();
+
+class Session {
+  public:
+    Session(const config::Config& config, Tree& tree, TransportChoice transport, DepthChoice depth);
+    ~Session();
+
+    // False, and one line on stderr by the kernel's helper or in `failure`, when the mount was refused.
+    bool mount(std::string& failure);
+    // Serves until umount or a signal; `ready` is called when the kernel has been answered. The exit code of the process.
+    int serve(const std::function<void()>& ready);
+    void unmount();
+
+  private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace plyfs::fuse
