@@ -79,7 +79,6 @@ TEST_CASE("bad input: options") {
     g.refused({"-o", "max-stack-depth=7", branch, g.mnt}, kUsage, {"max-stack-depth", "7"});
     g.refused({"--no-such-flag", branch, g.mnt}, kUsage, {"no-such-flag"});
     g.refused({branch}, kUsage, {});
-    g.refused({}, kUsage, {});
 }
 
 TEST_CASE("bad input: work directories") {

@@ -196,7 +196,10 @@ TEST_CASE("passthrough: a program that runs can not be opened for writing") {
         },
         [](Tree& tree) {
             Child sleeper([&] { return ::execl((tree / "sleep").c_str(), "sleep", "30", nullptr); });
-            CHECK(eventually([&] { return try_open(tree / "sleep", O_WRONLY) == ETXTBSY; }));
+            // Not before it runs: a writer would keep it from starting.
+            std::string exe = "/proc/" + std::to_string(sleeper.pid()) + "/exe";
+            CHECK(eventually([&] { return link_target(exe) == tree / "sleep"; }));
+            CHECK(try_open(tree / "sleep", O_WRONLY) == ETXTBSY);
             ::kill(sleeper.pid(), SIGKILL);
             CHECK(sleeper.wait() == 128 + SIGKILL);
             CHECK(eventually([&] { return try_open(tree / "sleep", O_WRONLY) == 0; }));

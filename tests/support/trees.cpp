@@ -7,6 +7,7 @@
 namespace plyfs::test {
 
 void Tree::start(const std::string& options, const std::string& branches) {
+    mount_.reset();  // before the new one is there, or it would unmount that
     mount_ = std::make_unique<Mount>(options, branches, mnt_);
 }
 
