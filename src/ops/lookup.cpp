@@ -146,7 +146,7 @@ Result<Entry> enter(Context& ctx, const NodeRef& parent, const Layers& layers, c
 
 Result<Entry> lookup(Context& ctx, NodeId parent_id, const Name& name) {
     const NodeRef parent = TRY(node_of(ctx, parent_id));
-    if (name.view() == ctx.tree.hidden_name(*parent)) return Errno(ENOENT);
+    if (ctx.tree.reserves(*parent, name)) return Errno(ENOENT);
     const Layers layers = TRY(ctx.tree.layers_of(parent));
     const Resolved found = TRY(find_winner(ctx.tree.set(), layers, name));
     return enter(ctx, parent, layers, name, found);
