@@ -168,10 +168,12 @@ Result<Located> Tree::find_object(const NodeRef& node) {
 
 Result<sys::Stat> Tree::stat_object(const NodeRef& node) {
     BranchIndex branch;
+    std::vector<BranchIndex> layers;
     {
         LockedNode state(*node);
         if (state->pinned.valid()) return sys::stat_fd(state->pinned);
         branch = state->winner;
+        layers = state->layers;
     }
     if (node->is_dir()) {
         auto st = TRY(sys::stat_fd(*TRY(dir_on(node, branch))));
@@ -179,6 +181,12 @@ Result<sys::Stat> Tree::stat_object(const NodeRef& node) {
         if (st.stx_nlink == 0) {
             dirs_.drop(*node, branch);
             return Errno(ESTALE);
+        }
+        for (BranchIndex other : layers) {
+            if (other == branch || !set_->at(other).writable()) continue;
+            auto dir = dir_on(node, other);
+            if (!dir) continue;
+            if (auto part = sys::stat_fd(**dir)) sys::take_later_times(st, *part);
         }
         return st;
     }
