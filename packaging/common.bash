@@ -1,5 +1,5 @@
 # Sourced by the scripts beside it: where the tree is, how they speak, and what they all ask of the system.
-# shellcheck shell=bash disable=SC2034
+# shellcheck shell=bash disable=SC2034,SC2154
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 readonly top
@@ -9,9 +9,11 @@ export LC_ALL=C
 say() { printf '%s: %s\n' "$me" "$*"; }
 fail() {
   printf '%s: %s\n' "$me" "$*" >&2
-  exit 1
+  exit 99
 }
-trap 'printf "%s: line %s failed: %s\n" "$me" "$LINENO" "$BASH_COMMAND" >&2' ERR
+# What nobody has foreseen fails with a line as well, and only one: 99 has been said already, perhaps in a subshell.
+set -E
+trap 'status=$?; ((status == 99)) || printf "%s: line %s: failed (%s): %s\n" "$me" "$LINENO" "$status" "$BASH_COMMAND" >&2; exit 99' ERR
 
 # The URIs from which this system gets the packages of its own release: apt's view of its sources, whatever their format.
 mirrors() {

@@ -27,7 +27,7 @@ struct Command {
     Action action = Action::mount;  // fake: everything but the mount itself (mount -f)
     config::Config config;          // not looked at for help and version
     std::vector<std::string> notices;
-    std::string mount_namespace;  // to enter before anything is looked up; empty: stay
+    std::string mount_namespace;  // to enter before validate() looks at directories; empty: stay
     bool verbose = false;
 };
 

@@ -70,7 +70,7 @@ std::optional<Match> find_option(std::string_view word) {
         Match match;
         const bool found = any_word(row, [&](std::string_view known, bool negative) {
             if (!matches(known, wanted)) return false;
-            match = {&row, negative};
+            match = {&row, negative, known};
             return true;
         });
         if (found) return match;
@@ -114,7 +114,7 @@ void set_option(Draft& draft, const Match& match, Value value) {
     if (match.option->set) {
         match.option->set(draft, value);
     } else if (draft.verbose) {
-        draft.notices.push_back("option " + std::string(match.option->name) +
+        draft.notices.push_back("option " + std::string(match.word) +
                                 " is for mount(8), which has acted on it; plyfs has nothing to do");
     }
 }

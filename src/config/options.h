@@ -37,6 +37,7 @@ std::span<const Option> option_table();
 struct Match {
     const Option* option = nullptr;
     bool negative = false;
+    std::string_view word;  // the row's word that it was
 };
 // By any of a row's words. A row whose name ends in '*' matches by what is before it.
 std::optional<Match> find_option(std::string_view word);

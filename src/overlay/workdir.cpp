@@ -1,6 +1,5 @@
 #include "overlay/workdir.h"
 
-#include <sys/file.h>
 #include <sys/sysmacros.h>
 
 #include <cinttypes>
@@ -11,6 +10,7 @@
 #include "overlay/marks.h"
 #include "sys/dirent.h"
 #include "sys/entry.h"
+#include "sys/lock.h"
 #include "sys/open.h"
 #include "sys/stat.h"
 
@@ -58,9 +58,7 @@ Result<std::unique_ptr<WorkDir>> WorkDir::open(BorrowedFd parent, const Name& na
     if (!made && !made.failed_with(EEXIST)) return made.error();
     std::unique_ptr<WorkDir> work(new WorkDir(TRY(sys::open_dir_path(parent, name))));
     work->lock_ = TRY(sys::open_dir_for_reading(work->fd_));
-    if (::flock(work->lock_.get(), LOCK_EX | LOCK_NB) != 0) {
-        return errno == EWOULDBLOCK ? Errno(EBUSY) : Errno::last();
-    }
+    TRY(sys::lock_alone(work->lock_));
     work->sweep();
     return work;
 }

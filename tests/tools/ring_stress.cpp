@@ -34,6 +34,7 @@ using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 constexpr int kSkipped = 77;
 constexpr const char* kParameter = "/sys/module/fuse/parameters/enable_uring";
+constexpr const char* kLock = "/run/plyfs-test-enable_uring.lock";  // shared with tests/support/transport
 
 struct Skip {
     const char* why;
@@ -43,13 +44,14 @@ struct Skip {
 // back. Locked against others who do the same; signals wait, so that nothing comes between.
 class RingsEnabled {
   public:
-    RingsEnabled() : fd_(open(kParameter, O_RDWR | O_CLOEXEC)) {
+    RingsEnabled()
+        : fd_(open(kParameter, O_RDWR | O_CLOEXEC)), lock_(open(kLock, O_RDWR | O_CREAT | O_CLOEXEC, 0600)) {
         if (fd_ < 0)
             throw Skip{"no /sys/module/fuse/parameters/enable_uring, or not writable: kernel 6.14 and root"};
+        flock(lock_, LOCK_EX);
         sigset_t all;
         sigfillset(&all);
         sigprocmask(SIG_BLOCK, &all, &signals_);
-        flock(fd_, LOCK_EX);
         if (pread(fd_, &old_, 1, 0) != 1) old_ = 'N';
         enabled_ = pwrite(fd_, "Y", 1, 0) == 1;
     }
@@ -57,6 +59,8 @@ class RingsEnabled {
     ~RingsEnabled() {
         if (pwrite(fd_, &old_, 1, 0) != 1) std::perror(kParameter);
         close(fd_);
+        flock(lock_, LOCK_UN);  // the daemon was forked with it: closing alone would keep it
+        close(lock_);
         sigprocmask(SIG_SETMASK, &signals_, nullptr);
     }
     bool enabled() const { return enabled_; }
@@ -64,6 +68,7 @@ class RingsEnabled {
 
   private:
     int fd_;
+    int lock_;
     char old_ = 'N';
     bool enabled_ = false;
     sigset_t signals_{};

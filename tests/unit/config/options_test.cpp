@@ -222,9 +222,9 @@ TEST_CASE("options: an unknown one names the nearest") {
         {"zzzzzzzz", ""},
         {"q", ""},
     };
-    for (const auto& [wrong, right] : rows) {
-        CAPTURE(wrong);
-        CHECK(nearest_option(wrong) == right);
+    for (const auto& row : rows) {
+        CAPTURE(row.first);
+        CHECK(nearest_option(row.first) == row.second);
     }
     CHECK(apply("creat=mfs").errors == Words{"unknown option 'creat'; did you mean 'create'?"});
     Draft sloppy;

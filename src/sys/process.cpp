@@ -1,0 +1,48 @@
+#include "sys/process.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <unistd.h>
+
+namespace plyfs::sys {
+
+Status enter_mount_namespace(const char* path) {
+    const UniqueFd fd(::open(path, O_RDONLY | O_CLOEXEC));
+    if (!fd.valid()) return Errno::last();
+    if (::setns(fd.get(), CLONE_NEWNS) != 0) return Errno::last();
+    return {};
+}
+
+Status drop_standard_streams() {
+    const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+    if (!null.valid()) return Errno::last();
+    for (int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+        if (::dup2(null.get(), fd) < 0) return Errno::last();
+    }
+    return {};
+}
+
+Result<Pipe> make_pipe() {
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) != 0) return Errno::last();
+    return Pipe{UniqueFd(ends[0]), UniqueFd(ends[1])};
+}
+
+Status send_byte(BorrowedFd writer) {
+    const char byte = 1;
+    for (;;) {
+        if (::write(writer.get(), &byte, 1) == 1) return {};
+        if (errno != EINTR) return Errno::last();
+    }
+}
+
+Result<bool> wait_for_byte(BorrowedFd reader) {
+    char byte;
+    for (;;) {
+        const ssize_t n = ::read(reader.get(), &byte, 1);
+        if (n >= 0) return n == 1;
+        if (errno != EINTR) return Errno::last();
+    }
+}
+
+}  // namespace plyfs::sys

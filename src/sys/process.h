@@ -1,0 +1,26 @@
+// What ties this process to its surroundings: its mount namespace, its standard streams, and the pipe by
+// which a child says that it is ready.
+#pragma once
+
+#include "base/fd.h"
+#include "base/result.h"
+
+namespace plyfs::sys {
+
+// Into another mount namespace, named by a file such as /proc/PID/ns/mnt, as `mount -N` asks of its helpers.
+// Only while there is one thread. The working directory and root become those of that namespace.
+Status enter_mount_namespace(const char* path);
+
+// Standard input, output and error become /dev/null, so that nobody waits for their end.
+Status drop_standard_streams();
+
+struct Pipe {
+    UniqueFd reader;
+    UniqueFd writer;
+};
+Result<Pipe> make_pipe();
+Status send_byte(BorrowedFd writer);
+// Waits; false when all writers have gone without a byte.
+Result<bool> wait_for_byte(BorrowedFd reader);
+
+}  // namespace plyfs::sys
