@@ -37,7 +37,7 @@ void on_open(fuse_req_t req, fuse_ino_t id, fuse_file_info* fi) {
             },
             [asked](fuse_req_t to, const ops::Opened& opened) {
                 fuse_file_info answer = asked;
-                describe_open(opened, answer);
+                describe_open(opened, static_cast<Server*>(fuse_req_userdata(to))->forwards_locks, answer);
                 return fuse_reply_open(to, &answer);
             },
             [](ops::Context& ctx, const ops::Opened& opened) { ops::release(ctx, opened.handle); });

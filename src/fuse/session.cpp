@@ -80,6 +80,8 @@ struct Session::Impl {
         add_attribute_handlers(table);
         add_file_handlers(table);
         add_dir_handlers(table);
+        server.forwards_locks = config.locks == config::Locks::forward;
+        if (server.forwards_locks) add_lock_handlers(table);
         table.init = [](void* data, fuse_conn_info* conn) {
             static_cast<Impl*>(static_cast<Server*>(data)->owner)->init(*conn);
         };
@@ -107,6 +109,9 @@ void Session::Impl::init(fuse_conn_info& conn) {
           FUSE_CAP_EXPIRE_ONLY, FUSE_CAP_ATOMIC_O_TRUNC, FUSE_CAP_AUTO_INVAL_DATA, FUSE_CAP_IOCTL_DIR,
           FUSE_CAP_ASYNC_READ, FUSE_CAP_ASYNC_DIO}) {
         if (!fuse_set_feature_flag(&conn, flag)) log::debug("the kernel does not offer FUSE feature {:#x}", flag);
+    }
+    if (server.forwards_locks) {
+        for (std::uint64_t flag : {FUSE_CAP_POSIX_LOCKS, FUSE_CAP_FLOCK_LOCKS}) fuse_set_feature_flag(&conn, flag);
     }
     // A write-back cache rules passthrough out, and splicing is for data that comes through us.
     for (std::uint64_t flag : {FUSE_CAP_WRITEBACK_CACHE, FUSE_CAP_SPLICE_READ, FUSE_CAP_SPLICE_WRITE,
