@@ -26,7 +26,8 @@ constexpr off_t kSlots = 64;     // where the processes' own numbers begin
 using Acknowledged = unsigned[kProcesses][kFiles];
 
 struct Failure {
-    int step = 0, what = 0, err = 0;
+    int step = 0, what = 0, err = 0, file = 0;
+    unsigned found = 0;
 };
 struct Shared {
     Acknowledged last;
@@ -49,7 +50,7 @@ class Worker {
         for (step_ = 0; step_ < kSteps; step_++) {
             int what = static_cast<int>(random_() % 10);
             if (!one(what)) {
-                shared_->failures[number_] = {step_, what, errno};
+                shared_->failures[number_] = {step_, what, errno, file_, found_};
                 return 1;
             }
         }
@@ -98,7 +99,8 @@ class Worker {
         if (fd < 0) return false;
         unsigned number = 0;
         ssize_t n = ::pread(fd, &number, sizeof number, slot(number_));
-        errno = 0;
+        found_ = number;
+        if (n >= 0) errno = 0;
         if (n < 0 || (!truncated(file_) && (n != sizeof number || number != shared_->last[number_][file_])))
             return false;
         return keep(fd);
@@ -115,6 +117,7 @@ class Worker {
     std::string mnt_, path_;
     Shared* shared_;
     int number_, step_ = 0, file_ = 0;
+    unsigned found_ = 0;
     std::minstd_rand random_;
     int held_[8] = {};
 };
@@ -165,7 +168,9 @@ TEST_CASE("split stress: a dozen processes over one set of lower files with hard
         CAPTURE(i);
         int code = children[static_cast<std::size_t>(i)]->wait(120);
         const Failure& failure = shared->failures[i];
-        INFO("step ", failure.step, ", operation ", failure.what, ": ", errno_words(failure.err));
+        INFO("step ", failure.step, ", operation ", failure.what, ", file ", failure.file, ": ",
+             errno_words(failure.err), "; found ", failure.found, ", acknowledged ",
+             shared->last[i][failure.file]);
         CHECK(code == 0);
     }
     check_bytes(tree, *shared);
