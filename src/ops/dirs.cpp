@@ -83,7 +83,7 @@ Result<DirHandle*> opendir(Context& ctx, NodeId id) {
     if (!LockedNode(*node)->unlinked) layers = TRY(ctx.tree.layers_of(node));
     std::vector<std::uint64_t> devices;
     for (const Layer& layer : layers) devices.push_back(sys::device_of(TRY(sys::stat_fd(layer.fd()))));
-    const auto hidden = ctx.tree.hidden_name(*node);
+    const auto hidden = ctx.tree.reserved_prefix(*node);
     return new DirHandle(std::move(node), std::move(layers), std::move(devices), ctx.tree.shared_set(), hidden);
 }
 

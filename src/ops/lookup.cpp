@@ -97,8 +97,11 @@ Attr show(Context& ctx, LockedNode& node, NodeId id, const sys::Stat& st) {
     Attr out{st, ctx.timeouts.attr};
     out.st.stx_ino = node->shown_inode;
     if (node.node().is_dir()) {
-        // One link tells find(1) and others not to count on the number of subdirectories.
-        if (node->layers.size() > 1) out.st.stx_nlink = 1;
+        // With a part that is read-only most subdirectories lie in both: one link tells find(1) and others not to count.
+        const auto& layers = node->layers;
+        const bool counted = std::all_of(layers.begin(), layers.end(),
+                                         [&](BranchIndex branch) { return ctx.tree.set().at(branch).writable(); });
+        if (layers.size() > 1 && !counted) out.st.stx_nlink = 1;
         return out;
     }
     out.st.stx_nlink = st.stx_nlink + node->hidden_links - std::min(node->removed_links, st.stx_nlink);
@@ -146,7 +149,7 @@ Result<Entry> enter(Context& ctx, const NodeRef& parent, const Layers& layers, c
 
 Result<Entry> lookup(Context& ctx, NodeId parent_id, const Name& name) {
     const NodeRef parent = TRY(node_of(ctx, parent_id));
-    if (name.view() == ctx.tree.hidden_name(*parent)) return Errno(ENOENT);
+    if (ctx.tree.reserves(*parent, name)) return Errno(ENOENT);
     const Layers layers = TRY(ctx.tree.layers_of(parent));
     const Resolved found = TRY(find_winner(ctx.tree.set(), layers, name));
     return enter(ctx, parent, layers, name, found);

@@ -27,7 +27,7 @@ struct ListedEntry {
 
 class Listing {
   public:
-    // hidden: a name left out (the pool's work directory in the root), empty for none.
+    // hidden: names that begin so are left out (a pool's own in the root); empty for none.
     Listing(std::shared_ptr<const BranchSet> set, Layers layers, std::string_view hidden);
     ~Listing();
 
