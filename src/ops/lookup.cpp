@@ -82,7 +82,7 @@ Result<Entered> enter_file(Context& ctx, const NodeRef& parent, const Name& name
         state->unlinked = false;
         if (!copied) state->pinned.reset();
     }
-    return Entered{node, copied && !known};
+    return Entered{node, copied};
 }
 
 }  // namespace
