@@ -13,12 +13,14 @@
 namespace plyfs::fuse {
 namespace {
 
-constexpr const char* kRingSwitch = "/sys/module/fuse/parameters/enable_uring";
 // Copies, fsyncs and waiting opens: more threads than processors, because they sleep in the kernel.
 constexpr std::size_t kExecutorThreads = 16;
 // Layers belong to us; a pool's branches are used by others as well, who expect to be seen soon.
 constexpr double kLayerTimeout = 3600;
 constexpr double kPoolTimeout = 1;
+
+#if PLYFS_RING_REPLIES_SOUND
+constexpr const char* kRingSwitch = "/sys/module/fuse/parameters/enable_uring";
 
 bool ring_switched_on() {
     std::FILE* file = std::fopen(kRingSwitch, "re");
@@ -27,6 +29,7 @@ bool ring_switched_on() {
     std::fclose(file);
     return c == 'Y' || c == '1';
 }
+#endif
 
 ops::Timeouts timeouts_of(const config::Config& config) {
     const double usual = config.layered ? kLayerTimeout : kPoolTimeout;

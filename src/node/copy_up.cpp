@@ -133,6 +133,7 @@ Status copy_up(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
     const auto published = static_cast<std::uint32_t>(links.size()) + state->removed_links;
     state->removed_links = 0;
     state->hidden_links = object.st.stx_nlink > published ? object.st.stx_nlink - published : 0;
+    if (state->hidden_links > 0 && node->is_regular()) state->kept = node;
     if (source.data_bytes != object.st.stx_size && node->is_regular()) state->changed_since_copy = true;
     tree.counters().copyups.fetch_add(1, std::memory_order_relaxed);
     log::debug("copied up {} to {}", links.empty() ? "a nameless file" : links[0].name, tree.set().at(branch).path());
@@ -211,8 +212,9 @@ Status add_missing_link(Tree& tree, const NodeRef& node, const NodeRef& parent, 
     KeptTimes keep(dir);
     auto linked = sys::link_fd(object.fd, *dir, name);
     if (!linked && !linked.failed_with(EEXIST)) return linked;
+    NodeRef kept;  // dropped after the lock
     LockedNode state(*node);
-    if (linked && state->hidden_links > 0) --state->hidden_links;
+    if (linked && state->hidden_links > 0 && --state->hidden_links == 0) std::swap(kept, state->kept);
     return {};
 }
 

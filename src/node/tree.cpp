@@ -186,7 +186,7 @@ Result<sys::Stat> Tree::stat_object(const NodeRef& node) {
             if (other == branch || !set_->at(other).writable()) continue;
             auto dir = dir_on(node, other);
             if (!dir) continue;
-            if (auto part = sys::stat_fd(**dir)) sys::take_later_times(st, *part);
+            if (auto part = sys::stat_fd(**dir)) sys::add_directory(st, *part);
         }
         return st;
     }

@@ -82,7 +82,7 @@ Result<Entered> enter_file(Context& ctx, const NodeRef& parent, const Name& name
         state->unlinked = false;
         if (!copied) state->pinned.reset();
     }
-    return Entered{node, copied && !known};
+    return Entered{node, copied};
 }
 
 }  // namespace
@@ -97,8 +97,11 @@ Attr show(Context& ctx, LockedNode& node, NodeId id, const sys::Stat& st) {
     Attr out{st, ctx.timeouts.attr};
     out.st.stx_ino = node->shown_inode;
     if (node.node().is_dir()) {
-        // One link tells find(1) and others not to count on the number of subdirectories.
-        if (node->layers.size() > 1) out.st.stx_nlink = 1;
+        // With a part that is read-only most subdirectories lie in both: one link tells find(1) and others not to count.
+        const auto& layers = node->layers;
+        const bool counted = std::all_of(layers.begin(), layers.end(),
+                                         [&](BranchIndex branch) { return ctx.tree.set().at(branch).writable(); });
+        if (layers.size() > 1 && !counted) out.st.stx_nlink = 1;
         return out;
     }
     out.st.stx_nlink = st.stx_nlink + node->hidden_links - std::min(node->removed_links, st.stx_nlink);

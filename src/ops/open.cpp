@@ -103,7 +103,10 @@ Result<Opened> grant(Context& ctx, const Request& request, const NodeRef& node, 
                 retire_face(ctx.tree, state, *face, request.caller.pid);
                 return Errno(ESTALE);
             }
-            if (mode == IoMode::busy) return Errno(EBUSY);
+            if (mode == IoMode::busy) {
+                opens.told_stale.erase(told);  // the next open of this caller is a new one, with a path perhaps
+                return Errno(EBUSY);
+            }
             if (mode == IoMode::cached) ++opens.cached;
             if (mode == IoMode::passthrough_shared || mode == IoMode::served_from_winner) ++opens.passthrough;
             if (mode != IoMode::passthrough_new) {

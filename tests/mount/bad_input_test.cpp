@@ -18,7 +18,7 @@ constexpr int kUsage = 1, kSystem = 2, kMountFailure = 32;
 
 struct Ground {
     Ground()
-        : disk("ext4", scratch.path(), "disk", 32),
+        : disk("ext4", scratch.path(), "disk", 256),
           other("ext4", scratch.path(), "other", 32),
           mnt(scratch.dir("mnt")) {
         if (is_standin()) skip("about plyfs itself");
