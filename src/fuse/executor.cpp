@@ -17,7 +17,9 @@ void Executor::post(std::function<void()> work) {
     {
         MutexLock lock(mutex_);
         queue_.push_back(std::move(work));
-        if (queue_.size() > idle_ && threads_.size() < max_threads_) threads_.emplace_back([this] { run(); });
+        // At the end nobody would join it; whoever posts then is a thread that goes on until all is done.
+        const bool grows = !stopping_ && queue_.size() > idle_ && threads_.size() < max_threads_;
+        if (grows) threads_.emplace_back([this] { run(); });
     }
     wake_.notify_one();
 }
