@@ -112,6 +112,8 @@ void forget_name(Context& ctx, LockedNode& node, const NodeRef& parent, const Na
             --node->hidden_links;
         }
     }
+    // `at` refers to the node as well, so this is never the last reference, which must not go under the lock.
+    if (node->hidden_links == 0 || node->links.empty()) node->kept = {};
     if (!node->links.empty()) return;
     node->unlinked = true;
     if (at.winner().st.stx_nlink <= 1) ctx.tree.shown_inodes().drop(node->key.dev, node->key.ino);
