@@ -78,6 +78,9 @@ class Tree : NodeTable::Observer {
     };
     Result<std::vector<BranchIndex>> rank_branches(const NodeRef& dir, PlaceLimits limits);
 
+    // Whether what is made in `dir` on the branch would be seen: false where a layer above may hide it.
+    bool reaches(const NodeRef& dir, BranchIndex branch);
+
     // Waiting for a copy-up by somebody else; see node/copy_up.h.
     CondVar& copy_condition(const Node& node);
 
@@ -86,7 +89,6 @@ class Tree : NodeTable::Observer {
     template <typename Use>
     auto with_place(const NodeRef& node, Use use) -> decltype(use(BorrowedFd(), *Name::parse("x")));
     std::uint64_t next_random();
-    bool reaches(const NodeRef& dir, BranchIndex branch);
 
     std::shared_ptr<BranchSet> set_;
     config::CreatePolicy create_;

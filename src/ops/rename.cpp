@@ -178,6 +178,8 @@ Result<Outcome> rename_once(Context& ctx, const Request& request, Side& from, Si
     if (to.at && !exchange && sys::is_dir(to.at->winner().st)) TRY(require_empty(ctx, to.name, *to.at));
 
     const RenamePlan plan = TRY(make_plan(from, to, flags));
+    // Where a directory above hides the source's branch the object would vanish: the caller copies.
+    if (!ctx.tree.reaches(to.parent, plan.branch)) return Errno(EXDEV);
     TRY(ensure_dir_on(ctx.tree, to.parent, plan.branch));
     for (BranchIndex branch : plan.also_rename) TRY(ensure_dir_on(ctx.tree, to.parent, branch));
     const auto from_dir = TRY(ctx.tree.dir_on(from.parent, plan.branch));
