@@ -35,6 +35,7 @@ class World {
         return *tree_;
     }
     void stop() { tree_.reset(); }
+    const std::string& modes() const { return modes_; }
     Tree& tree() { return *tree_; }
 
     std::string at(int branch, const std::string& path) const {
