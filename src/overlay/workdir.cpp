@@ -60,7 +60,8 @@ Result<std::unique_ptr<WorkDir>> WorkDir::open(BorrowedFd parent, const Name& na
     // Mode 0 as overlayfs makes it: nothing staged can be reached by users of the branch.
     auto made = sys::make_dir(parent, name, 0);
     if (!made && !made.failed_with(EEXIST)) return made.error();
-    std::unique_ptr<WorkDir> work(new WorkDir(TRY(sys::open_dir_path(parent, name))));
+    auto fd = TRY(sys::open_dir_path(parent, name));  // not inside the new: TRY would leave with its memory
+    std::unique_ptr<WorkDir> work(new WorkDir(std::move(fd)));
     work->lock_ = TRY(sys::open_dir_for_reading(work->fd_));
     TRY(sys::lock_alone(work->lock_));
     work->sweep();
