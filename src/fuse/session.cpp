@@ -13,6 +13,9 @@
 namespace plyfs::fuse {
 namespace {
 
+// Requests a processor may have under way over its ring; those that wait for a disk keep their place. Memory for the
+// longest request is set aside for each, and only used ones take any.
+constexpr int kRingDepth = 32;
 // Copies, fsyncs and waiting opens: more threads than processors, because they sleep in the kernel.
 constexpr std::size_t kExecutorThreads = 16;
 // Layers belong to us; a pool's branches are used by others as well, who expect to be seen soon.
@@ -59,7 +62,7 @@ std::string mount_options(const config::Config& config, bool io_uring) {
     out += config.suid ? ",suid" : ",nosuid";
     if (!config.exec) out += ",noexec";
     for (const auto& word : config.kernel_options) out += "," + escaped(word);
-    if (io_uring) out += ",io_uring";
+    if (io_uring) out += ",io_uring,io_uring_q_depth=" + std::to_string(kRingDepth);
     return out;
 }
 
@@ -187,8 +190,9 @@ void Session::unmount() {
     fuse_session_unmount(impl_->session);
 }
 
-TransportChoice choose_transport(config::Transport wanted) {
+TransportChoice choose_transport(config::Transport wanted, config::Locks locks) {
     if (wanted == config::Transport::devfuse) return {false, "asked for"};
+    if (locks == config::Locks::forward) return {false, "locks=forward: waiting lockers would fill a ring"};
 #if !PLYFS_RING_REPLIES_SOUND
     const std::string unsound = "this libfuse (" + std::string(fuse_pkgversion()) +
                                 ") can not reply to a ring from other threads";
