@@ -107,7 +107,7 @@ Mount::Mount(const std::string& options, const std::string& branches, const std:
     learn();
 }
 
-Mount::Mount(const std::string& mountpoint) : mountpoint_(mountpoint) {
+Mount::Mount(const std::string& mountpoint) : mountpoint_(mountpoint), may_choose_transport_(false) {
     learn();
 }
 
