@@ -37,6 +37,8 @@ class Listing {
     Result<bool> next(ListedEntry& out);
     // Gives the last entry again at the next call: it did not fit the reply.
     void unread() { repeat_ = true; }
+    // From the beginning, of other layers: what the directory consists of may have changed.
+    void restart(Layers layers);
     const Layers& layers() const { return layers_; }
 
   private:
