@@ -39,6 +39,7 @@ int Readiness::detach(const std::function<int()>& work) {
     }
     pipe->reader.reset();
     pipe_ = std::move(pipe->writer);
+    sys::close_inherited(pipe_);
     ::setsid();
     return work();
 }

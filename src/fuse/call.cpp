@@ -1,6 +1,7 @@
 #include "fuse/call.h"
 
 #include "base/log.h"
+#include "sys/caller.h"
 
 namespace plyfs::fuse {
 
@@ -15,7 +16,13 @@ ops::Request Call::request(bool may_block) const {
     ops::Request out;
     out.caller = caller_;
     out.may_block = may_block;
-    if (may_block) out.cancelled = [req = req_] { return fuse_req_interrupted(req) != 0; };
+    if (may_block) {
+        // Rings do not deliver interrupts: there the caller's pending signals are looked at.
+        const bool ring = !ctx().releases_are_late;
+        out.cancelled = [req = req_, ring, tid = caller_.pid] {
+            return fuse_req_interrupted(req) != 0 || (ring && sys::has_pending_signal(tid));
+        };
+    }
     return out;
 }
 

@@ -58,6 +58,9 @@ class Call {
         run_later(std::move(work), [](fuse_req_t req) { return fuse_reply_err(req, 0); });
     }
     void fail(Errno e) const;
+    void answer(Status result) const {
+        finish(std::move(result), [](fuse_req_t req) { return fuse_reply_err(req, 0); }, 0);
+    }
 
   private:
     template <typename T, typename Reply, typename Undo>
@@ -98,7 +101,8 @@ struct stat to_stat(const ops::Attr& attr);
 fuse_entry_param to_entry(const ops::Entry& entry);
 int reply_entry(fuse_req_t req, const ops::Entry& entry);
 int reply_attr(fuse_req_t req, const ops::Attr& attr);
-void describe_open(const ops::Opened& opened, fuse_file_info& fi);
+// flush: the kernel sends FLUSH at each close; only forwarded locks need it.
+void describe_open(const ops::Opened& opened, bool flush, fuse_file_info& fi);
 
 inline ops::FileHandle* handle_of(const fuse_file_info* fi) {
     return reinterpret_cast<ops::FileHandle*>(static_cast<std::uintptr_t>(fi->fh));

@@ -37,7 +37,7 @@ void on_open(fuse_req_t req, fuse_ino_t id, fuse_file_info* fi) {
             },
             [asked](fuse_req_t to, const ops::Opened& opened) {
                 fuse_file_info answer = asked;
-                describe_open(opened, answer);
+                describe_open(opened, static_cast<Server*>(fuse_req_userdata(to))->forwards_locks, answer);
                 return fuse_reply_open(to, &answer);
             },
             [](ops::Context& ctx, const ops::Opened& opened) { ops::release(ctx, opened.handle); });
@@ -76,8 +76,8 @@ void on_write(fuse_req_t req, fuse_ino_t, const char* data, std::size_t size, of
     // Never run again by the executor, so the data may stay where it is.
     Call(req, Slot::write)
         .run(
-            [=](ops::Context& ctx, const ops::Request&) {
-                return ops::write(ctx, *handle, std::as_bytes(std::span(data, size)),
+            [=](ops::Context& ctx, const ops::Request& request) {
+                return ops::write(ctx, request, *handle, std::as_bytes(std::span(data, size)),
                                   static_cast<std::uint64_t>(offset), kill);
             },
             reply_count);

@@ -91,7 +91,7 @@ void on_rename(fuse_req_t req, fuse_ino_t parent, const char* raw, fuse_ino_t ne
 int reply_create(fuse_req_t req, const ops::Created& created, int flags) {
     fuse_file_info fi = {};
     fi.flags = flags;
-    describe_open(created.opened, fi);
+    describe_open(created.opened, static_cast<Server*>(fuse_req_userdata(req))->forwards_locks, fi);
     const auto entry = to_entry(created.entry);
     return fuse_reply_create(req, &entry, &fi);
 }

@@ -41,12 +41,12 @@ int reply_attr(fuse_req_t req, const ops::Attr& attr) {
     return fuse_reply_attr(req, &out, attr.timeout);
 }
 
-void describe_open(const ops::Opened& opened, fuse_file_info& fi) {
+void describe_open(const ops::Opened& opened, bool flush, fuse_file_info& fi) {
     fi.fh = reinterpret_cast<std::uintptr_t>(opened.handle);
     fi.backing_id = opened.backing_id;
     fi.keep_cache = opened.keep_cache;
     fi.direct_io = opened.mode == IoMode::served_from_winner;
-    fi.noflush = 1;  // nothing waits for close: no remote locks, no write-behind of ours
+    fi.noflush = !flush;  // nothing else waits for close: there is no write-behind of ours
 }
 
 }  // namespace plyfs::fuse

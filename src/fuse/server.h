@@ -4,7 +4,9 @@
 #include "control/counters.h"
 #include "control/status.h"
 #include "fuse/executor.h"
+#include "fuse/lock_waiter.h"
 #include "ops/context.h"
+#include "ops/locks.h"
 
 namespace plyfs::fuse {
 
@@ -16,6 +18,9 @@ struct Server {
     control::RequestCounters requests;
     control::MountFacts facts;
     void* owner = nullptr;  // the session, for INIT
+    ops::LockOwners lock_owners;
+    LockWaiter lock_waiter{ctx};
+    bool forwards_locks = false;
     Executor executor;  // last: its threads use the rest
 };
 

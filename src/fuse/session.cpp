@@ -14,7 +14,9 @@
 namespace plyfs::fuse {
 namespace {
 
-constexpr const char* kRingSwitch = "/sys/module/fuse/parameters/enable_uring";
+// Requests a processor may have under way over its ring; those that wait for a disk keep their place. Memory for the
+// longest request is set aside for each, and only used ones take any.
+constexpr int kRingDepth = 32;
 // Copies, fsyncs and waiting opens: more threads than processors, because they sleep in the kernel.
 constexpr std::size_t kExecutorThreads = 16;
 // Threads that read requests from /dev/fuse. They stay: libfuse ends those above its idle limit after every request, and
@@ -25,6 +27,9 @@ constexpr unsigned kMaxReaders = 16;
 constexpr double kLayerTimeout = 3600;
 constexpr double kPoolTimeout = 1;
 
+#if PLYFS_RING_REPLIES_SOUND
+constexpr const char* kRingSwitch = "/sys/module/fuse/parameters/enable_uring";
+
 bool ring_switched_on() {
     std::FILE* file = std::fopen(kRingSwitch, "re");
     if (!file) return false;
@@ -32,6 +37,7 @@ bool ring_switched_on() {
     std::fclose(file);
     return c == 'Y' || c == '1';
 }
+#endif
 
 ops::Timeouts timeouts_of(const config::Config& config) {
     const double usual = config.layered ? kLayerTimeout : kPoolTimeout;
@@ -61,7 +67,7 @@ std::string mount_options(const config::Config& config, bool io_uring) {
     out += config.suid ? ",suid" : ",nosuid";
     if (!config.exec) out += ",noexec";
     for (const auto& word : config.kernel_options) out += "," + escaped(word);
-    if (io_uring) out += ",io_uring";
+    if (io_uring) out += ",io_uring,io_uring_q_depth=" + std::to_string(kRingDepth);
     return out;
 }
 
@@ -85,6 +91,8 @@ struct Session::Impl {
         add_attribute_handlers(table);
         add_file_handlers(table);
         add_dir_handlers(table);
+        server.forwards_locks = config.locks == config::Locks::forward;
+        if (server.forwards_locks) add_lock_handlers(table);
         table.init = [](void* data, fuse_conn_info* conn) {
             static_cast<Impl*>(static_cast<Server*>(data)->owner)->init(*conn);
         };
@@ -112,6 +120,9 @@ void Session::Impl::init(fuse_conn_info& conn) {
           FUSE_CAP_EXPIRE_ONLY, FUSE_CAP_ATOMIC_O_TRUNC, FUSE_CAP_AUTO_INVAL_DATA, FUSE_CAP_IOCTL_DIR,
           FUSE_CAP_ASYNC_READ, FUSE_CAP_ASYNC_DIO}) {
         if (!fuse_set_feature_flag(&conn, flag)) log::debug("the kernel does not offer FUSE feature {:#x}", flag);
+    }
+    if (server.forwards_locks) {
+        for (std::uint64_t flag : {FUSE_CAP_POSIX_LOCKS, FUSE_CAP_FLOCK_LOCKS}) fuse_set_feature_flag(&conn, flag);
     }
     // A write-back cache rules passthrough out, and splicing is for data that comes through us.
     for (std::uint64_t flag : {FUSE_CAP_WRITEBACK_CACHE, FUSE_CAP_SPLICE_READ, FUSE_CAP_SPLICE_WRITE,
@@ -184,8 +195,9 @@ void Session::unmount() {
     fuse_session_unmount(impl_->session);
 }
 
-TransportChoice choose_transport(config::Transport wanted) {
+TransportChoice choose_transport(config::Transport wanted, config::Locks locks) {
     if (wanted == config::Transport::devfuse) return {false, "asked for"};
+    if (locks == config::Locks::forward) return {false, "locks=forward: waiting lockers would fill a ring"};
 #if !PLYFS_RING_REPLIES_SOUND
     const std::string unsound = "this libfuse (" + std::string(fuse_pkgversion()) +
                                 ") can not reply to a ring from other threads";

@@ -87,6 +87,7 @@ struct NodeState {
     std::vector<Link> links;      // known names; empty once unlinked (and for the root)
     std::uint64_t shown_inode = 0;
     UniqueFd pinned;              // O_PATH of an object without a name
+    NodeRef kept;                 // to itself while names of the original still lie below: only this node knows the copy
     std::uint32_t hidden_links = 0;  // names of the copied-up original that still lie below
     std::uint32_t removed_links = 0;  // names of a read-only winner that whiteouts hide
     std::uint32_t writers = 0;        // open handles that may write

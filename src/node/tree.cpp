@@ -14,6 +14,7 @@ namespace {
 // How often a place may move away under an optimistic look before we say ESTALE; each time means a rename or copy-up
 // of this very object in between.
 constexpr int kMaxLooks = 64;
+constexpr int kMaxPoolsOnBranch = 64;
 
 struct Place {
     NodeRef parent;
@@ -53,10 +54,12 @@ Tree::Tree(std::shared_ptr<BranchSet> set, config::CreatePolicy create, std::uni
 Tree::~Tree() {
     MutexLock lock(pool_mutex_);
     for (std::size_t i = 0; i < pool_workdirs_.size(); ++i) {
-        if (!pool_workdirs_[i]) continue;
-        pool_workdirs_[i].reset();
+        PoolWork& pool = pool_workdirs_[i];
+        if (!pool.work) continue;
+        pool.work.reset();
         // Empty unless something staged could not be removed; then the next mount sweeps it.
-        if (!sys::remove_dir(set_->at(static_cast<int>(i)).root(), *Name::parse(kPoolWorkName))) continue;
+        auto removed = sys::remove_dir(set_->at(static_cast<int>(i)).root(), *Name::parse(pool.name));
+        if (!removed) log::debug("{} stays: {}", pool.name, log::errno_text(removed.error().value()));
     }
 }
 
@@ -165,10 +168,12 @@ Result<Located> Tree::find_object(const NodeRef& node) {
 
 Result<sys::Stat> Tree::stat_object(const NodeRef& node) {
     BranchIndex branch;
+    std::vector<BranchIndex> layers;
     {
         LockedNode state(*node);
         if (state->pinned.valid()) return sys::stat_fd(state->pinned);
         branch = state->winner;
+        layers = state->layers;
     }
     if (node->is_dir()) {
         auto st = TRY(sys::stat_fd(*TRY(dir_on(node, branch))));
@@ -176,6 +181,12 @@ Result<sys::Stat> Tree::stat_object(const NodeRef& node) {
         if (st.stx_nlink == 0) {
             dirs_.drop(*node, branch);
             return Errno(ESTALE);
+        }
+        for (BranchIndex other : layers) {
+            if (other == branch || !set_->at(other).writable()) continue;
+            auto dir = dir_on(node, other);
+            if (!dir) continue;
+            if (auto part = sys::stat_fd(**dir)) sys::add_directory(st, *part);
         }
         return st;
     }
@@ -190,13 +201,19 @@ Result<sys::Stat> Tree::stat_object(const NodeRef& node) {
 Result<WorkDir*> Tree::workdir_of(BranchIndex branch) {
     if (workdir_) return workdir_.get();
     MutexLock lock(pool_mutex_);
-    auto& work = pool_workdirs_[static_cast<std::size_t>(branch)];
-    if (!work) work = TRY(WorkDir::open(set_->at(branch).root(), *Name::parse(kPoolWorkName)));
-    return work.get();
+    PoolWork& pool = pool_workdirs_[static_cast<std::size_t>(branch)];
+    // Another pool may have the same branch, and has its own then.
+    for (int number = 0; !pool.work; ++number) {
+        std::string name = std::string(kPoolPrefix) + "work" + (number ? std::to_string(number) : "");
+        auto work = WorkDir::open(set_->at(branch).root(), *Name::parse(name));
+        if (work.failed_with(EBUSY) && number < kMaxPoolsOnBranch) continue;
+        pool = {TRY(std::move(work)), std::move(name)};
+    }
+    return pool.work.get();
 }
 
-std::string_view Tree::hidden_name(const Node& dir) const {
-    return !workdir_ && &dir == root_.get() ? std::string_view(kPoolWorkName) : std::string_view();
+std::string_view Tree::reserved_prefix(const Node& dir) const {
+    return !workdir_ && &dir == root_.get() ? std::string_view(kPoolPrefix) : std::string_view();
 }
 
 // Whether a directory made for `dir` on the branch would be seen: nothing between it and the directory's last layer may

@@ -64,8 +64,12 @@ class Tree : NodeTable::Observer {
 
     // Where staged objects of a branch are prepared.
     Result<WorkDir*> workdir_of(BranchIndex branch);
-    // The name that a pool hides in its root.
-    std::string_view hidden_name(const Node& dir) const;
+    // Names that a pool keeps for itself in its root, by how they begin: not shown, not given to users. Empty: none.
+    std::string_view reserved_prefix(const Node& dir) const;
+    bool reserves(const Node& dir, const Name& name) const {
+        const auto prefix = reserved_prefix(dir);
+        return !prefix.empty() && name.view().starts_with(prefix);
+    }
 
     // Branches for a new name in `dir`, best first: those the create policy ranks, or what limits says. The error is
     // why there is none.
@@ -88,7 +92,11 @@ class Tree : NodeTable::Observer {
     config::CreatePolicy create_;
     std::unique_ptr<WorkDir> workdir_;
     Mutex pool_mutex_;
-    std::vector<std::unique_ptr<WorkDir>> pool_workdirs_ GUARDED_BY(pool_mutex_);
+    struct PoolWork {
+        std::unique_ptr<WorkDir> work;
+        std::string name;
+    };
+    std::vector<PoolWork> pool_workdirs_ GUARDED_BY(pool_mutex_);
     DirCache dirs_;
     DescriptorBudget kept_files_;
     ShownInodes shown_inodes_;

@@ -48,14 +48,20 @@ Status set_size(Context& ctx, const NodeRef& node, BorrowedFd fd, std::uint64_t 
     return sys::change_size(fd, static_cast<off_t>(size));
 }
 
-Status apply(Context& ctx, const NodeRef& node, BorrowedFd fd, const AttrChange& change) {
+bool is_in_group(const sys::Caller& caller, gid_t group) {
+    if (caller.uid == 0 || caller.gid == group) return true;
+    const auto groups = sys::read_groups(caller.pid);
+    return groups && std::find(groups->begin(), groups->end(), group) != groups->end();
+}
+
+Status apply(Context& ctx, const sys::Caller& caller, const NodeRef& node, BorrowedFd fd, const AttrChange& change) {
     if (change.size) TRY(set_size(ctx, node, fd, *change.size));
     if (change.uid || change.gid) {
         TRY(sys::set_owner(fd, change.uid.value_or(static_cast<uid_t>(-1)),
                            change.gid.value_or(static_cast<gid_t>(-1))));
     }
     if (change.mode) TRY(sys::set_mode(fd, *change.mode & 07777));
-    if (change.kill_privileges && !change.mode) TRY(kill_privileges(fd, TRY(sys::stat_fd(fd))));
+    if (change.kill_privileges && !change.mode) TRY(kill_privileges(caller, fd, TRY(sys::stat_fd(fd))));
     if (change.atime || change.mtime) {
         constexpr timespec kOmit{0, UTIME_OMIT};
         TRY(sys::set_times(fd, change.atime.value_or(kOmit), change.mtime.value_or(kOmit)));
@@ -85,10 +91,12 @@ Result<std::string> stored_name(Context& ctx, const char* name) {
 
 }  // namespace
 
-Status kill_privileges(BorrowedFd file, const sys::Stat& st) {
+Status kill_privileges(const sys::Caller& caller, BorrowedFd file, const sys::Stat& st) {
     mode_t mode = st.stx_mode & 07777;
     mode_t kept = mode & ~static_cast<mode_t>(S_ISUID);
-    if (mode & S_IXGRP) kept &= ~static_cast<mode_t>(S_ISGID);
+    if ((mode & S_ISGID) && ((mode & S_IXGRP) || !is_in_group(caller, st.stx_gid))) {
+        kept &= ~static_cast<mode_t>(S_ISGID);
+    }
     if (kept != mode) TRY(sys::set_mode(file, kept));
     auto removed = sys::remove_xattr(file, "security.capability");
     if (removed || removed.failed_with(ENODATA) || removed.failed_with(EOPNOTSUPP)) return {};
@@ -100,7 +108,7 @@ Result<Attr> setattr(Context& ctx, const Request& request, NodeId id, const Attr
     if (change.size && node->is_dir()) return Errno(EISDIR);
     auto objects = TRY(writable_objects(ctx, node, request.copy_up(change.size.value_or(kAllData))));
     if (change.size && !change.by_handle) TRY(split_for_size(ctx, request, node, id));
-    for (const auto& object : objects) TRY(apply(ctx, node, object, change));
+    for (const auto& object : objects) TRY(apply(ctx, request.caller, node, object, change));
     const auto st = TRY(sys::stat_fd(objects.front()));
     LockedNode state(*node);
     if (change.size) state->changed_since_copy = true;

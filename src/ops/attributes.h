@@ -16,7 +16,7 @@ struct AttrChange {
     std::optional<std::uint64_t> size;
     std::optional<timespec> atime;  // tv_nsec may be UTIME_NOW
     std::optional<timespec> mtime;
-    // The caller's write takes setuid, setgid (with group execute) and file capabilities away: FUSE_HANDLE_KILLPRIV_V2.
+    // The caller's write takes setuid, setgid and file capabilities away: FUSE_HANDLE_KILLPRIV_V2.
     // The kernel says so with a request of its own that changes nothing else, or along with a size or an owner.
     bool kill_privileges = false;
     bool by_handle = false;
@@ -25,8 +25,10 @@ struct AttrChange {
 // ESTALE for a new size while old readers hold the copied-up original: the kernel walks anew and comes back.
 Result<Attr> setattr(Context& ctx, const Request& request, NodeId id, const AttrChange& change);
 
-// Takes setuid, setgid and capabilities from a file as a write does; under the daemon's own credentials.
-Status kill_privileges(BorrowedFd file, const sys::Stat& st);
+// Takes setuid, setgid and capabilities from a file as a write by the caller does; under the daemon's own credentials.
+// setgid goes where the group may execute, and elsewhere unless the caller is in the group, as in the kernel's
+// setattr_should_drop_sgid().
+Status kill_privileges(const sys::Caller& caller, BorrowedFd file, const sys::Stat& st);
 
 Result<std::string> readlink(Context& ctx, NodeId id);
 

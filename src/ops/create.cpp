@@ -51,7 +51,7 @@ Result<Entry> symlink(Context& ctx, const Request& request, NodeId parent, const
 Result<Entry> link(Context& ctx, const Request& request, NodeId id, NodeId new_parent, const Name& name) {
     const NodeRef node = TRY(node_of(ctx, id));
     const NodeRef parent = TRY(node_of(ctx, new_parent));
-    if (name.view() == ctx.tree.hidden_name(*parent)) return Errno(EPERM);
+    if (ctx.tree.reserves(*parent, name)) return Errno(EPERM);
     TRY(ensure_writable(ctx.tree, node, request.copy_up()));
     auto object = TRY(ctx.tree.find_object(node));
     // The name belongs to whoever links, but the object is there already: no credentials to act under.

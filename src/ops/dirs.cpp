@@ -6,6 +6,15 @@
 #include "sys/open.h"
 
 namespace plyfs::ops {
+namespace {
+
+Result<std::vector<std::uint64_t>> devices_of(const Layers& layers) {
+    std::vector<std::uint64_t> devices;
+    for (const Layer& layer : layers) devices.push_back(sys::device_of(TRY(sys::stat_fd(layer.fd()))));
+    return devices;
+}
+
+}  // namespace
 
 class DirReading {
   public:
@@ -14,6 +23,7 @@ class DirReading {
 
     Status run(std::int64_t offset) NO_THREAD_SAFETY_ANALYSIS {
         Listing& listing = handle_.listing_;
+        if (offset == 0) TRY(refresh());
         if (offset != handle_.at_ || offset == 0) TRY(listing.seek(offset));
         handle_.at_ = offset;
         bool any = false;
@@ -34,6 +44,24 @@ class DirReading {
     }
 
   private:
+    // A copy-up or a creation since the directory was opened may have given it another branch.
+    Status refresh() NO_THREAD_SAFETY_ANALYSIS {
+        std::vector<BranchIndex> now;
+        {
+            LockedNode state(*handle_.node_);
+            if (state->unlinked) return {};
+            now = state->layers;
+        }
+        const auto& had = handle_.listing_.layers();
+        const bool same = std::equal(now.begin(), now.end(), had.begin(), had.end(),
+                                     [](BranchIndex branch, const Layer& layer) { return branch == layer.branch; });
+        if (same) return {};
+        Layers layers = TRY(ctx_.tree.layers_of(handle_.node_));
+        handle_.devices_ = TRY(devices_of(layers));
+        handle_.listing_.restart(std::move(layers));
+        return {};
+    }
+
     // False: no room left. An entry that is gone by now counts as given.
     Result<bool> give(const ListedEntry& entry) NO_THREAD_SAFETY_ANALYSIS {
         if (entry.name == "." || entry.name == "..") {
@@ -81,9 +109,8 @@ Result<DirHandle*> opendir(Context& ctx, NodeId id) {
     Layers layers;
     // A directory that was removed while somebody is in it has no entries.
     if (!LockedNode(*node)->unlinked) layers = TRY(ctx.tree.layers_of(node));
-    std::vector<std::uint64_t> devices;
-    for (const Layer& layer : layers) devices.push_back(sys::device_of(TRY(sys::stat_fd(layer.fd()))));
-    const auto hidden = ctx.tree.hidden_name(*node);
+    auto devices = TRY(devices_of(layers));
+    const auto hidden = ctx.tree.reserved_prefix(*node);
     return new DirHandle(std::move(node), std::move(layers), std::move(devices), ctx.tree.shared_set(), hidden);
 }
 

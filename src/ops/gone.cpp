@@ -20,12 +20,12 @@ Status remove_object(Context& ctx, const Layer& layer, const Name& name, bool is
 
 }  // namespace
 
-const Layer& AtName::layer(BranchIndex branch) const {
+const Layer& layer_of(const Layers& layers, BranchIndex branch) {
     return *std::find_if(layers.begin(), layers.end(), [&](const Layer& layer) { return layer.branch == branch; });
 }
 
 Result<AtName> look_at(Context& ctx, const NodeRef& parent, const Name& name) {
-    if (name.view() == ctx.tree.hidden_name(*parent)) return Errno(ENOENT);
+    if (ctx.tree.reserves(*parent, name)) return Errno(ENOENT);
     AtName at;
     at.layers = TRY(ctx.tree.layers_of(parent));
     at.hits = TRY(find_all(ctx.tree.set(), at.layers, name));

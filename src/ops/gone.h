@@ -8,6 +8,8 @@
 
 namespace plyfs::ops {
 
+const Layer& layer_of(const Layers& layers, BranchIndex branch);
+
 struct AtName {
     Layers layers;          // of the parent
     std::vector<Hit> hits;  // winner first; a whiteout, if any, last
@@ -15,7 +17,7 @@ struct AtName {
     std::uint32_t generation = 0;  // of the node when this was seen
 
     const Hit& winner() const { return hits[0]; }
-    const Layer& layer(BranchIndex branch) const;
+    const Layer& layer(BranchIndex branch) const { return layer_of(layers, branch); }
 };
 
 // ENOENT when the union shows nothing there.

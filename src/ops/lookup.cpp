@@ -53,7 +53,12 @@ Result<Entered> enter_dir(Context& ctx, const NodeRef& parent, const Layers& lay
     if (!sys::is_dir(now.st)) return Errno(ESTALE);
     state->layers = std::move(now.layers);
     state->winner = now.branch;
-    state->key = sys::key_of(now.st);
+    const auto key_now = sys::key_of(now.st);
+    if (state->key != key_now) {
+        if (state->key != state->original) ctx.tree.nodes().drop_key(state->key, *node);
+        ctx.tree.nodes().add_key(key_now, *node);
+        state->key = key_now;
+    }
     return Entered{node};
 }
 
@@ -82,7 +87,7 @@ Result<Entered> enter_file(Context& ctx, const NodeRef& parent, const Name& name
         state->unlinked = false;
         if (!copied) state->pinned.reset();
     }
-    return Entered{node, copied && !known};
+    return Entered{node, copied};
 }
 
 }  // namespace
@@ -97,8 +102,11 @@ Attr show(Context& ctx, LockedNode& node, NodeId id, const sys::Stat& st) {
     Attr out{st, ctx.timeouts.attr};
     out.st.stx_ino = node->shown_inode;
     if (node.node().is_dir()) {
-        // One link tells find(1) and others not to count on the number of subdirectories.
-        if (node->layers.size() > 1) out.st.stx_nlink = 1;
+        // With a part that is read-only most subdirectories lie in both: one link tells find(1) and others not to count.
+        const auto& layers = node->layers;
+        const bool counted = std::all_of(layers.begin(), layers.end(),
+                                         [&](BranchIndex branch) { return ctx.tree.set().at(branch).writable(); });
+        if (layers.size() > 1 && !counted) out.st.stx_nlink = 1;
         return out;
     }
     out.st.stx_nlink = st.stx_nlink + node->hidden_links - std::min(node->removed_links, st.stx_nlink);
@@ -146,7 +154,7 @@ Result<Entry> enter(Context& ctx, const NodeRef& parent, const Layers& layers, c
 
 Result<Entry> lookup(Context& ctx, NodeId parent_id, const Name& name) {
     const NodeRef parent = TRY(node_of(ctx, parent_id));
-    if (name.view() == ctx.tree.hidden_name(*parent)) return Errno(ENOENT);
+    if (ctx.tree.reserves(*parent, name)) return Errno(ENOENT);
     const Layers layers = TRY(ctx.tree.layers_of(parent));
     const Resolved found = TRY(find_winner(ctx.tree.set(), layers, name));
     return enter(ctx, parent, layers, name, found);

@@ -24,6 +24,13 @@ bool wants_write(int flags) { return (flags & O_ACCMODE) != O_RDONLY || (flags &
 // cache is between the kernel and the caller.
 int descriptor_flags(int flags) { return flags & (O_ACCMODE | O_SYNC | O_DSYNC); }
 
+// The kernel opens a file by itself for chattr and lsattr, and has no path to walk again; what every open(2) of a 64-bit
+// kernel carries is missing then. A 32-bit program's open without large-file support looks the same, and is as well off.
+bool is_from_kernel(int flags) {
+    constexpr int kKernelLargeFile = 0100000;
+    return sizeof(long) == 8 && !(flags & kKernelLargeFile);
+}
+
 enum class Granted { yes, again };
 
 // Registers the node's winner and makes it the face's backing, unless somebody was faster or the winner changed.
@@ -39,7 +46,8 @@ Result<Granted> register_backing(Context& ctx, const NodeRef& node, NodeId id, L
     }();
     if (!backing_id) {
         can_pass_through = false;
-        const bool whole_branch = sys::device_of(object.st) == branch.device();
+        // Files of an overlay show device numbers that are not its directories'.
+        const bool whole_branch = branch.stacking() > 0 || sys::device_of(object.st) == branch.device();
         if (backing_id.failed_with(ELOOP) && whole_branch) {
             branch.passthrough_refused("its file system is itself stacked, deeper than max-stack-depth allows (ELOOP)");
         } else if (whole_branch && !ctx.registrar.available()) {
@@ -92,7 +100,7 @@ Result<Opened> grant(Context& ctx, const Request& request, const NodeRef& node, 
             facts.can_pass_through =
                 can_pass_through && ctx.tree.set().at(state->winner).passthrough() != Branch::Passthrough::no;
             facts.writes = writes;
-            facts.came_back = told != opens.told_stale.end();
+            facts.came_back = told != opens.told_stale.end() || is_from_kernel(flags);
             mode = decide_io_mode(facts);
             if (mode == IoMode::stale && !waited) {
                 waited = true;
@@ -103,7 +111,10 @@ Result<Opened> grant(Context& ctx, const Request& request, const NodeRef& node, 
                 retire_face(ctx.tree, state, *face, request.caller.pid);
                 return Errno(ESTALE);
             }
-            if (mode == IoMode::busy) return Errno(EBUSY);
+            if (mode == IoMode::busy) {
+                opens.told_stale.erase(told);  // the next open of this caller is a new one, with a path perhaps
+                return Errno(EBUSY);
+            }
             if (mode == IoMode::cached) ++opens.cached;
             if (mode == IoMode::passthrough_shared || mode == IoMode::served_from_winner) ++opens.passthrough;
             if (mode != IoMode::passthrough_new) {

@@ -70,7 +70,7 @@ Result<SharedDir> place_on(Context& ctx, const Request& request, const NodeRef& 
 }
 
 Result<Placed> place(Context& ctx, const Request& request, const NodeRef& parent, const Name& name, const Maker& make) {
-    if (name.view() == ctx.tree.hidden_name(*parent)) return Errno(EPERM);
+    if (ctx.tree.reserves(*parent, name)) return Errno(EPERM);
     auto branches = TRY(ctx.tree.rank_branches(parent, {}));
     if (branches.size() > 1) {
         const BranchIndex hiding = TRY(hiding_branch(ctx, parent, name));

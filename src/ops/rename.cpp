@@ -17,7 +17,8 @@ namespace {
 struct Side {
     NodeRef parent;
     Name name;
-    std::optional<AtName> at;  // none: nothing there
+    std::optional<AtName> at;  // none: nothing is seen there
+    Layers layers;             // of the parent
     std::vector<Presence> presence;
     std::size_t visible_layers = 0;
     Link link() const { return {parent, name.str()}; }
@@ -45,13 +46,13 @@ class LockedPair {
 
 Status look(Context& ctx, Side& side) {
     side.at.reset();
+    side.layers = TRY(ctx.tree.layers_of(side.parent));
     side.presence.clear();
     side.visible_layers = 0;
     auto at = look_at(ctx, side.parent, side.name);
     if (at.failed_with(ENOENT)) {
         // A whiteout alone matters as well: a directory can not be renamed over it.
-        const Layers layers = TRY(ctx.tree.layers_of(side.parent));
-        for (const Hit& hit : TRY(find_all(ctx.tree.set(), layers, side.name))) {
+        for (const Hit& hit : TRY(find_all(ctx.tree.set(), side.layers, side.name))) {
             side.presence.push_back(
                 {hit.branch, Presence::Kind::whiteout, ctx.tree.set().at(hit.branch).writable()});
         }
@@ -136,10 +137,8 @@ Status move_other_parts(Context& ctx, const RenamePlan& plan, const Side& from, 
 
 // What is left over elsewhere is removed last; it is hidden already, or the old target that may be seen until then.
 Status remove_leftovers(Context& ctx, const RenamePlan& plan, const Side& from, const Side& to) {
-    for (BranchIndex branch : plan.remove_source) TRY(remove_on(ctx, from.at->layer(branch), from.name));
-    for (BranchIndex branch : plan.remove_target) {
-        if (to.at) TRY(remove_on(ctx, to.at->layer(branch), to.name));
-    }
+    for (BranchIndex branch : plan.remove_source) TRY(remove_on(ctx, layer_of(from.layers, branch), from.name));
+    for (BranchIndex branch : plan.remove_target) TRY(remove_on(ctx, layer_of(to.layers, branch), to.name));
     return {};
 }
 
@@ -203,9 +202,9 @@ Result<Outcome> rename_once(Context& ctx, const Request& request, Side& from, Si
 
 Status rename(Context& ctx, const Request& request, NodeId parent, const Name& name, NodeId new_parent,
               const Name& new_name, unsigned flags) {
-    Side from{TRY(node_of(ctx, parent)), name, {}, {}, 0};
-    Side to{TRY(node_of(ctx, new_parent)), new_name, {}, {}, 0};
-    if (new_name.view() == ctx.tree.hidden_name(*to.parent)) return Errno(EPERM);
+    Side from{TRY(node_of(ctx, parent)), name, {}, {}, {}, 0};
+    Side to{TRY(node_of(ctx, new_parent)), new_name, {}, {}, {}, 0};
+    if (ctx.tree.reserves(*to.parent, new_name)) return Errno(EPERM);
     for (;;) {
         if (TRY(rename_once(ctx, request, from, to, flags)) == Outcome::done) return {};
         // A copy-up of one of the two is going on: it ends, or the caller does.

@@ -64,9 +64,17 @@ Listing::Listing(std::shared_ptr<const BranchSet> set, Layers layers, std::strin
 
 Listing::~Listing() = default;
 
+void Listing::restart(Layers layers) {
+    layers_ = std::move(layers);
+    reader_.reset();
+    snapshot_.reset();
+    place_ = 0;
+    repeat_ = false;
+}
+
 // Fills in a type the file system did not give, and tells a whiteout from a device (as DT_WHT).
 Result<bool> Listing::skips(BorrowedFd dir, sys::DirEntry& entry) const {
-    if (entry.name == hidden_) return true;
+    if (!hidden_.empty() && entry.name.starts_with(hidden_)) return true;
     if (entry.is_dot()) return false;
     const bool may_be_mark = set_->uses_marks() && entry.type == DT_CHR;
     if (entry.type != DT_UNKNOWN && !may_be_mark) return false;

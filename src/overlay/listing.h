@@ -27,7 +27,7 @@ struct ListedEntry {
 
 class Listing {
   public:
-    // hidden: a name left out (the pool's work directory in the root), empty for none.
+    // hidden: names that begin so are left out (a pool's own in the root); empty for none.
     Listing(std::shared_ptr<const BranchSet> set, Layers layers, std::string_view hidden);
     ~Listing();
 
@@ -37,6 +37,8 @@ class Listing {
     Result<bool> next(ListedEntry& out);
     // Gives the last entry again at the next call: it did not fit the reply.
     void unread() { repeat_ = true; }
+    // From the beginning, of other layers: what the directory consists of may have changed.
+    void restart(Layers layers);
     const Layers& layers() const { return layers_; }
 
   private:

@@ -34,6 +34,7 @@ Result<Resolved> find_winner(const BranchSet& set, std::span<const Layer> parent
         } else if (!sys::is_dir(*st) || (set.uses_marks() && TRY(entry_is_opaque(last->fd(), name)))) {
             break;
         }
+        if (last && set.at(layer.branch).writable()) sys::add_directory(out.st, *st);
         out.layers.push_back(layer.branch);
         last = &layer;
     }

@@ -34,7 +34,7 @@ struct Hit {
 
 struct Resolved {
     BranchIndex branch = -1;  // the winner
-    sys::Stat st;             // of the winner
+    sys::Stat st;             // of the winner; of a directory, of all branches that may change
     std::vector<BranchIndex> layers;  // of a directory: all merged branches, the winner first
 };
 

@@ -1,6 +1,6 @@
 // WorkDir: where a writable branch's changes are prepared before one rename publishes them, on the branch's own file
 // system. A layered mount has the user's workdir (the "work" directory inside it, as overlayfs); a pool stages in a
-// directory of a reserved name in the branch's root, made on first use and removed again when it is empty at unmount.
+// directory with a reserved name in the branch's root, made on first use and removed again when it is empty at unmount.
 //
 // Leftovers of a killed daemon are swept when it is opened. One mount at a time: the directory is locked (flock), and the
 // lock ends with the process.
@@ -18,8 +18,8 @@
 
 namespace plyfs {
 
-// The reserved name in the root of a pool's branch; hidden from the union.
-inline constexpr const char* kPoolWorkName = ".plyfs.work";
+// How names in the root of a pool's branch begin that are ours; hidden from the union.
+inline constexpr const char* kPoolPrefix = ".plyfs.";
 
 class WorkDir {
   public:

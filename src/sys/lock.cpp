@@ -12,4 +12,28 @@ Status lock_alone(BorrowedFd fd) {
     }
 }
 
+Status lock_file(BorrowedFd fd, int operation) {
+    for (;;) {
+        if (::flock(fd.get(), operation | LOCK_NB) == 0) return {};
+        if (errno != EINTR) return Errno::last();
+    }
+}
+
+Status lock_range(BorrowedFd fd, const struct flock& range) {
+    struct flock copy = range;
+    copy.l_pid = 0;  // required for locks of an open file description
+    if (::fcntl(fd.get(), F_OFD_SETLK, &copy) == 0) return {};
+    // EACCES is what some file systems say for a lock that is held.
+    return errno == EACCES ? Errno(EAGAIN) : Errno::last();
+}
+
+Result<struct flock> find_range_lock(BorrowedFd fd, const struct flock& range) {
+    struct flock copy = range;
+    copy.l_pid = 0;
+    if (::fcntl(fd.get(), F_OFD_GETLK, &copy) != 0) return Errno::last();
+    // The holder is an open file, not a process, and -1 says so; 0 is what the kernel shows for one it can not name.
+    if (copy.l_pid < 0) copy.l_pid = 0;
+    return copy;
+}
+
 }  // namespace plyfs::sys

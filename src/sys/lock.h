@@ -1,13 +1,23 @@
-// A lock on a whole file or directory against other processes that ask for it too, such as a second mount with the same
-// work directory. It ends when the descriptor's last copy is closed, also by a crash.
+// File locks. All belong to an open file description: they end when the last copy of its descriptor is closed, also by a
+// crash, and not, as classic POSIX locks do, when any descriptor of the file is closed. None of these calls waits.
 #pragma once
+
+#include <fcntl.h>
 
 #include "base/fd.h"
 #include "base/result.h"
 
 namespace plyfs::sys {
 
-// Takes it for this open file alone, at once or not at all: EBUSY when somebody has it. Not for O_PATH descriptors.
+// A lock on a whole file or directory against other processes that ask for it too, such as a second mount with the same
+// work directory: at once or not at all, EBUSY when somebody has it. Not for O_PATH descriptors.
 Status lock_alone(BorrowedFd fd);
+
+// flock(2); operation LOCK_SH, LOCK_EX or LOCK_UN. EWOULDBLOCK: held by somebody else.
+Status lock_file(BorrowedFd fd, int operation);
+// A byte range (F_OFD_SETLK). EAGAIN: held by somebody else. Write locks need a descriptor open for writing.
+Status lock_range(BorrowedFd fd, const struct flock& range);
+// What would be in the way (F_OFD_GETLK); l_type F_UNLCK: nothing.
+Result<struct flock> find_range_lock(BorrowedFd fd, const struct flock& range);
 
 }  // namespace plyfs::sys

@@ -22,6 +22,12 @@ Status drop_standard_streams() {
     return {};
 }
 
+void close_inherited(BorrowedFd keep) {
+    const auto kept = static_cast<unsigned>(keep.get());
+    if (kept > 3) ::close_range(3, kept - 1, 0);
+    ::close_range(kept + 1, ~0U, 0);
+}
+
 Result<Pipe> make_pipe() {
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) != 0) return Errno::last();

@@ -14,6 +14,9 @@ Status enter_mount_namespace(const char* path);
 // Standard input, output and error become /dev/null, so that nobody waits for their end.
 Status drop_standard_streams();
 
+// Closes every descriptor above standard error but one: what a starter left open (locks, pipes) is not ours to keep.
+void close_inherited(BorrowedFd keep);
+
 struct Pipe {
     UniqueFd reader;
     UniqueFd writer;

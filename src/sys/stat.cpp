@@ -42,6 +42,16 @@ FileKey key_of(const Stat& st) {
     return key;
 }
 
+void add_directory(Stat& into, const Stat& other) {
+    auto later = [](const statx_timestamp& a, const statx_timestamp& b) {
+        return a.tv_sec != b.tv_sec ? a.tv_sec > b.tv_sec : a.tv_nsec > b.tv_nsec;
+    };
+    if (later(other.stx_mtime, into.stx_mtime)) into.stx_mtime = other.stx_mtime;
+    if (later(other.stx_ctime, into.stx_ctime)) into.stx_ctime = other.stx_ctime;
+    // Below two the file system does not count subdirectories, and says so by it.
+    into.stx_nlink = into.stx_nlink < 2 || other.stx_nlink < 2 ? 1 : into.stx_nlink + other.stx_nlink - 2;
+}
+
 Result<struct statvfs> stat_fs(BorrowedFd fd) {
     struct statvfs out;
     if (::fstatvfs(fd.get(), &out) != 0) return Errno::last();

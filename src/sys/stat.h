@@ -36,6 +36,10 @@ inline bool is_whiteout_device(const Stat& st) {
     return S_ISCHR(st.stx_mode) && st.stx_rdev_major == 0 && st.stx_rdev_minor == 0;
 }
 
+// A directory that lies in several places: it changed when the latest of them did, and its subdirectories are those of
+// all (one of the same name in two places counts twice: find(1) may not be told too few).
+void add_directory(Stat& into, const Stat& other);
+
 Result<struct statvfs> stat_fs(BorrowedFd fd);
 // statfs(2)'s f_type: which file system this is.
 Result<std::uint64_t> fs_type(BorrowedFd fd);

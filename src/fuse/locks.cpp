@@ -1,0 +1,69 @@
+// Requests on locks, when they are forwarded to the branches. A lock that is held by somebody else is tried again by the
+// one thread here until it is free or the caller was interrupted: no thread that others need ever waits for a lock.
+#include <sys/file.h>
+
+#include "fuse/call.h"
+#include "fuse/handlers.h"
+#include "fuse/lock_waiter.h"
+#include "ops/locks.h"
+
+namespace plyfs::fuse {
+namespace {
+
+using control::Slot;
+
+void set_lock(fuse_req_t req, Slot slot, bool may_wait, std::function<Status(ops::Context&)> attempt) {
+    Call call(req, slot);
+    auto done = attempt(call.ctx());
+    if (done.failed_with(EAGAIN) && may_wait) {
+        call.server().lock_waiter.wait({call.request(true), std::move(attempt), [call](Status result) {
+                                            call.answer(std::move(result));
+                                        }});
+        return;
+    }
+    call.answer(done);
+}
+
+void on_setlk(fuse_req_t req, fuse_ino_t, fuse_file_info* fi, struct flock* lock, int sleep) {
+    auto* server = static_cast<Server*>(fuse_req_userdata(req));
+    set_lock(req, Slot::setlk, sleep != 0,
+             [server, handle = handle_of(fi), owner = fi->lock_owner, range = *lock](ops::Context& ctx) {
+                 return ops::set_range_lock(ctx, server->lock_owners, *handle, owner, range);
+             });
+}
+
+void on_getlk(fuse_req_t req, fuse_ino_t, fuse_file_info* fi, struct flock* lock) {
+    auto* server = static_cast<Server*>(fuse_req_userdata(req));
+    Call(req, Slot::getlk)
+        .run(
+            [server, handle = handle_of(fi), owner = fi->lock_owner, range = *lock](ops::Context& ctx,
+                                                                                    const ops::Request&) {
+                return ops::get_range_lock(ctx, server->lock_owners, *handle, owner, range);
+            },
+            [](fuse_req_t to, const struct flock& found) { return fuse_reply_lock(to, &found); });
+}
+
+void on_flock(fuse_req_t req, fuse_ino_t, fuse_file_info* fi, int operation) {
+    const bool may_wait = !(operation & LOCK_NB);
+    set_lock(req, Slot::flock, may_wait, [handle = handle_of(fi), operation](ops::Context& ctx) {
+        return ops::set_file_lock(ctx, *handle, operation & ~LOCK_NB);
+    });
+}
+
+// Sent at each close(2) of a descriptor, with the owner whose range locks end by it.
+void on_flush(fuse_req_t req, fuse_ino_t, fuse_file_info* fi) {
+    Call call(req, Slot::flush);
+    call.server().lock_owners.end(*handle_of(fi), fi->lock_owner);
+    call.answer({});
+}
+
+}  // namespace
+
+void add_lock_handlers(fuse_lowlevel_ops& table) {
+    table.getlk = on_getlk;
+    table.setlk = on_setlk;
+    table.flock = on_flock;
+    table.flush = on_flush;
+}
+
+}  // namespace plyfs::fuse

@@ -1,0 +1,161 @@
+// What can not be mounted is said in one line that names it and how to mend it, with mount(8)'s exit codes,
+// and leaves nothing behind.
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "support/transport.h"
+#include "support/check.h"
+#include "support/files.h"
+#include "support/run.h"
+#include "support/trees.h"
+
+using namespace plyfs::test;
+
+namespace {
+
+constexpr int kUsage = 1, kSystem = 2, kMountFailure = 32;
+
+struct Ground {
+    Ground()
+        : disk("ext4", scratch.path(), "disk", 256),
+          other("ext4", scratch.path(), "other", 32),
+          mnt(scratch.dir("mnt")) {
+        if (is_standin()) skip("about plyfs itself");
+        for (std::string name : {"a", "b", "upper", "work"}) disk.dir(name);
+        other.dir("work");
+    }
+    std::string layers() const { return "lowerdir=" + (disk / "a") + ",upperdir=" + (disk / "upper"); }
+    void refused(const std::vector<std::string>& args, int code, const std::vector<std::string>& words) {
+        check(run_plyfs(args), args, code, words);
+    }
+    void check(const Ran& ran, const std::vector<std::string>& args, int code,
+               const std::vector<std::string>& words) {
+        std::string command = "plyfs";
+        for (const std::string& arg : args) command += " " + arg;
+        INFO(command, "\nexit code ", ran.code, "\n", ran.out, ran.err);
+        CHECK(ran.code == code);
+        CHECK(ran.out.empty());
+        CHECK(std::count(ran.err.begin(), ran.err.end(), '\n') == 1);
+        for (const std::string& word : words) CHECK(ran.err.find(word) != std::string::npos);
+        CHECK_FALSE(is_mounted(mnt));
+        CHECK(list_dir(mnt).empty());
+    }
+    Scratch scratch;
+    LoopFs disk, other;
+    std::string mnt;
+};
+
+}  // namespace
+
+TEST_CASE("bad input: missing branches, and what is no directory") {
+    Ground g;
+    write_file(g.disk / "file", "x");
+    g.refused({(g.disk / "never") + "=rw", g.mnt}, kMountFailure, {g.disk / "never"});
+    g.refused({(g.disk / "a") + "=rw:" + (g.disk / "never") + "=ro", g.mnt}, kMountFailure,
+              {g.disk / "never"});
+    g.refused({(g.disk / "file") + "=rw", g.mnt}, kMountFailure, {g.disk / "file"});
+    g.refused({"-o", g.layers() + "x,workdir=" + (g.disk / "work"), g.mnt}, kMountFailure, {"upperx"});
+    g.refused({(g.disk / "a") + "=rw", g.disk / "no_mountpoint"}, kMountFailure, {"no_mountpoint"});
+}
+
+TEST_CASE("bad input: branches, mountpoint and each other") {
+    Ground g;
+    make_dirs(g.disk / "a/inside");
+    g.refused({g.mnt + "=rw", g.mnt}, kMountFailure, {g.mnt});
+    g.refused({(g.disk / "a") + "=rw:" + (g.disk / "a") + "=ro", g.mnt}, kUsage, {g.disk / "a"});
+    g.refused({(g.disk / "a") + "=rw", g.disk / "a/inside"}, kMountFailure, {"inside"});
+    g.refused({(g.disk / "a") + "=rw:" + (g.disk / "a/inside") + "=rw", g.mnt}, kMountFailure, {"inside"});
+    g.refused({(g.disk / "a") + "=read", g.mnt}, kUsage, {"read"});
+}
+
+TEST_CASE("bad input: options") {
+    Ground g;
+    std::string branch = (g.disk / "a") + "=rw";
+    g.refused({"-o", "no-such-option", branch, g.mnt}, kUsage, {"no-such-option"});
+    g.refused({"-o", "transport=pigeon", branch, g.mnt}, kUsage, {"transport", "pigeon"});
+    g.refused({"-o", "create=somewhere", branch, g.mnt}, kUsage, {"create", "somewhere"});
+    g.refused({"-o", "entry_timeout=soon", branch, g.mnt}, kUsage, {"entry_timeout", "soon"});
+    g.refused({"-o", "max-stack-depth=7", branch, g.mnt}, kUsage, {"max-stack-depth", "7"});
+    g.refused({"--no-such-flag", branch, g.mnt}, kUsage, {"no-such-flag"});
+    g.refused({branch}, kUsage, {});
+}
+
+TEST_CASE("bad input: work directories") {
+    Ground g;
+    g.refused({"-o", g.layers() + ",workdir=" + (g.other / "work"), g.mnt}, kMountFailure,
+              {g.other / "work", "file system"});
+    g.refused({"-o", g.layers() + ",workdir=" + (g.disk / "upper"), g.mnt}, kMountFailure, {"workdir"});
+    g.refused({"-o", g.layers() + ",workdir=" + (g.disk / "never"), g.mnt}, kMountFailure, {"never"});
+    g.refused({"-o", g.layers(), g.mnt}, kUsage, {"workdir"});
+}
+
+TEST_CASE("bad input: relative paths mean the directory one is in, also after the daemon has left it") {
+    Ground g;
+    write_file(g.disk / "a/f", "x");
+    OK(::chdir(g.disk.path().c_str()));
+    Ran ran = run_plyfs({"-o", "transport=" + wanted_transport(), "a=rw:./b=rw", "../mnt"});
+    OK(::chdir("/"));
+    INFO(ran.err);
+    REQUIRE(ran.code == 0);
+    {
+        Mount mount = Mount::adopt(g.mnt);
+        CHECK(read_file(mount / "f") == "x");
+        write_file(mount / "new", "y");
+        CHECK(mount.stats().text("branch.0.path") == g.disk / "a");
+    }
+    CHECK_FALSE(is_mounted(g.mnt));
+    OK(::chdir(g.disk.path().c_str()));
+    g.refused({"never=rw", "../mnt"}, kMountFailure, {"never"});
+    OK(::chdir("/"));
+}
+
+TEST_CASE("bad input: not root") {
+    Ground g;
+    std::string copy = g.disk / "plyfs";
+    must_run({"cp", plyfs_binary(), copy});
+    std::string out = g.scratch / "out";
+    write_file(out, "", 0666);
+    std::string branch = (g.disk / "a") + "=rw";
+    Ran ran;
+    ran.code = as_user({}, [&] {
+        int fd = ::open(out.c_str(), O_WRONLY | O_CLOEXEC);
+        ::dup2(fd, 2);
+        return ::execl(copy.c_str(), "plyfs", branch.c_str(), g.mnt.c_str(), nullptr);
+    });
+    ran.err = read_file(out);
+    g.check(ran, {"as uid 1000", branch, g.mnt}, kUsage, {"root"});
+}
+
+TEST_CASE("bad input: no /dev/fuse") {
+    Ground g;
+    std::string out = g.scratch / "out", branch = (g.disk / "a") + "=rw", binary = plyfs_binary();
+    write_file(out, "");
+    Ran ran;
+    ran.code = in_child([&] {
+        if (::unshare(CLONE_NEWNS) != 0 || ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
+            return 125;
+        if (::mount("tmpfs", "/dev", "tmpfs", 0, nullptr) != 0) return 125;
+        if (::mknod("/dev/null", S_IFCHR | 0666, makedev(1, 3)) != 0) return 125;
+        int fd = ::open(out.c_str(), O_WRONLY | O_CLOEXEC);
+        ::dup2(fd, 2);
+        return ::execl(binary.c_str(), "plyfs", branch.c_str(), g.mnt.c_str(), nullptr);
+    });
+    ran.err = read_file(out);
+    g.check(ran, {"without /dev/fuse", branch, g.mnt}, kSystem, {"/dev/fuse"});
+}
+
+TEST_CASE("bad input: --help and --version are no errors") {
+    if (is_standin()) skip("about plyfs itself");
+    Ran help = run_plyfs({"--help"});
+    CHECK(help.code == 0);
+    CHECK(help.err.empty());
+    for (std::string word : {"lowerdir", "max-stack-depth", "transport", "create"}) {
+        CAPTURE(word);
+        CHECK(help.out.find(word) != std::string::npos);
+    }
+    Ran version = run_plyfs({"--version"});
+    CHECK(version.code == 0);
+    CHECK(version.out.find("libfuse") != std::string::npos);
+}

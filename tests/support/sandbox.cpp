@@ -1,0 +1,148 @@
+#include "support/sandbox.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+namespace plyfs::test {
+namespace {
+
+constexpr const char* kFuseControl = "/sys/fs/fuse/connections";
+constexpr unsigned kMaxConnections = 512;
+
+// What the inside tells the watchdog; lives in memory shared by both.
+struct Shared {
+    std::atomic<long> deadline{0};  // CLOCK_MONOTONIC seconds, 0 for none
+    char what[256] = {};
+    std::atomic<unsigned> connections{0};
+    std::atomic<unsigned> numbers[kMaxConnections] = {};
+};
+Shared* shared = nullptr;
+
+long now_seconds() {
+    timespec t{};
+    ::clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec;
+}
+
+[[noreturn]] void die(const char* what) {
+    std::fprintf(stderr, "sandbox: %s: %s\n", what, std::strerror(errno));
+    ::_exit(125);
+}
+
+std::string slurp(const std::filesystem::path& path) {
+    std::ifstream in(path);
+    return {std::istreambuf_iterator<char>(in), {}};
+}
+
+// For whoever reads the report of a hang: every thread of the sandbox that sleeps in the kernel, and where.
+void describe_sandbox(pid_t init) {
+    std::error_code ec;
+    auto ns = std::filesystem::read_symlink("/proc/" + std::to_string(init) + "/ns/pid", ec);
+    for (const auto& process : std::filesystem::directory_iterator("/proc", ec)) {
+        if (std::filesystem::read_symlink(process.path() / "ns/pid", ec) != ns || ec) continue;
+        for (const auto& task : std::filesystem::directory_iterator(process.path() / "task", ec)) {
+            std::string comm = slurp(task.path() / "comm"), stack = slurp(task.path() / "stack");
+            if (!comm.empty()) comm.pop_back();
+            std::fprintf(stderr, "%s (%s):\n%s", task.path().c_str(), comm.c_str(), stack.c_str());
+        }
+    }
+}
+
+// Process 1 of the sandbox: adopts and reaps what daemonizes, so that "the daemon has ended" means it is
+// gone.
+[[noreturn]] void be_init(const std::function<int()>& body) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (::unshare(CLONE_NEWNS) != 0) die("unshare(CLONE_NEWNS)");
+    if (::mount("proc", "/proc", "proc", 0, nullptr) != 0) die("mount /proc");
+    pid_t worker = ::fork();
+    if (worker < 0) die("fork");
+    if (worker == 0) {
+        int rc = body();
+        std::fflush(nullptr);
+        ::_exit(rc);
+    }
+    for (;;) {
+        int status = 0;
+        pid_t pid = ::wait(&status);
+        if (pid == worker) ::_exit(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
+        if (pid < 0 && errno == ECHILD) ::_exit(125);
+    }
+}
+
+void on_timeout(pid_t init) {
+    std::fprintf(stderr, "TIMED OUT: %s\n", shared->what);
+    describe_sandbox(init);
+    for (unsigned i = 0; i < shared->connections && i < kMaxConnections; i++)
+        abort_connection(shared->numbers[i]);
+    ::kill(init, SIGKILL);
+}
+
+}  // namespace
+
+bool abort_connection(unsigned number) {
+    std::string path = std::string(kFuseControl) + "/" + std::to_string(number) + "/abort";
+    int fd = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+    if (fd < 0) return false;
+    bool done = ::write(fd, "1", 1) == 1;
+    ::close(fd);
+    return done;
+}
+
+void set_deadline(int seconds, const std::string& what) {
+    if (!shared) return;
+    const char* factor = std::getenv("PLYFS_TEST_TIMEOUT_FACTOR");
+    int times = factor ? std::max(1, std::atoi(factor)) : 1;
+    std::snprintf(shared->what, sizeof shared->what, "%s", what.c_str());
+    shared->deadline = seconds ? now_seconds() + static_cast<long>(seconds) * times : 0;
+}
+
+void note_connection(unsigned number) {
+    if (!shared) return;
+    unsigned slot = shared->connections++;
+    if (slot < kMaxConnections) shared->numbers[slot] = number;
+}
+
+int run_in_sandbox(const std::function<int()>& body) {
+    void* memory = ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) die("mmap");
+    shared = new (memory) Shared;
+    if (::unshare(CLONE_NEWNS | CLONE_NEWPID) != 0) die("unshare");
+    if (::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) die("making mounts private");
+    if (::access((std::string(kFuseControl) + "/.").c_str(), X_OK) == 0)
+        ::mount("none", kFuseControl, "fusectl", 0, nullptr);  // already there on most systems: EBUSY
+    std::fflush(nullptr);
+    pid_t init = ::fork();
+    if (init < 0) die("fork");
+    if (init == 0) be_init(body);
+    bool timed_out = false;
+    for (;;) {
+        int status = 0;
+        if (::waitpid(init, &status, WNOHANG) == init) {
+            if (timed_out) return 124;
+            return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+        }
+        if (long d = shared->deadline; d && now_seconds() > d) {
+            if (!timed_out) on_timeout(init);
+            timed_out = true;
+        }
+        timespec t{0, 2000000};
+        ::nanosleep(&t, nullptr);
+    }
+}
+
+}  // namespace plyfs::test
