@@ -1,0 +1,268 @@
+// What one operation of the file system costs, seen from a program: packaging/bench runs this on the native
+// file system and on each mount in turn.
+//
+//   ops_bench prepare DIR         makes DIR/read with the files that are only looked at
+//   ops_bench run DIR [ROW]...    measures in DIR, which shows what `prepare` made; all rows or those named
+//
+// One line a row on stdout: name, TAB, microseconds an operation. A row is the median of several batches;
+// each starts with what it needs warm (or, where it says cold, with the kernel's names and inodes dropped,
+// for which one must be root).
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr int kFiles = 256;  // in DIR/read
+constexpr int kBatches = 7;
+constexpr int kColdBatches = 5;  // dropping the caches takes long and disturbs others
+constexpr int kFileSize = 4096;
+constexpr useconds_t kAfterDrop = 200000;  // for FORGETs on their way
+
+[[noreturn]] void fail(const std::string& what) {
+    throw std::runtime_error(what + ": " + std::strerror(errno));
+}
+
+void check(int rc, const std::string& what) {
+    if (rc < 0) fail(what);
+}
+
+void close_checked(int fd) {
+    check(close(fd), "close");
+}
+
+int open_checked(const std::string& path, int flags, mode_t mode = 0) {
+    const int fd = open(path.c_str(), flags | O_CLOEXEC, mode);
+    check(fd, path);
+    return fd;
+}
+
+void stat_checked(const std::string& path) {
+    struct stat st;
+    check(stat(path.c_str(), &st), path);
+}
+
+void make_file(const std::string& path) {
+    static const std::vector<char> bytes(kFileSize, 'x');
+    const int fd = open_checked(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    if (write(fd, bytes.data(), bytes.size()) != kFileSize) fail(path);
+    close_checked(fd);
+}
+
+std::vector<std::string> names_in(const std::string& dir, const char* stem, int count) {
+    std::vector<std::string> out;
+    for (int i = 0; i < count; ++i) out.push_back(dir + "/" + stem + std::to_string(i));
+    return out;
+}
+
+void drop_names_and_inodes() {
+    const int fd = open_checked("/proc/sys/vm/drop_caches", O_WRONLY);
+    if (write(fd, "2", 1) != 1) fail("drop_caches");
+    close_checked(fd);
+    usleep(kAfterDrop);
+}
+
+int list_and_stat(const std::string& dir) {
+    DIR* stream = opendir(dir.c_str());
+    if (!stream) fail(dir);
+    int seen = 0;
+    while (const dirent* entry = readdir(stream)) {
+        struct stat st;
+        check(fstatat(dirfd(stream), entry->d_name, &st, AT_SYMLINK_NOFOLLOW), entry->d_name);
+        ++seen;
+    }
+    closedir(stream);
+    return seen;
+}
+
+class Bench {
+  public:
+    explicit Bench(std::string dir)
+        : read_dir_(dir + "/read"),
+          own_dir_(dir + "/ops." + std::to_string(getpid())),
+          read_(names_in(read_dir_, "f", kFiles)) {
+        check(mkdir(own_dir_.c_str(), 0755), own_dir_);
+    }
+    ~Bench() {
+        if (rmdir(own_dir_.c_str()) != 0) std::perror(own_dir_.c_str());
+    }
+    Bench(const Bench&) = delete;
+
+    void run(const std::vector<std::string>& wanted) {
+        for (const Row& row : rows()) {
+            if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), row.name) == wanted.end())
+                continue;
+            std::vector<double> times;
+            for (int i = 0; i < row.batches; ++i) times.push_back(row.batch());
+            std::sort(times.begin(), times.end());
+            std::printf("%s\t%.3f\n", row.name, times[times.size() / 2]);
+            std::fflush(stdout);
+        }
+    }
+
+  private:
+    struct Row {
+        const char* name;
+        std::function<double()> batch;  // microseconds an operation
+        int batches = kBatches;
+    };
+    using Paths = std::vector<std::string>;
+    using Act = std::function<void(const std::string&)>;
+
+    // Microseconds that `act` takes a path, `passes` times over all of them.
+    static double timed(const Paths& paths, int passes, const Act& act) {
+        const auto start = Clock::now();
+        for (int pass = 0; pass < passes; ++pass) {
+            for (const auto& path : paths) act(path);
+        }
+        const std::chrono::duration<double, std::micro> took = Clock::now() - start;
+        return took.count() / (static_cast<double>(paths.size()) * passes);
+    }
+    // The same after one pass that nobody counts.
+    static double warm(const Paths& paths, int passes, const Act& act) {
+        timed(paths, 1, act);
+        return timed(paths, passes, act);
+    }
+
+    // New names each time: a name looked for once may be remembered.
+    Paths new_names(const char* stem) {
+        Paths out = names_in(own_dir_, (std::string(stem) + std::to_string(++series_) + "_").c_str(), kFiles);
+        return out;
+    }
+    Paths new_files() {
+        Paths out = new_names("n");
+        for (const auto& path : out) make_file(path);
+        return out;
+    }
+    static void remove(const Paths& paths, int flags = 0) {
+        for (const auto& path : paths) check(unlinkat(AT_FDCWD, path.c_str(), flags), path);
+    }
+
+    double cold_stat() {
+        drop_names_and_inodes();
+        stat_checked(read_dir_);
+        return timed(read_, 1, stat_checked);
+    }
+    double open_close() {
+        return warm(read_, 4, [](const std::string& path) { close_checked(open_checked(path, O_RDONLY)); });
+    }
+    double open_read_close() {
+        return warm(read_, 4, [](const std::string& path) {
+            char bytes[kFileSize];
+            const int fd = open_checked(path, O_RDONLY);
+            if (read(fd, bytes, sizeof bytes) != kFileSize) fail(path);
+            close_checked(fd);
+        });
+    }
+    double missing() {
+        return timed(new_names("missing"), 1, [](const std::string& path) {
+            struct stat st;
+            if (stat(path.c_str(), &st) == 0 || errno != ENOENT)
+                throw std::runtime_error(path + ": not missing");
+        });
+    }
+    double create() {
+        const Paths paths = new_names("n");
+        const double took = timed(paths, 1, [](const std::string& path) {
+            close_checked(open_checked(path, O_WRONLY | O_CREAT | O_EXCL, 0644));
+        });
+        remove(paths);
+        return took;
+    }
+    double unlink_files() {
+        return timed(new_files(), 1, [](const std::string& path) { check(unlink(path.c_str()), path); });
+    }
+    double make_dirs() {
+        const Paths paths = new_names("d");
+        const double took =
+            timed(paths, 1, [](const std::string& path) { check(mkdir(path.c_str(), 0755), path); });
+        remove(paths, AT_REMOVEDIR);
+        return took;
+    }
+    double rename_files() {
+        const Paths paths = new_files();
+        const auto renamed = [](const std::string& path) { return path + ".renamed"; };
+        const double took = timed(paths, 1, [&](const std::string& path) {
+            check(rename(path.c_str(), renamed(path).c_str()), path);
+        });
+        for (const auto& path : paths) check(unlink(renamed(path).c_str()), path);
+        return took;
+    }
+    double change_modes() {
+        const Paths paths = new_files();
+        mode_t mode = 0600;
+        const double took = warm(paths, 2, [&](const std::string& path) {
+            mode ^= 0044;
+            check(chmod(path.c_str(), mode), path);
+        });
+        remove(paths);
+        return took;
+    }
+    // An operation is one entry.
+    double list() {
+        int seen = 0;
+        const double took = warm({read_dir_}, 4, [&](const std::string& dir) { seen = list_and_stat(dir); });
+        return took / seen;
+    }
+
+    std::vector<Row> rows() {
+        return {
+            {"stat-cold", [this] { return cold_stat(); }, kColdBatches},
+            {"stat-warm", [this] { return warm(read_, 8, stat_checked); }},
+            {"missing-name", [this] { return missing(); }},
+            {"open-close", [this] { return open_close(); }},
+            {"open-read4k-close", [this] { return open_read_close(); }},
+            {"create-close", [this] { return create(); }},
+            {"unlink", [this] { return unlink_files(); }},
+            {"mkdir", [this] { return make_dirs(); }},
+            {"rename", [this] { return rename_files(); }},
+            {"readdir-stat", [this] { return list(); }},
+            {"chmod", [this] { return change_modes(); }},
+        };
+    }
+
+    std::string read_dir_;
+    std::string own_dir_;
+    Paths read_;
+    int series_ = 0;
+};
+
+void prepare(const std::string& dir) {
+    const std::string read_dir = dir + "/read";
+    check(mkdir(read_dir.c_str(), 0755), read_dir);
+    for (const auto& path : names_in(read_dir, "f", kFiles)) make_file(path);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    const std::vector<std::string> words(argv + 1, argv + argc);
+    try {
+        if (words.size() == 2 && words[0] == "prepare") {
+            prepare(words[1]);
+        } else if (words.size() >= 2 && words[0] == "run") {
+            Bench(words[1]).run({words.begin() + 2, words.end()});
+        } else {
+            std::fprintf(stderr, "usage: ops_bench prepare DIR | ops_bench run DIR [ROW]...\n");
+            return 2;
+        }
+    } catch (const std::exception& e) {
+        std::fprintf(stderr, "ops_bench: %s\n", e.what());
+        return 1;
+    }
+    return 0;
+}

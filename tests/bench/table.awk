@@ -1,0 +1,91 @@
+# Makes packaging/bench's tables of its figures: lines of KIND SECTION ROW TARGET MICROSECONDS, one for each round, in order.
+# Ends with 1 when a ratio is below what is promised for it, and says which on stderr.
+BEGIN {
+  FS = "\t"
+  split("native layers pool hp overlayfs mergerfs fuse-overlayfs", kTargets, " ")
+  kShown["hp"] = "passthrough_hp"
+  # Speed over native: nothing of ours is on the way of the bytes.
+  kAtLeast["read"] = kAtLeast["randread"] = kAtLeast["write"] = kAtLeast["randwrite"] = 0.95
+  # Speed over passthrough_hp. The kernel answers a warm stat by itself for both, so that its ratio is 1 but for noise.
+  kAtLeast["stat-cold"] = kAtLeast["open-close"] = kAtLeast["create-close"] = 1
+  kAtLeast["stat-warm"] = 0.95
+}
+
+{
+  table = $1 FS $2
+  if (!(table in rows)) tables[++table_count] = table
+  if (!((table, $3) in known)) { known[table, $3] = 1; row_of[table, ++rows[table]] = $3 }
+  has[table, $4] = 1
+  time[table, $3, $4, ++rounds[table, $3, $4]] = $5
+}
+
+function median(values, count,    i, j, held) {
+  for (i = 2; i <= count; ++i) {
+    held = values[i]
+    for (j = i - 1; j >= 1 && values[j] > held; --j) values[j + 1] = values[j]
+    values[j + 1] = held
+  }
+  return count % 2 ? values[(count + 1) / 2] : (values[count / 2] + values[count / 2 + 1]) / 2
+}
+
+function median_time(table, row, target,    i, values, count) {
+  count = rounds[table, row, target]
+  for (i = 1; i <= count; ++i) values[i] = time[table, row, target, i]
+  return median(values, count)
+}
+
+# How many times as fast as the reference.
+function median_ratio(table, row, target, reference,    i, values, count) {
+  count = rounds[table, row, target]
+  for (i = 1; i <= count; ++i) values[i] = time[table, row, reference, i] / time[table, row, target, i]
+  return median(values, count)
+}
+
+function cell(table, row, target, reference,    ratio) {
+  ratio = median_ratio(table, row, target, reference)
+  if ((row in kAtLeast) && ratio < kAtLeast[row]) {
+    printf "missed: %s, %s, %s: %.3f of %s, promised %.2f\n", title(table), row, target, ratio, shown(reference), kAtLeast[row] > "/dev/stderr"
+    missed = 1
+    return sprintf(" **%.2f missed** |", ratio)
+  }
+  return sprintf(" %.2f |", ratio)
+}
+
+function shown(target) { return target in kShown ? kShown[target] : target }
+function title(table,    parts) {
+  split(table, parts, FS)
+  return parts[1] == "measure_data" ? "4 KiB, psync" : "operations over " parts[2]
+}
+
+function print_table(table, reference,    i, t, row, line, rule, compare) {
+  compare = (table, reference) in has
+  line = "| " title(table) ", us |"
+  rule = "|---|"
+  for (t = 1; t in kTargets; ++t) {
+    if (!((table, kTargets[t]) in has)) continue
+    line = line " " shown(kTargets[t]) " |"
+    rule = rule "--:|"
+  }
+  if (compare) {
+    line = line " layers : " shown(reference) " | pool : " shown(reference) " | at least |"
+    rule = rule "--:|--:|--:|"
+  }
+  printf "\n%s\n%s\n", line, rule
+  for (i = 1; i <= rows[table]; ++i) {
+    row = row_of[table, i]
+    line = "| " row " |"
+    for (t = 1; t in kTargets; ++t) {
+      if ((table, kTargets[t]) in has) line = line sprintf(" %.2f |", median_time(table, row, kTargets[t]))
+    }
+    if (compare) {
+      line = line cell(table, row, "layers", reference) cell(table, row, "pool", reference)
+      line = line (row in kAtLeast ? sprintf(" %.2f |", kAtLeast[row]) : " |")
+    }
+    print line
+  }
+}
+
+END {
+  for (n = 1; n <= table_count; ++n) print_table(tables[n], tables[n] ~ /^measure_data/ ? "native" : "hp")
+  exit missed
+}
