@@ -8,6 +8,7 @@
 #include "support/check.h"
 #include "support/files.h"
 #include "support/run.h"
+#include "support/transport.h"
 #include "support/trees.h"
 
 using namespace plyfs::test;
@@ -94,7 +95,7 @@ TEST_CASE("bad input: relative paths mean the directory one is in, also after th
     Ground g;
     write_file(g.disk / "a/f", "x");
     OK(::chdir(g.disk.path().c_str()));
-    Ran ran = run_plyfs({"a=rw:./b=rw", "../mnt"});
+    Ran ran = run_plyfs({"-o", "transport=" + wanted_transport(), "a=rw:./b=rw", "../mnt"});
     OK(::chdir("/"));
     INFO(ran.err);
     REQUIRE(ran.code == 0);
