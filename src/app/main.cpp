@@ -50,7 +50,7 @@ int fail(int code, const std::string& line) {
 int print_version(const config::Config& config) {
     VersionFacts facts;
     facts.libfuse = fuse::libfuse_version();
-    const auto transport = fuse::choose_transport(config.transport);
+    const auto transport = fuse::choose_transport(config.transport, config.locks);
     facts.transport = transport.io_uring ? "io_uring" : "devfuse";
     facts.transport_reason = transport.reason;
     facts.passthrough = true;
@@ -88,8 +88,9 @@ int serve(const config::Config& config, Readiness& readiness) {
         workdir = open_workdir(config, failure);
         if (!workdir) return fail(kExitMount, failure);
     }
-    const auto transport = fuse::choose_transport(config.transport);
-    if (config.transport == config::Transport::io_uring && !transport.io_uring) {
+    const auto transport = fuse::choose_transport(config.transport, config.locks);
+    const bool needs_ring = config.transport == config::Transport::io_uring && config.locks == config::Locks::local;
+    if (needs_ring && !transport.io_uring) {
         return fail(kExitMount, "transport=io_uring can not be had: " + transport.reason);
     }
     const auto depth = fuse::choose_depth(config, *set);

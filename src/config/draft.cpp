@@ -40,7 +40,8 @@ void settle_layers(Draft& draft) {
 void settle_pool(Draft& draft) {
     Config& config = draft.config;
     config.branches = draft.branches.value_or(std::vector<BranchSpec>());
-    if (config.branches.empty()) {
+    // Branches that were named wrongly have been told of already.
+    if (config.branches.empty() && draft.errors.empty()) {
         draft.errors.push_back(
             "there is nothing to merge; name BRANCHES before the mountpoint, or lowerdir=");
     }

@@ -1,5 +1,6 @@
 #include "fuse/session.h"
 
+#include <algorithm>
 #include <cstring>
 #include <thread>
 #include <vector>
@@ -13,8 +14,15 @@
 namespace plyfs::fuse {
 namespace {
 
+// Requests a processor may have under way over its ring; those that wait for a disk keep their place. Memory for the
+// longest request is set aside for each, and only used ones take any.
+constexpr int kRingDepth = 32;
 // Copies, fsyncs and waiting opens: more threads than processors, because they sleep in the kernel.
 constexpr std::size_t kExecutorThreads = 16;
+// Threads that read requests from /dev/fuse. They stay: libfuse ends those above its idle limit after every request, and
+// one made anew for the next costs more than most requests. More than a few only wake up cold in turn.
+constexpr unsigned kMinReaders = 4;
+constexpr unsigned kMaxReaders = 16;
 // Layers belong to us; a pool's branches are used by others as well, who expect to be seen soon.
 constexpr double kLayerTimeout = 3600;
 constexpr double kPoolTimeout = 1;
@@ -59,7 +67,7 @@ std::string mount_options(const config::Config& config, bool io_uring) {
     out += config.suid ? ",suid" : ",nosuid";
     if (!config.exec) out += ",noexec";
     for (const auto& word : config.kernel_options) out += "," + escaped(word);
-    if (io_uring) out += ",io_uring";
+    if (io_uring) out += ",io_uring,io_uring_q_depth=" + std::to_string(kRingDepth);
     return out;
 }
 
@@ -170,9 +178,9 @@ int Session::serve(const std::function<void()>& ready) {
     impl_->ready = ready;
     if (fuse_set_signal_handlers(impl_->session) != 0) return 1;
     fuse_loop_config* loop = fuse_loop_cfg_create();
-    const unsigned processors = std::max(2U, std::thread::hardware_concurrency());
-    fuse_loop_cfg_set_max_threads(loop, std::max(4U, processors * 2));
-    fuse_loop_cfg_set_idle_threads(loop, processors);
+    const unsigned threads = std::clamp(std::thread::hardware_concurrency(), kMinReaders, kMaxReaders);
+    fuse_loop_cfg_set_max_threads(loop, threads);
+    fuse_loop_cfg_set_idle_threads(loop, threads);
     fuse_loop_cfg_set_clone_fd(loop, 0);
     const int ended = fuse_session_loop_mt(impl_->session, loop);
     fuse_loop_cfg_destroy(loop);
@@ -187,8 +195,9 @@ void Session::unmount() {
     fuse_session_unmount(impl_->session);
 }
 
-TransportChoice choose_transport(config::Transport wanted) {
+TransportChoice choose_transport(config::Transport wanted, config::Locks locks) {
     if (wanted == config::Transport::devfuse) return {false, "asked for"};
+    if (locks == config::Locks::forward) return {false, "locks=forward: waiting lockers would fill a ring"};
 #if !PLYFS_RING_REPLIES_SOUND
     const std::string unsound = "this libfuse (" + std::string(fuse_pkgversion()) +
                                 ") can not reply to a ring from other threads";

@@ -15,8 +15,10 @@ struct TransportChoice {
     bool io_uring = false;
     std::string reason;
 };
-// auto: io_uring where the kernel has it switched on and libfuse can reply from other threads; says why not.
-TransportChoice choose_transport(config::Transport wanted);
+// auto: io_uring where the kernel has it switched on and libfuse can reply from other threads; says why not. Forwarded
+// locks go over /dev/fuse whatever was asked for: a request that waits keeps its place in a ring, and a few waiting lockers
+// would fill it.
+TransportChoice choose_transport(config::Transport wanted, config::Locks locks);
 
 struct DepthChoice {
     int depth = 0;       // as libfuse counts; meaningless without passthrough

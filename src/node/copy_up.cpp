@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <list>
 
 #include "base/defer.h"
 #include "base/log.h"
@@ -61,38 +62,56 @@ class KeptTimes {
     Result<sys::Stat> st_;
 };
 
-// The node's source becomes what `fd` names on `branch`.
-void adopt_copy(Tree& tree, const NodeRef& node, BorrowedFd fd, BranchIndex branch, const sys::Stat& st) {
-    LockedNode state(*node);
-    const sys::FileKey key = sys::key_of(st);
-    if (state->original == sys::FileKey{}) state->original = state->key;
-    tree.nodes().add_key(key, *node);
-    tree.shown_inodes().keep(key.dev, key.ino, state->shown_inode);
-    state->key = key;
-    state->winner = branch;
-    state->changed_since_copy = false;
-    if (state->pinned.valid()) {
-        if (auto pin = sys::duplicate(fd)) state->pinned = std::move(*pin);
+// The node's source becomes the object on `branch` that has this key, which leads here already.
+void take_source(Tree& tree, LockedNode& node, const sys::FileKey& key, BranchIndex branch) {
+    if (node->original == sys::FileKey{}) {
+        node->original = node->key;
+    } else if (node->key != node->original) {
+        tree.nodes().drop_key(node->key, node.node());
     }
-    state.next_generation();
+    tree.shown_inodes().keep(key.dev, key.ino, node->shown_inode);
+    node->key = key;
+    node->winner = branch;
+    node.next_generation();
 }
 
-// All names known of a hard-linked original, so that they stay names of one file.
-Status publish_names(Tree& tree, Staged& staged, const std::vector<Link>& links, BranchIndex branch) {
-    bool first = true;
-    for (const Link& link : links) {
-        auto dir = TRY(tree.dir_on(link.parent, branch));
-        KeptTimes keep(dir);
-        const Name name = TRY(Name::parse(link.name));
-        if (first) {
-            TRY(staged.publish(*dir, name));
-        } else if (auto linked = sys::link_fd(staged.fd(), *dir, name); !linked && !linked.failed_with(EEXIST)) {
-            return linked;
-        }
-        first = false;
+// All names known of a hard-linked original, so that they stay names of one file; all or none.
+class Names {
+  public:
+    // The directories are found before the node is locked: finding locks nodes.
+    static Result<Names> find(Tree& tree, const std::vector<Link>& links, BranchIndex branch) {
+        Names names;
+        for (const Link& link : links) names.places_.push_back({TRY(tree.dir_on(link.parent, branch)), link.name});
+        return names;
     }
-    return {};
-}
+
+    Status publish(Staged& staged) const {
+        std::list<KeptTimes> keep;
+        std::vector<const Place*> linked;
+        Defer undo([&] {
+            for (const Place* place : linked) {
+                if (!sys::unlink_file(*place->dir, *Name::parse(place->name))) log::warn("{} stays", place->name);
+            }
+        });
+        for (const Place& place : places_) keep.emplace_back(place.dir);
+        // The first name last: it comes with append-only, which forbids others.
+        for (std::size_t i = places_.size(); i-- > 1;) {
+            auto done = sys::link_fd(staged.fd(), *places_[i].dir, TRY(Name::parse(places_[i].name)));
+            if (!done && !done.failed_with(EEXIST)) return done;
+            if (done) linked.push_back(&places_[i]);
+        }
+        if (!places_.empty()) TRY(staged.publish(*places_[0].dir, TRY(Name::parse(places_[0].name))));
+        undo.cancel();
+        return {};
+    }
+
+  private:
+    struct Place {
+        SharedDir dir;
+        std::string name;
+    };
+    std::vector<Place> places_;
+};
 
 Result<BranchIndex> make_room(Tree& tree, const std::vector<Link>& links, BranchIndex original) {
     if (links.empty()) {
@@ -125,11 +144,20 @@ Status copy_up(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
     CopySource source{object.fd, object.st, 0};
     if (node->is_regular()) source.data_bytes = std::min<std::uint64_t>(object.st.stx_size, request.keep_bytes);
     auto staged = TRY(stage_copy(*work, source, [&] { return is_cancelled(request); }));
-    // Renames and unlinks of the node waited meanwhile, so the names still hold.
-    TRY(publish_names(tree, staged, links, branch));
-    const auto st = TRY(sys::stat_fd(staged.fd()));
-    adopt_copy(tree, node, staged.fd(), branch, st);
+    const Names names = TRY(Names::find(tree, links, branch));
+    const auto key = sys::key_of(TRY(sys::stat_fd(staged.fd())));
+    // Who meets the copy by its name comes here by its key, and waits for the lock.
+    tree.nodes().add_key(key, *node);
+    Defer not_ours([&] { tree.nodes().drop_key(key, *node); });
     LockedNode state(*node);
+    // Renames and unlinks of the node waited meanwhile, so the names still hold.
+    TRY(names.publish(staged));
+    not_ours.cancel();
+    take_source(tree, state, key, branch);
+    state->changed_since_copy = false;
+    if (state->pinned.valid()) {
+        if (auto pin = sys::duplicate(staged.fd())) state->pinned = std::move(*pin);
+    }
     const auto published = static_cast<std::uint32_t>(links.size()) + state->removed_links;
     state->removed_links = 0;
     state->hidden_links = object.st.stx_nlink > published ? object.st.stx_nlink - published : 0;
@@ -173,22 +201,28 @@ Status ensure_dir_on(Tree& tree, const NodeRef& dir, BranchIndex branch) {
     if (state->links.empty() || state->links[0].parent != parent) return Errno(ESTALE);
     const Name name = TRY(Name::parse(state->links[0].name));
     KeptTimes keep(parent_dir);
+    const bool wins = layers.empty() || branch < layers.front();
+    auto key = sys::key_of(TRY(sys::stat_fd(staged.fd())));
+    // Who meets it by its name from now on comes here by its key, and waits for the lock.
+    if (wins) tree.nodes().add_key(key, *dir);
+    Defer not_ours([&] {
+        if (wins) tree.nodes().drop_key(key, *dir);
+    });
     auto published = staged.publish(*parent_dir, name);
     if (published.failed_with(EEXIST)) {
         // Somebody made it on the branch since we looked: as good, if it is a directory.
-        TRY(sys::open_dir_path(*parent_dir, name));
+        const auto theirs = sys::key_of(TRY(sys::stat_fd(TRY(sys::open_dir_path(*parent_dir, name)))));
+        if (wins) {
+            tree.nodes().drop_key(key, *dir);
+            tree.nodes().add_key(theirs, *dir);
+        }
+        key = theirs;
     } else if (!published) {
         return published;
     }
+    not_ours.cancel();
     layers.insert(std::upper_bound(layers.begin(), layers.end(), branch), branch);
-    if (layers.front() != branch) return {};
-    const auto key = sys::key_of(TRY(sys::stat_at(*parent_dir, name)));
-    if (state->original == sys::FileKey{}) state->original = state->key;
-    tree.nodes().add_key(key, *dir);
-    tree.shown_inodes().keep(key.dev, key.ino, state->shown_inode);
-    state->key = key;
-    state->winner = branch;
-    state.next_generation();
+    if (wins) take_source(tree, state, key, branch);
     return {};
 }
 

@@ -53,7 +53,12 @@ Result<Entered> enter_dir(Context& ctx, const NodeRef& parent, const Layers& lay
     if (!sys::is_dir(now.st)) return Errno(ESTALE);
     state->layers = std::move(now.layers);
     state->winner = now.branch;
-    state->key = sys::key_of(now.st);
+    const auto key_now = sys::key_of(now.st);
+    if (state->key != key_now) {
+        if (state->key != state->original) ctx.tree.nodes().drop_key(state->key, *node);
+        ctx.tree.nodes().add_key(key_now, *node);
+        state->key = key_now;
+    }
     return Entered{node};
 }
 

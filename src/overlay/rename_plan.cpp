@@ -27,6 +27,11 @@ bool directory_below(std::span<const Presence> hits, BranchIndex branch) {
     });
 }
 
+bool whiteout_above(std::span<const Presence> hits, BranchIndex branch) {
+    return std::any_of(hits.begin(), hits.end(),
+                       [&](const Presence& hit) { return hit.branch < branch && hit.kind == Kind::whiteout; });
+}
+
 bool layers_writable(std::span<const Presence> hits, std::size_t layers) {
     return std::all_of(hits.begin(), hits.begin() + static_cast<std::ptrdiff_t>(std::min(layers, hits.size())),
                        [](const Presence& hit) { return hit.writable; });
@@ -61,7 +66,9 @@ Result<RenamePlan> plan_rename(const RenameFacts& facts) {
     const Presence* here = on_branch(facts.target, plan.branch);
     plan.swap_whiteout = directory && here && here->kind == Kind::whiteout;
     plan.clear_target = here && here->kind == Kind::directory;
-    plan.make_opaque = directory && (plan.swap_whiteout || directory_below(facts.target, plan.branch));
+    // What a whiteout above hides was not looked at, and will lie below the directory once the whiteout has gone.
+    plan.make_opaque = directory && (plan.swap_whiteout || directory_below(facts.target, plan.branch) ||
+                                     whiteout_above(facts.target, plan.branch));
 
     for (const Presence& hit : facts.source.subspan(1)) {
         if (hit.kind == Kind::whiteout || !hit.writable) continue;
@@ -71,7 +78,14 @@ Result<RenamePlan> plan_rename(const RenameFacts& facts) {
     if (plan.make_opaque && !plan.also_rename.empty()) return Errno(EXDEV);
     for (const Presence& hit : facts.target) {
         if (hit.branch == plan.branch) continue;
-        if (std::find(plan.also_rename.begin(), plan.also_rename.end(), hit.branch) != plan.also_rename.end()) continue;
+        const bool also = std::find(plan.also_rename.begin(), plan.also_rename.end(), hit.branch) != plan.also_rename.end();
+        if (also && hit.kind == Kind::directory) continue;
+        // A directory can not be renamed over anything else, and its parts below a whiteout would not be seen.
+        if (also || (hit.kind == Kind::whiteout && hit.branch > plan.branch && !plan.also_rename.empty())) {
+            return Errno(EXDEV);
+        }
+        // It goes on hiding what lies below it: from a directory at the new name that would be merged with it.
+        if (hit.kind == Kind::whiteout && hit.branch > plan.branch) continue;
         if (hit.branch < plan.branch && !hit.writable) return Errno(EXDEV);
         if (hit.writable) plan.remove_target.push_back(hit.branch);
     }

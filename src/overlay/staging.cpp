@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <sys/sysmacros.h>
 
+#include "base/log.h"
 #include "overlay/marks.h"
 #include "sys/attributes.h"
 #include "sys/copy_data.h"
@@ -101,14 +102,17 @@ Status Staged::publish_over(BorrowedFd dir, const Name& name) {
         temp_ = std::move(temp);
     }
     auto moved = sys::rename_entry(work_->fd(), temp_->name(), dir, name);
-    if (moved) {
-        temp_.reset();
-    } else if (moved.failed_with(ENOTDIR) || moved.failed_with(EISDIR)) {
-        // A directory can not replace a whiteout, nor a file a directory: exchanged, and the old one is discarded
-        // with us.
+    const int e = moved ? 0 : moved.error().value();
+    if (e == ENOTDIR || e == EISDIR || e == ENOTEMPTY || e == EEXIST) {
+        // A directory can not replace a whiteout or what holds whiteouts, nor a file a directory: exchanged, and the old
+        // one is taken away.
         moved = sys::rename_entry(work_->fd(), temp_->name(), dir, name, RENAME_EXCHANGE);
+        // Published with that: what can not be taken away is left for the next sweep.
+        if (moved && !work_->take_away(work_->fd(), temp_->name(), false)) log::warn("work directory: a leftover stays");
     }
-    return moved;
+    if (!moved) return moved;
+    temp_.reset();
+    return sys::set_protection_flags(fd_, protection_);
 }
 
 Result<Staged> stage_copy(WorkDir& work, const CopySource& source, const std::function<bool()>& cancelled) {

@@ -31,7 +31,7 @@ class Staged {
     void protect_with(unsigned flags) { protection_ = flags; }
     // Under its name, which must be free (EEXIST).
     Status publish(BorrowedFd dir, const Name& name);
-    // In place of a whiteout or a file, in one rename.
+    // In place of what is there, in one rename; of a directory only whiteouts are removed (WorkDir::take_away).
     Status publish_over(BorrowedFd dir, const Name& name);
 
   private:

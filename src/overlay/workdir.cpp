@@ -2,6 +2,7 @@
 
 #include <sys/sysmacros.h>
 
+#include <charconv>
 #include <cinttypes>
 #include <cstdio>
 #include <vector>
@@ -22,6 +23,9 @@ enum class Remove { everything, whiteouts };
 // Deep enough for anything a staged object can hold: copies are of one object, and a directory taken away holds
 // whiteouts. Deeper trees are a user's own files in a wrong workdir, and are left alone.
 constexpr int kMaxDepth = 16;
+
+// Above what any mount counts to: such a name is not one of ours.
+constexpr std::uint64_t kMaxNumber = std::uint64_t{1} << 62;
 
 Status remove_tree(BorrowedFd parent, const Name& name, Remove what, int depth = kMaxDepth) {
     if (depth == 0) return Errno(ELOOP);
@@ -78,6 +82,10 @@ void WorkDir::sweep() {
     for (const auto& text : names) {
         auto name = Name::parse(text);
         if (!name) continue;
+        // One that stays must not be met again under a new temporary name.
+        std::uint64_t number = 0;
+        std::from_chars(text.data() + 1, text.data() + text.size(), number, 16);
+        if (number >= counter_ && number < kMaxNumber) counter_ = number + 1;
         const auto what = text[0] == kTaken ? Remove::whiteouts : Remove::everything;
         if (auto done = remove_tree(fd_, *name, what); !done) {
             log::warn("work directory: leftover {} stays: {}", text, log::errno_text(done.error().value()));
@@ -100,11 +108,9 @@ Status WorkDir::take_away(BorrowedFd dir, const Name& name, bool leave_whiteout)
         // No RENAME_WHITEOUT on this file system: exchange with a whiteout of our own, which is one rename as well.
         TRY(marks::make_whiteout(fd_, temp.name()));
         moved = sys::rename_entry(fd_, temp.name(), dir, name, RENAME_EXCHANGE);
+        if (!moved) discard(temp);  // the whiteout that was not needed
     }
-    if (!moved) {
-        if (!moved.failed_with(EINVAL)) discard(temp);  // the whiteout that was not needed
-        return moved;
-    }
+    if (!moved) return moved;
     if (auto gone = remove_tree(fd_, temp.name(), Remove::whiteouts); !gone) {
         log::warn("work directory: what was removed stays as {}: {}", temp.name().view(),
                   log::errno_text(gone.error().value()));

@@ -5,6 +5,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "support/transport.h"
 #include "support/check.h"
 #include "support/files.h"
 #include "support/run.h"

@@ -47,7 +47,7 @@ class Mount {
     void expect_end();
 
     std::string mountpoint_;
-    const bool may_choose_transport_;
+    const bool may_choose_transport_ = false;
     pid_t pid_ = -1;
     unsigned connection_ = 0;
     bool mounted_ = false;
