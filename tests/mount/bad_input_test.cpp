@@ -9,6 +9,7 @@
 #include "support/check.h"
 #include "support/files.h"
 #include "support/run.h"
+#include "support/transport.h"
 #include "support/trees.h"
 
 using namespace plyfs::test;

@@ -9,6 +9,7 @@
 
 #include "support/check.h"
 #include "support/sandbox.h"
+#include "support/scratch.h"
 #include "support/transport.h"
 
 namespace {
@@ -102,5 +103,8 @@ int main(int argc, char** argv) {
         std::printf("SKIPPED: %s\n", transport.why_not().c_str());
         return kSkipCode;
     }
+    // Outside, so that it is removed also when the inside is killed; there its mounts do not exist.
+    plyfs::test::Scratch scratch;
+    ::setenv("PLYFS_TEST_TMP", scratch.path().c_str(), 1);
     return plyfs::test::run_in_sandbox([&] { return run_tests(argc, argv); });
 }

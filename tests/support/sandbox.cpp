@@ -32,6 +32,7 @@ struct Shared {
     std::atomic<unsigned> numbers[kMaxConnections] = {};
 };
 Shared* shared = nullptr;
+volatile sig_atomic_t told_to_end = 0;  // the watchdog's own SIGINT, SIGTERM or SIGHUP
 
 long now_seconds() {
     timespec t{};
@@ -129,11 +130,16 @@ int run_in_sandbox(const std::function<int()>& body) {
     pid_t init = ::fork();
     if (init < 0) die("fork");
     if (init == 0) be_init(body);
+    struct sigaction remember {};
+    remember.sa_handler = [](int number) { told_to_end = number; };
+    for (int number : {SIGINT, SIGTERM, SIGHUP}) ::sigaction(number, &remember, nullptr);
     bool timed_out = false;
     for (;;) {
         int status = 0;
+        if (told_to_end) ::kill(init, SIGKILL);  // and return, so that our caller puts back what it changed
         if (::waitpid(init, &status, WNOHANG) == init) {
             if (timed_out) return 124;
+            if (told_to_end) return 128 + told_to_end;
             return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
         }
         if (long d = shared->deadline; d && now_seconds() > d) {
