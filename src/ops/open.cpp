@@ -24,8 +24,9 @@ bool wants_write(int flags) { return (flags & O_ACCMODE) != O_RDONLY || (flags &
 // cache is between the kernel and the caller.
 int descriptor_flags(int flags) { return flags & (O_ACCMODE | O_SYNC | O_DSYNC); }
 
-// The kernel opens a file by itself for chattr and lsattr, and has no path to walk again; what every open(2) of a 64-bit
-// kernel carries is missing then. A 32-bit program's open without large-file support looks the same, and is as well off.
+// The kernel opens a file by itself for chattr and lsattr, for reading, and has no path to walk again; what every open(2)
+// of a 64-bit kernel carries is missing then. A 32-bit program's open without large-file support looks the same: as a
+// reader it is as well off, as a writer it must be sent to walk again.
 bool is_from_kernel(int flags) {
     constexpr int kKernelLargeFile = 0100000;
     return sizeof(long) == 8 && !(flags & kKernelLargeFile);
@@ -100,7 +101,7 @@ Result<Opened> grant(Context& ctx, const Request& request, const NodeRef& node, 
             facts.can_pass_through =
                 can_pass_through && ctx.tree.set().at(state->winner).passthrough() != Branch::Passthrough::no;
             facts.writes = writes;
-            facts.came_back = told != opens.told_stale.end() || is_from_kernel(flags);
+            facts.came_back = told != opens.told_stale.end() || (!writes && is_from_kernel(flags));
             mode = decide_io_mode(facts);
             if (mode == IoMode::stale && !waited) {
                 waited = true;
@@ -112,7 +113,8 @@ Result<Opened> grant(Context& ctx, const Request& request, const NodeRef& node, 
                 return Errno(ESTALE);
             }
             if (mode == IoMode::busy) {
-                opens.told_stale.erase(told);  // the next open of this caller is a new one, with a path perhaps
+                // The next open of this caller is a new one, with a path perhaps.
+                if (told != opens.told_stale.end()) opens.told_stale.erase(told);
                 return Errno(EBUSY);
             }
             if (mode == IoMode::cached) ++opens.cached;

@@ -240,3 +240,28 @@ TEST_CASE("names: a removed directory has no entries and takes no new ones") {
     CHECK(names_in(mount.at(1, "dir")).empty());
     CHECK(is_whiteout(mount.at(0, "dir")));
 }
+
+TEST_CASE("names: a directory whose upper part is removed behind our back leads to the lower one, and leaves no key behind") {
+    PLYFS_NEEDS_ROOT();
+    Mounted mount("wr");
+    make_dir(mount.at(1, "dir"));
+    write_file(mount.at(1, "dir/lower"), "lower");
+    mount.start();
+    const NodeId id = mount.id("dir");
+    ops::AttrChange change;
+    change.mode = 0700;
+    REQUIRE(ops::setattr(mount.ctx(), Mounted::request(), id, change));
+    const auto key = sys::key_of(sys::stat_at(open_dir(mount.at(0, "")), name_of("dir")).value());
+    CHECK(mount.tree().nodes().find(key));
+    // Moved away, so that the object itself lives on.
+    REQUIRE(::rename(mount.at(0, "dir").c_str(), (mount.scratch / "kept").c_str()) == 0);
+    CHECK(mount.id("dir") == id);
+    CHECK(mount.list("dir") == Names{"lower"});
+    CHECK_FALSE(mount.tree().nodes().find(key));
+    mount.forget_all();
+    CHECK_FALSE(mount.tree().nodes().find(key));
+    // And back: another node by now.
+    REQUIRE(::rename((mount.scratch / "kept").c_str(), mount.at(0, "dir").c_str()) == 0);
+    CHECK((mount.look("dir")->attr.st.stx_mode & 07777) == 0700);
+    CHECK(mount.list("dir") == Names{"lower"});
+}

@@ -10,8 +10,11 @@ using namespace plyfs::test;
 
 namespace {
 
+// What every open(2) of a 64-bit program carries, and the kernel's own opens do not.
+constexpr int kLargeFile = 0100000;
+
 Result<ops::Opened> open(Mounted& mount, NodeId id, int flags, pid_t pid = 100) {
-    return ops::open(mount.ctx(), Mounted::request(pid), id, flags);
+    return ops::open(mount.ctx(), Mounted::request(pid), id, flags | kLargeFile);
 }
 
 std::string write(Mounted& mount, ops::FileHandle& handle, std::string_view text) {
@@ -136,6 +139,27 @@ TEST_CASE("open: ESTALE again after EBUSY, and after a lookup by anybody") {
     CHECK(open(mount, id, O_RDWR, 8).failed_with(ESTALE));
     CHECK(mount.tree().counters().splits == 1);
     ops::release(mount.ctx(), reader->handle);
+}
+
+TEST_CASE("open: the kernel's own opens are not sent to walk again, 32-bit writers are") {
+    PLYFS_NEEDS_ROOT();
+    OneFile mount;
+    const NodeId id = mount.id("file");
+    auto reader = open(mount, id, O_RDONLY);
+    REQUIRE(reader);
+    // A 32-bit program without large-file support; the kernel itself opens for reading only.
+    for (int expected : {ESTALE, EBUSY, ESTALE}) {
+        CHECK(ops::open(mount.ctx(), Mounted::request(8), id, O_RDWR).failed_with(expected));
+    }
+    CHECK(mount.tree().counters().splits == 1);
+    auto writer = ops::open(mount.ctx(), Mounted::request(8), mount.id("file"), O_RDWR);
+    REQUIRE(writer);
+    CHECK(write(mount, *writer->handle, "upper") == "5");
+    auto through = ops::open(mount.ctx(), Mounted::request(7), id, O_RDONLY);
+    REQUIRE(through);
+    CHECK(through->mode == IoMode::served_from_winner);
+    CHECK(mount.read(*through->handle) == "upper");
+    for (auto* handle : {reader->handle, writer->handle, through->handle}) ops::release(mount.ctx(), handle);
 }
 
 TEST_CASE("open: readers of a copy whose bytes are still equal share the original") {
