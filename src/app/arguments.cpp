@@ -46,8 +46,7 @@ class ArgumentReader {
         for (at_ = 1; at_ < argv_.size(); ++at_) {
             const std::string& argument = argv_[at_];
             if (argument == "--") {
-                out_.words.insert(out_.words.end(), argv_.begin() + static_cast<std::ptrdiff_t>(at_) + 1,
-                                  argv_.end());
+                out_.words.insert(out_.words.end(), argv_.begin() + static_cast<std::ptrdiff_t>(at_) + 1, argv_.end());
                 break;
             }
             if (argument.starts_with("--")) {
@@ -111,8 +110,7 @@ std::span<const Flag> flag_table() {
     return kFlags;
 }
 
-Arguments read_arguments(const std::vector<std::string>& argv, bool helper,
-                         std::vector<std::string>& errors) {
+Arguments read_arguments(const std::vector<std::string>& argv, bool helper, std::vector<std::string>& errors) {
     return ArgumentReader(argv, helper, errors).read();
 }
 

@@ -44,8 +44,7 @@ void take_mountpoint(const std::string& word, Draft& draft) {
     try {
         std::string path = config::make_absolute(word, draft.base);
         if (!draft.config.mountpoint.empty() && draft.config.mountpoint != path) {
-            draft.notices.push_back("option mountpoint has no effect: the mountpoint is the last word, " +
-                                    path);
+            draft.notices.push_back("option mountpoint has no effect: the mountpoint is the last word, " + path);
         }
         draft.config.mountpoint = std::move(path);
     } catch (const BadValue&) {

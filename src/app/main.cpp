@@ -126,10 +126,14 @@ int run_mount(Command& command) {
 int run(int argc, char** argv) {
     Command command = parse_command_line(find_invocation(argc, argv));
     switch (command.action) {
-        case Action::help: std::cout << help_text(); return 0;
-        case Action::version: return print_version(command.config);
+        case Action::help:
+            std::cout << help_text();
+            return 0;
+        case Action::version:
+            return print_version(command.config);
         case Action::mount:
-        case Action::fake: return run_mount(command);
+        case Action::fake:
+            return run_mount(command);
     }
     return kExitSystem;
 }

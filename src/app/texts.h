@@ -13,7 +13,7 @@ std::string help_text();
 std::string usage_text();
 
 struct VersionFacts {
-    std::string libfuse;     // "3.18.3"
+    std::string libfuse;             // "3.18.3"
     std::string transport;           // "io_uring" or "devfuse"
     std::string transport_reason;    // why that one
     bool passthrough = false;        // the kernel offers it to us

@@ -30,12 +30,18 @@ std::shared_ptr<spdlog::logger>& logger() {
 
 spdlog::level::level_enum to_spdlog(Level level) {
     switch (level) {
-        case Level::trace: return spdlog::level::trace;
-        case Level::debug: return spdlog::level::debug;
-        case Level::info: return spdlog::level::info;
-        case Level::warn: return spdlog::level::warn;
-        case Level::error: return spdlog::level::err;
-        case Level::off: break;
+        case Level::trace:
+            return spdlog::level::trace;
+        case Level::debug:
+            return spdlog::level::debug;
+        case Level::info:
+            return spdlog::level::info;
+        case Level::warn:
+            return spdlog::level::warn;
+        case Level::error:
+            return spdlog::level::err;
+        case Level::off:
+            break;
     }
     return spdlog::level::off;
 }
@@ -51,9 +57,13 @@ bool parse_level(std::string_view word, Level& out) {
     return false;
 }
 
-std::string_view level_name(Level level) { return kNames[static_cast<int>(level)]; }
+std::string_view level_name(Level level) {
+    return kNames[static_cast<int>(level)];
+}
 
-void set_level(Level level) { g_level.store(level, std::memory_order_relaxed); }
+void set_level(Level level) {
+    g_level.store(level, std::memory_order_relaxed);
+}
 
 bool enabled(Level level) {
     return level != Level::off && level >= g_level.load(std::memory_order_relaxed);
@@ -67,7 +77,9 @@ void to_syslog() {
     logger() = next;
 }
 
-void write(Level level, std::string_view line) { logger()->log(to_spdlog(level), "{}", line); }
+void write(Level level, std::string_view line) {
+    logger()->log(to_spdlog(level), "{}", line);
+}
 
 std::string errno_text(int err) {
     const char* name = strerrorname_np(err);

@@ -86,10 +86,10 @@ inline void take_value(Status&&) {}
 #define PLYFS_TRY_JOIN2(a, b) a##b
 // A name of its own each time, because TRYs nest.
 #define PLYFS_TRY_NAMED(result, ...) PLYFS_TRY_BODY(result, __VA_ARGS__)
-#define PLYFS_TRY_BODY(result, ...)                       \
-    __extension__({                                       \
-        auto result = (__VA_ARGS__);                      \
-        if (!result) [[unlikely]]                         \
-            return result.error();                        \
-        ::plyfs::detail::take_value(std::move(result));   \
+#define PLYFS_TRY_BODY(result, ...)                     \
+    __extension__({                                     \
+        auto result = (__VA_ARGS__);                    \
+        if (!result) [[unlikely]]                       \
+            return result.error();                      \
+        ::plyfs::detail::take_value(std::move(result)); \
     })

@@ -1,7 +1,7 @@
-// Branch: one directory that takes part in the union, opened once at mount time. Everything below it is reached from its
-// root descriptor, never by path. Read-only branches are held through a private read-only clone of their mount where the
-// kernel allows it, so that even a wrong answer to the kernel (which re-opens backing files with the caller's flags) ends
-// in EIO and not in a modified lower file.
+// Branch: one directory that takes part in the union, opened once at mount time. Everything below it is reached from
+// its root descriptor, never by path. Read-only branches are held through a private read-only clone of their mount
+// where the kernel allows it, so that even a wrong answer to the kernel (which re-opens backing files with the caller's
+// flags) ends in EIO and not in a modified lower file.
 #pragma once
 
 #include <atomic>
@@ -34,11 +34,11 @@ class Branch {
         int index = 0;
         config::BranchMode mode = config::BranchMode::rw;
         std::string path;
-        UniqueFd root;           // for everything but writing to a read-only branch, which never happens
-        bool cloned = false;     // root lies in a private read-only mount
+        UniqueFd root;        // for everything but writing to a read-only branch, which never happens
+        bool cloned = false;  // root lies in a private read-only mount
         bool read_only_fs = false;
-        bool network = false;    // NFS, FUSE and the like: data is sent under the credentials of a registration
-        int stacking = 0;        // file systems already stacked here as far as the type tells: 0 or 1
+        bool network = false;  // NFS, FUSE and the like: data is sent under the credentials of a registration
+        int stacking = 0;      // file systems already stacked here as far as the type tells: 0 or 1
         std::uint64_t device = 0;
     };
     explicit Branch(Parts parts) : p_(std::move(parts)) {}

@@ -24,8 +24,8 @@ class BranchSet {
     bool uses_marks() const { return uses_marks_; }
     bool any_writable() const { return any_writable_; }
 
-    // The inode number shown for an object: the branch's own where that is unique, else the device's place in the set is
-    // mixed into the top bits. Objects of file systems mounted inside a branch count as a device of their own.
+    // The inode number shown for an object: the branch's own where that is unique, else the device's place in the set
+    // is mixed into the top bits. Objects of file systems mounted inside a branch count as a device of their own.
     std::uint64_t shown_inode(std::uint64_t device, std::uint64_t inode) const;
 
   private:

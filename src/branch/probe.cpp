@@ -26,8 +26,7 @@ bool is_stacked(std::uint64_t type) {
 }
 
 bool is_network(std::uint64_t type) {
-    return type == kNfs || type == kCifs || type == kSmb2 || type == kCeph || type == kV9fs ||
-           type == FUSE_SUPER_MAGIC;
+    return type == kNfs || type == kCifs || type == kSmb2 || type == kCeph || type == kV9fs || type == FUSE_SUPER_MAGIC;
 }
 
 std::string failure_line(const config::BranchSpec& spec, const char* what, Errno err) {

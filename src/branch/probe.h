@@ -16,8 +16,8 @@ struct ProbeFailure {
 // The branch set of a configuration, or the first thing that is wrong with it.
 std::shared_ptr<BranchSet> probe_branches(const config::Config& config, ProbeFailure& failure);
 
-// The stacking depth to ask the kernel for, as libfuse counts: 0 when every branch is a plain file system, 1 when one is
-// itself stacked (overlayfs, FUSE, eCryptfs). The kernel's limit is two in all, so after 1 nothing can stack on us.
+// The stacking depth to ask the kernel for, as libfuse counts: 0 when every branch is a plain file system, 1 when one
+// is itself stacked (overlayfs, FUSE, eCryptfs). The kernel's limit is two in all, so after 1 nothing can stack on us.
 int probe_stack_depth(const BranchSet& branches);
 
 }  // namespace plyfs

@@ -21,8 +21,8 @@ struct BranchSpec {
     std::string written;  // as the user wrote it, for messages
 };
 
-// The timeouts where none is given. Layers: nobody else changes the branches. Pools: files may come and go on a branch by
-// itself, and a name that was missing may appear there at any time.
+// The timeouts where none is given. Layers: nobody else changes the branches. Pools: files may come and go on a branch
+// by itself, and a name that was missing may appear there at any time.
 inline constexpr double kLayerTimeout = 3600;
 inline constexpr double kPoolTimeout = 1;
 inline constexpr double kPoolNegativeTimeout = 0;
@@ -58,8 +58,8 @@ struct Config {
     bool suid = true;  // for root
     bool exec = true;
     std::string fsname;
-    // Words that mount(2) or libfuse understand and plyfs hands on unread, such as "noatime" or "context=...". A comma in
-    // one is part of it (context="a,b", quotes included, for the kernel): hand on with fuse_opt_add_opt_escaped.
+    // Words that mount(2) or libfuse understand and plyfs hands on unread, such as "noatime" or "context=...". A comma
+    // in one is part of it (context="a,b", quotes included, for the kernel): hand on with fuse_opt_add_opt_escaped.
     std::vector<std::string> kernel_options;
 
     log::Level log_level = log::Level::info;

@@ -20,8 +20,8 @@ void settle_layers(Draft& draft) {
     }
     if (lowers.empty()) draft.errors.push_back("upperdir= has no layer below it; name one with lowerdir=");
     if (lowers.size() > kMostLowers) {
-        draft.errors.push_back("lowerdir= names " + std::to_string(lowers.size()) +
-                               " directories; the most is " + std::to_string(kMostLowers));
+        draft.errors.push_back("lowerdir= names " + std::to_string(lowers.size()) + " directories; the most is " +
+                               std::to_string(kMostLowers));
     }
     if (!draft.upperdir.empty()) {
         config.branches.push_back({draft.upperdir, BranchMode::rw, "upperdir=" + draft.upperdir});
@@ -33,8 +33,7 @@ void settle_layers(Draft& draft) {
         draft.notices.push_back("option workdir has no effect without upperdir=: nothing can be changed");
         config.workdir.clear();
     }
-    for (const std::string& path : lowers)
-        config.branches.push_back({path, BranchMode::ro, "lowerdir=" + path});
+    for (const std::string& path : lowers) config.branches.push_back({path, BranchMode::ro, "lowerdir=" + path});
 }
 
 void settle_pool(Draft& draft) {
@@ -42,14 +41,12 @@ void settle_pool(Draft& draft) {
     config.branches = draft.branches.value_or(std::vector<BranchSpec>());
     // Branches that were named wrongly have been told of already.
     if (config.branches.empty() && draft.errors.empty()) {
-        draft.errors.push_back(
-            "there is nothing to merge; name BRANCHES before the mountpoint, or lowerdir=");
+        draft.errors.push_back("there is nothing to merge; name BRANCHES before the mountpoint, or lowerdir=");
     }
     const auto writable = std::count_if(config.branches.begin(), config.branches.end(),
                                         [](const BranchSpec& b) { return b.mode != BranchMode::ro; });
     if (!config.workdir.empty() && writable > 1) {
-        draft.errors.push_back("workdir= serves one writable branch, and there are " +
-                               std::to_string(writable) +
+        draft.errors.push_back("workdir= serves one writable branch, and there are " + std::to_string(writable) +
                                "; leave workdir= out, then each prepares changes inside itself");
     } else if (!config.workdir.empty() && writable == 0) {
         draft.notices.push_back("option workdir has no effect without a writable branch");
@@ -89,8 +86,7 @@ Config settle(Draft& draft, bool root) {
     refuse_duplicates(draft);
     note_misplaced(draft);
     if (config.mountpoint.empty()) {
-        draft.errors.push_back(
-            "the mountpoint is missing; name it as the last word or in the configuration file");
+        draft.errors.push_back("the mountpoint is missing; name it as the last word or in the configuration file");
     }
     config.allow_other = draft.allow_other.value_or(root);
     if (config.debug) {

@@ -54,13 +54,9 @@ bool matches(std::string_view pattern, const std::string& word) {
 }  // namespace
 
 std::string_view group_title(Group group) {
-    constexpr std::array<std::string_view, 7> kTitles = {"What is merged",
-                                                         "Who may do what",
-                                                         "What the kernel may remember",
-                                                         "How data is served",
-                                                         "Handed on to the kernel",
-                                                         "The program itself",
-                                                         "Words of fstab(5) and mount(8)"};
+    constexpr std::array<std::string_view, 7> kTitles = {
+        "What is merged",          "Who may do what",    "What the kernel may remember",  "How data is served",
+        "Handed on to the kernel", "The program itself", "Words of fstab(5) and mount(8)"};
     return kTitles[static_cast<std::size_t>(group)];
 }
 
@@ -99,8 +95,7 @@ std::string nearest_option(std::string_view word) {
 std::string unknown_option(std::string_view word) {
     const std::string near = nearest_option(word);
     return "unknown option '" + std::string(word) + "'; " +
-           (near.empty() ? std::string("plyfs --help lists those there are")
-                         : "did you mean '" + near + "'?");
+           (near.empty() ? std::string("plyfs --help lists those there are") : "did you mean '" + near + "'?");
 }
 
 void apply_option(Draft& draft, const Match& match, const std::optional<std::string>& text, Written where) {

@@ -56,8 +56,7 @@ std::string missing_line(const std::string& label, int error, std::string_view m
 // Collects places and faults for one configuration.
 class Survey {
   public:
-    std::optional<Place> look(const std::string& path, const std::string& label,
-                              std::string_view mend_missing) {
+    std::optional<Place> look(const std::string& path, const std::string& label, std::string_view mend_missing) {
         boost::system::error_code fault;
         const fs::path canonical = fs::canonical(path, fault);
         if (fault) return miss(label, fault.value(), mend_missing);
@@ -96,8 +95,7 @@ std::vector<Place> look_at_branches(Config& config, Survey& survey) {
     std::vector<Place> places;
     for (BranchSpec& branch : config.branches) {
         const bool upper = config.layered && branch.mode != BranchMode::ro;
-        const std::string label =
-            (config.layered ? (upper ? "upperdir " : "lowerdir ") : "branch ") + branch.path;
+        const std::string label = (config.layered ? (upper ? "upperdir " : "lowerdir ") : "branch ") + branch.path;
         auto place = survey.look(branch.path, label, "create it, or mount the disk that belongs there");
         if (!place) continue;
         branch.path = place->path;
@@ -112,8 +110,7 @@ void compare_branches(const std::vector<Place>& places, Survey& survey) {
     for (std::size_t i = 0; i < places.size(); ++i) {
         for (std::size_t j = 0; j < places.size(); ++j) {
             if (i < j && same(places[i], places[j])) {
-                survey.fault(places[j].label + ": the same directory as " + places[i].label +
-                             "; name it once");
+                survey.fault(places[j].label + ": the same directory as " + places[i].label + "; name it once");
             } else if (i != j && places[i].writable_branch && inside(places[j], places[i])) {
                 survey.fault(places[j].label + ": lies inside " + places[i].label +
                              ", which can be written to; use directories that are not inside each other");
@@ -159,9 +156,8 @@ void check_writable(Config& config, const std::vector<Place>& places, Survey& su
         if (!place.read_only) {
             any = true;
         } else if (config.layered) {
-            survey.fault(
-                place.label +
-                ": on a read-only file system; remount that read-write, or leave upperdir= and workdir= out");
+            survey.fault(place.label +
+                         ": on a read-only file system; remount that read-write, or leave upperdir= and workdir= out");
         } else {
             survey.notice(place.label + ": on a read-only file system, nothing will be changed there");
         }

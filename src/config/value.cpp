@@ -66,8 +66,8 @@ std::uint64_t parse_size(std::string_view word) {
     return bytes << shift;
 }
 
-Value parse_value(Kind kind, std::string_view words, const std::optional<std::string>& text,
-                  std::string_view base, Written where) {
+Value parse_value(Kind kind, std::string_view words, const std::optional<std::string>& text, std::string_view base,
+                  Written where) {
     Value value;
     if (kind == Kind::ignored) return value;
     if (kind == Kind::flag) {

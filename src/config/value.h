@@ -31,8 +31,8 @@ enum class Written { in_words, in_yaml };
 
 // words: "a|b|c", for Kind::words. BadValue says what is wrong and what would be right, without naming the
 // option.
-Value parse_value(Kind kind, std::string_view words, const std::optional<std::string>& text,
-                  std::string_view base, Written where);
+Value parse_value(Kind kind, std::string_view words, const std::optional<std::string>& text, std::string_view base,
+                  Written where);
 
 bool parse_bool(std::string_view word);           // on off true false yes no 1 0
 double parse_seconds(std::string_view word);      // 0 and up, fractions allowed

@@ -20,16 +20,14 @@ class Reader {
 
     void read(const YAML::Node& root) {
         if (root.IsNull()) return;
-        if (!root.IsMap())
-            return fault(root.Mark(), "", "the file must be a map of options: 'name: value' lines");
+        if (!root.IsMap()) return fault(root.Mark(), "", "the file must be a map of options: 'name: value' lines");
         std::set<const Option*> seen;
         for (const auto& entry : root) read_entry(entry.first, entry.second, seen);
     }
 
     void fault(const YAML::Mark& mark, const std::string& key, const std::string& what) {
         std::string where = name_;
-        if (!mark.is_null())
-            where += ":" + std::to_string(mark.line + 1) + ":" + std::to_string(mark.column + 1);
+        if (!mark.is_null()) where += ":" + std::to_string(mark.line + 1) + ":" + std::to_string(mark.column + 1);
         draft_.errors.push_back(where + ": " + (key.empty() ? "" : key + ": ") + what);
     }
 
@@ -39,10 +37,8 @@ class Reader {
         const std::string& name = key.Scalar();
         const auto match = find_option(name);
         if (!match) return fault(key.Mark(), "", unknown_option(name));
-        if (match->option->name == "config")
-            return fault(key.Mark(), name, "a file can not name another one");
-        if (!seen.insert(match->option).second)
-            return fault(key.Mark(), name, "set twice; leave one of them");
+        if (match->option->name == "config") return fault(key.Mark(), name, "a file can not name another one");
+        if (!seen.insert(match->option).second) return fault(key.Mark(), name, "set twice; leave one of them");
         try {
             read_value(name, *match, node);
         } catch (const BadValue& e) {
@@ -136,8 +132,7 @@ void read_yaml_file(const std::string& path, Draft& draft) {
     // stream.
     const bool empty = file && file.peek() == std::ifstream::traits_type::eof() && !file.bad();
     if (!file.is_open() || !(empty || text << file.rdbuf())) {
-        draft.errors.push_back("configuration file " + path +
-                               " can not be read; check its name and permissions");
+        draft.errors.push_back("configuration file " + path + " can not be read; check its name and permissions");
         return;
     }
     const std::string base = std::exchange(draft.base, path.substr(0, path.rfind('/') + 1));

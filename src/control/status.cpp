@@ -9,18 +9,24 @@ namespace {
 
 std::string_view mode_word(config::BranchMode mode) {
     switch (mode) {
-        case config::BranchMode::rw: return "rw";
-        case config::BranchMode::ro: return "ro";
-        case config::BranchMode::nc: return "nc";
+        case config::BranchMode::rw:
+            return "rw";
+        case config::BranchMode::ro:
+            return "ro";
+        case config::BranchMode::nc:
+            return "nc";
     }
     return "?";
 }
 
 std::string_view passthrough_word(Branch::Passthrough state) {
     switch (state) {
-        case Branch::Passthrough::untried: return "untried";
-        case Branch::Passthrough::yes: return "yes";
-        case Branch::Passthrough::no: return "no";
+        case Branch::Passthrough::untried:
+            return "untried";
+        case Branch::Passthrough::yes:
+            return "yes";
+        case Branch::Passthrough::no:
+            return "no";
     }
     return "?";
 }

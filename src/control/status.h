@@ -1,4 +1,5 @@
-// The state of a mount as text, `key value` a line: what the attribute user.plyfs.stats of the mount's root gives to root.
+// The state of a mount as text, `key value` a line: what the attribute user.plyfs.stats of the mount's root gives to
+// root.
 #pragma once
 
 #include <string>
@@ -12,9 +13,9 @@ inline constexpr const char* kStatsXattr = "user.plyfs.stats";
 
 // How the mount was set up, for people and tests.
 struct MountFacts {
-    std::string transport;         // "devfuse" or "io_uring"
+    std::string transport;  // "devfuse" or "io_uring"
     std::string transport_reason;
-    std::string max_stack_depth;   // "0", "1" or "off"
+    std::string max_stack_depth;  // "0", "1" or "off"
     std::string depth_reason;
 };
 

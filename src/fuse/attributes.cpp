@@ -17,8 +17,8 @@ namespace {
 using control::Slot;
 
 void on_getattr(fuse_req_t req, fuse_ino_t id, fuse_file_info*) {
-    Call(req, Slot::getattr).run([id](ops::Context& ctx, const ops::Request&) { return ops::getattr(ctx, id); },
-                                 reply_attr);
+    Call(req, Slot::getattr)
+        .run([id](ops::Context& ctx, const ops::Request&) { return ops::getattr(ctx, id); }, reply_attr);
 }
 
 #if PLYFS_FUSE_HAS_STATX
@@ -102,17 +102,16 @@ void on_listxattr(fuse_req_t req, fuse_ino_t id, std::size_t size) {
 void on_setxattr(fuse_req_t req, fuse_ino_t id, const char* raw, const char* value, std::size_t size, int flags) {
     Call(req, Slot::setxattr)
         .run([=, name = std::string(raw), bytes = std::string(value, size)](ops::Context& ctx,
-                                                                           const ops::Request& request) {
+                                                                            const ops::Request& request) {
             return ops::setxattr(ctx, request, id, name.c_str(), std::as_bytes(std::span(bytes.data(), bytes.size())),
                                  flags);
         });
 }
 
 void on_removexattr(fuse_req_t req, fuse_ino_t id, const char* raw) {
-    Call(req, Slot::removexattr)
-        .run([id, name = std::string(raw)](ops::Context& ctx, const ops::Request& request) {
-            return ops::removexattr(ctx, request, id, name.c_str());
-        });
+    Call(req, Slot::removexattr).run([id, name = std::string(raw)](ops::Context& ctx, const ops::Request& request) {
+        return ops::removexattr(ctx, request, id, name.c_str());
+    });
 }
 
 void on_statfs(fuse_req_t req, fuse_ino_t) {

@@ -2,7 +2,8 @@
 // that returns a Result and one that replies with the value; errors are replied here.
 //
 // A function is first run where the request was read. When it would have to copy data it returns EINPROGRESS
-// (CopyUpRequest::may_block) before it changed anything, and is run again by the executor; so it must own its arguments.
+// (CopyUpRequest::may_block) before it changed anything, and is run again by the executor; so it must own its
+// arguments.
 #pragma once
 
 #include <string>
@@ -59,7 +60,8 @@ class Call {
     }
     void fail(Errno e) const;
     void answer(Status result) const {
-        finish(std::move(result), [](fuse_req_t req) { return fuse_reply_err(req, 0); }, 0);
+        finish(
+            std::move(result), [](fuse_req_t req) { return fuse_reply_err(req, 0); }, 0);
     }
 
   private:

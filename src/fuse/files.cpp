@@ -15,8 +15,8 @@ namespace {
 
 using control::Slot;
 
-// Whether the kernel asks for setuid and the like to be taken away by this open or write. Where libfuse does not hand the
-// flag on, a caller without CAP_FSETID, who has to lose the bits, is told by not being root.
+// Whether the kernel asks for setuid and the like to be taken away by this open or write. Where libfuse does not hand
+// the flag on, a caller without CAP_FSETID, who has to lose the bits, is told by not being root.
 bool kills_privileges(fuse_req_t req, const fuse_file_info* fi) {
 #if PLYFS_FUSE_HAS_KILL_SUIDGID
     (void)req;
@@ -31,16 +31,14 @@ void on_open(fuse_req_t req, fuse_ino_t id, fuse_file_info* fi) {
     const fuse_file_info asked = *fi;
     const bool kill = kills_privileges(req, fi);
     Call(req, Slot::open)
-        .run(
-            [=, flags = fi->flags](ops::Context& ctx, const ops::Request& request) {
-                return ops::open(ctx, request, id, flags, kill);
-            },
-            [asked](fuse_req_t to, const ops::Opened& opened) {
-                fuse_file_info answer = asked;
-                describe_open(opened, static_cast<Server*>(fuse_req_userdata(to))->forwards_locks, answer);
-                return fuse_reply_open(to, &answer);
-            },
-            [](ops::Context& ctx, const ops::Opened& opened) { ops::release(ctx, opened.handle); });
+        .run([=, flags = fi->flags](ops::Context& ctx,
+                                    const ops::Request& request) { return ops::open(ctx, request, id, flags, kill); },
+             [asked](fuse_req_t to, const ops::Opened& opened) {
+                 fuse_file_info answer = asked;
+                 describe_open(opened, static_cast<Server*>(fuse_req_userdata(to))->forwards_locks, answer);
+                 return fuse_reply_open(to, &answer);
+             },
+             [](ops::Context& ctx, const ops::Opened& opened) { ops::release(ctx, opened.handle); });
 }
 
 void on_release(fuse_req_t req, fuse_ino_t, fuse_file_info* fi) {
@@ -68,7 +66,9 @@ void on_read(fuse_req_t req, fuse_ino_t, std::size_t size, off_t offset, fuse_fi
             });
 }
 
-int reply_count(fuse_req_t req, std::size_t count) { return fuse_reply_write(req, count); }
+int reply_count(fuse_req_t req, std::size_t count) {
+    return fuse_reply_write(req, count);
+}
 
 void on_write(fuse_req_t req, fuse_ino_t, const char* data, std::size_t size, off_t offset, fuse_file_info* fi) {
     auto* handle = handle_of(fi);
@@ -101,9 +101,9 @@ void on_fallocate(fuse_req_t req, fuse_ino_t, int mode, off_t offset, off_t leng
 void on_lseek(fuse_req_t req, fuse_ino_t, off_t offset, int whence, fuse_file_info* fi) {
     auto* handle = handle_of(fi);
     Call(req, Slot::lseek)
-        .run([=](ops::Context& ctx, const ops::Request&) {
-            return ops::seek(ctx, *handle, static_cast<std::uint64_t>(offset), whence);
-        }, [](fuse_req_t to, std::uint64_t at) { return fuse_reply_lseek(to, static_cast<off_t>(at)); });
+        .run([=](ops::Context& ctx,
+                 const ops::Request&) { return ops::seek(ctx, *handle, static_cast<std::uint64_t>(offset), whence); },
+             [](fuse_req_t to, std::uint64_t at) { return fuse_reply_lseek(to, static_cast<off_t>(at)); });
 }
 
 void on_copy_file_range(fuse_req_t req, fuse_ino_t, off_t from_offset, fuse_file_info* from_fi, fuse_ino_t,
@@ -111,13 +111,17 @@ void on_copy_file_range(fuse_req_t req, fuse_ino_t, off_t from_offset, fuse_file
     auto* from = handle_of(from_fi);
     auto* to = handle_of(to_fi);
     Call(req, Slot::copy_file_range)
-        .run_later([=](ops::Context& ctx, const ops::Request&) {
-            return ops::copy_range(ctx, *from, static_cast<std::uint64_t>(from_offset), *to,
-                                   static_cast<std::uint64_t>(to_offset), length, static_cast<unsigned>(flags));
-        }, reply_count);
+        .run_later(
+            [=](ops::Context& ctx, const ops::Request&) {
+                return ops::copy_range(ctx, *from, static_cast<std::uint64_t>(from_offset), *to,
+                                       static_cast<std::uint64_t>(to_offset), length, static_cast<unsigned>(flags));
+            },
+            reply_count);
 }
 
-int reply_ioctl(fuse_req_t req, const void* data, std::size_t size) { return fuse_reply_ioctl(req, 0, data, size); }
+int reply_ioctl(fuse_req_t req, const void* data, std::size_t size) {
+    return fuse_reply_ioctl(req, 0, data, size);
+}
 
 // chattr and lsattr. The kernel makes the calls in its own form: 4 bytes of flags, or a struct fsxattr.
 void on_ioctl(fuse_req_t req, fuse_ino_t id, unsigned command, void*, fuse_file_info*, unsigned, const void* in,
@@ -129,18 +133,18 @@ void on_ioctl(fuse_req_t req, fuse_ino_t id, unsigned command, void*, fuse_file_
     } else if (command == FS_IOC_SETFLAGS && in_size >= sizeof(unsigned)) {
         unsigned flags;
         std::memcpy(&flags, in, sizeof flags);
-        call.run([=](ops::Context& ctx, const ops::Request& request) {
-            return ops::set_flags(ctx, request, id, flags);
-        }, [](fuse_req_t to) { return reply_ioctl(to, nullptr, 0); });
+        call.run(
+            [=](ops::Context& ctx, const ops::Request& request) { return ops::set_flags(ctx, request, id, flags); },
+            [](fuse_req_t to) { return reply_ioctl(to, nullptr, 0); });
     } else if (command == FS_IOC_FSGETXATTR && out_size >= sizeof(struct fsxattr)) {
         call.run([=](ops::Context& ctx, const ops::Request&) { return ops::get_fsxattr(ctx, id); },
                  [](fuse_req_t to, const struct fsxattr& value) { return reply_ioctl(to, &value, sizeof value); });
     } else if (command == FS_IOC_FSSETXATTR && in_size >= sizeof(struct fsxattr)) {
         struct fsxattr value;
         std::memcpy(&value, in, sizeof value);
-        call.run([=](ops::Context& ctx, const ops::Request& request) {
-            return ops::set_fsxattr(ctx, request, id, value);
-        }, [](fuse_req_t to) { return reply_ioctl(to, nullptr, 0); });
+        call.run(
+            [=](ops::Context& ctx, const ops::Request& request) { return ops::set_fsxattr(ctx, request, id, value); },
+            [](fuse_req_t to) { return reply_ioctl(to, nullptr, 0); });
     } else {
         log::debug("ioctl {:#x} is not served", command);
         call.fail(Errno(ENOTTY));

@@ -1,5 +1,5 @@
-// Requests on locks, when they are forwarded to the branches. A lock that is held by somebody else is tried again by the
-// one thread here until it is free or the caller was interrupted: no thread that others need ever waits for a lock.
+// Requests on locks, when they are forwarded to the branches. A lock that is held by somebody else is tried again by
+// the one thread here until it is free or the caller was interrupted: no thread that others need ever waits for a lock.
 #include <sys/file.h>
 
 #include "fuse/call.h"
@@ -16,9 +16,8 @@ void set_lock(fuse_req_t req, Slot slot, bool may_wait, std::function<Status(ops
     Call call(req, slot);
     auto done = attempt(call.ctx());
     if (done.failed_with(EAGAIN) && may_wait) {
-        call.server().lock_waiter.wait({call.request(true), std::move(attempt), [call](Status result) {
-                                            call.answer(std::move(result));
-                                        }});
+        call.server().lock_waiter.wait(
+            {call.request(true), std::move(attempt), [call](Status result) { call.answer(std::move(result)); }});
         return;
     }
     call.answer(done);
@@ -35,12 +34,10 @@ void on_setlk(fuse_req_t req, fuse_ino_t, fuse_file_info* fi, struct flock* lock
 void on_getlk(fuse_req_t req, fuse_ino_t, fuse_file_info* fi, struct flock* lock) {
     auto* server = static_cast<Server*>(fuse_req_userdata(req));
     Call(req, Slot::getlk)
-        .run(
-            [server, handle = handle_of(fi), owner = fi->lock_owner, range = *lock](ops::Context& ctx,
-                                                                                    const ops::Request&) {
-                return ops::get_range_lock(ctx, server->lock_owners, *handle, owner, range);
-            },
-            [](fuse_req_t to, const struct flock& found) { return fuse_reply_lock(to, &found); });
+        .run([server, handle = handle_of(fi), owner = fi->lock_owner, range = *lock](
+                 ops::Context& ctx,
+                 const ops::Request&) { return ops::get_range_lock(ctx, server->lock_owners, *handle, owner, range); },
+             [](fuse_req_t to, const struct flock& found) { return fuse_reply_lock(to, &found); });
 }
 
 void on_flock(fuse_req_t req, fuse_ino_t, fuse_file_info* fi, int operation) {

@@ -10,7 +10,9 @@ namespace {
 
 using control::Slot;
 
-void undo_entry(ops::Context& ctx, const ops::Entry& entry) { ops::forget(ctx, entry.id, 1); }
+void undo_entry(ops::Context& ctx, const ops::Entry& entry) {
+    ops::forget(ctx, entry.id, 1);
+}
 
 void on_lookup(fuse_req_t req, fuse_ino_t parent, const char* raw) {
     Call(req, Slot::lookup)
@@ -40,31 +42,39 @@ void on_forget_multi(fuse_req_t req, std::size_t count, fuse_forget_data* forget
 
 void on_mkdir(fuse_req_t req, fuse_ino_t parent, const char* raw, mode_t mode) {
     Call(req, Slot::mkdir)
-        .run([=, name = OwnedName(raw)](ops::Context& ctx, const ops::Request& request) -> Result<ops::Entry> {
-            return ops::mkdir(ctx, request, parent, TRY(name.get()), mode);
-        }, reply_entry, undo_entry);
+        .run(
+            [=, name = OwnedName(raw)](ops::Context& ctx, const ops::Request& request) -> Result<ops::Entry> {
+                return ops::mkdir(ctx, request, parent, TRY(name.get()), mode);
+            },
+            reply_entry, undo_entry);
 }
 
 void on_mknod(fuse_req_t req, fuse_ino_t parent, const char* raw, mode_t mode, dev_t device) {
     Call(req, Slot::mknod)
-        .run([=, name = OwnedName(raw)](ops::Context& ctx, const ops::Request& request) -> Result<ops::Entry> {
-            return ops::mknod(ctx, request, parent, TRY(name.get()), mode, device);
-        }, reply_entry, undo_entry);
+        .run(
+            [=, name = OwnedName(raw)](ops::Context& ctx, const ops::Request& request) -> Result<ops::Entry> {
+                return ops::mknod(ctx, request, parent, TRY(name.get()), mode, device);
+            },
+            reply_entry, undo_entry);
 }
 
 void on_symlink(fuse_req_t req, const char* target, fuse_ino_t parent, const char* raw) {
     Call(req, Slot::symlink)
-        .run([parent, name = OwnedName(raw), target = std::string(target)](
-                 ops::Context& ctx, const ops::Request& request) -> Result<ops::Entry> {
-            return ops::symlink(ctx, request, parent, TRY(name.get()), target.c_str());
-        }, reply_entry, undo_entry);
+        .run(
+            [parent, name = OwnedName(raw), target = std::string(target)](
+                ops::Context& ctx, const ops::Request& request) -> Result<ops::Entry> {
+                return ops::symlink(ctx, request, parent, TRY(name.get()), target.c_str());
+            },
+            reply_entry, undo_entry);
 }
 
 void on_link(fuse_req_t req, fuse_ino_t id, fuse_ino_t parent, const char* raw) {
     Call(req, Slot::link)
-        .run([=, name = OwnedName(raw)](ops::Context& ctx, const ops::Request& request) -> Result<ops::Entry> {
-            return ops::link(ctx, request, id, parent, TRY(name.get()));
-        }, reply_entry, undo_entry);
+        .run(
+            [=, name = OwnedName(raw)](ops::Context& ctx, const ops::Request& request) -> Result<ops::Entry> {
+                return ops::link(ctx, request, id, parent, TRY(name.get()));
+            },
+            reply_entry, undo_entry);
 }
 
 void on_unlink(fuse_req_t req, fuse_ino_t parent, const char* raw) {
@@ -104,18 +114,20 @@ void undo_create(ops::Context& ctx, const ops::Created& created) {
 void on_create(fuse_req_t req, fuse_ino_t parent, const char* raw, mode_t mode, fuse_file_info* fi) {
     const int flags = fi->flags;
     Call(req, Slot::create)
-        .run([=, name = OwnedName(raw)](ops::Context& ctx, const ops::Request& request) -> Result<ops::Created> {
-            return ops::create(ctx, request, parent, TRY(name.get()), flags, mode);
-        }, [flags](fuse_req_t to, const ops::Created& created) { return reply_create(to, created, flags); },
-             undo_create);
+        .run(
+            [=, name = OwnedName(raw)](ops::Context& ctx, const ops::Request& request) -> Result<ops::Created> {
+                return ops::create(ctx, request, parent, TRY(name.get()), flags, mode);
+            },
+            [flags](fuse_req_t to, const ops::Created& created) { return reply_create(to, created, flags); },
+            undo_create);
 }
 
 void on_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, fuse_file_info* fi) {
     const int flags = fi->flags;
     Call(req, Slot::tmpfile)
-        .run([=](ops::Context& ctx, const ops::Request& request) {
-            return ops::tmpfile(ctx, request, parent, flags, mode);
-        }, [flags](fuse_req_t to, const ops::Created& created) { return reply_create(to, created, flags); },
+        .run([=](ops::Context& ctx,
+                 const ops::Request& request) { return ops::tmpfile(ctx, request, parent, flags, mode); },
+             [flags](fuse_req_t to, const ops::Created& created) { return reply_create(to, created, flags); },
              undo_create);
 }
 

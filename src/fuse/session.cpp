@@ -19,8 +19,8 @@ namespace {
 constexpr int kRingDepth = 32;
 // Copies, fsyncs and waiting opens: more threads than processors, because they sleep in the kernel.
 constexpr std::size_t kExecutorThreads = 16;
-// Threads that read requests from /dev/fuse. They stay: libfuse ends those above its idle limit after every request, and
-// one made anew for the next costs more than most requests. More than a few only wake up cold in turn.
+// Threads that read requests from /dev/fuse. They stay: libfuse ends those above its idle limit after every request,
+// and one made anew for the next costs more than most requests. More than a few only wake up cold in turn.
 constexpr unsigned kMinReaders = 4;
 constexpr unsigned kMaxReaders = 16;
 // Layers belong to us; a pool's branches are used by others as well, who expect to be seen soon.
@@ -199,8 +199,8 @@ TransportChoice choose_transport(config::Transport wanted, config::Locks locks) 
     if (wanted == config::Transport::devfuse) return {false, "asked for"};
     if (locks == config::Locks::forward) return {false, "locks=forward: waiting lockers would fill a ring"};
 #if !PLYFS_RING_REPLIES_SOUND
-    const std::string unsound = "this libfuse (" + std::string(fuse_pkgversion()) +
-                                ") can not reply to a ring from other threads";
+    const std::string unsound =
+        "this libfuse (" + std::string(fuse_pkgversion()) + ") can not reply to a ring from other threads";
     return {false, unsound};
 #else
     if (!ring_switched_on()) {
@@ -218,8 +218,12 @@ DepthChoice choose_depth(const config::Config& config, const BranchSet& set) {
     return {depth, true, "a branch is itself stacked, so nothing can be stacked on this mount"};
 }
 
-std::string libfuse_version() { return fuse_pkgversion(); }
+std::string libfuse_version() {
+    return fuse_pkgversion();
+}
 
-void print_protocol() { fuse_lowlevel_version(); }
+void print_protocol() {
+    fuse_lowlevel_version();
+}
 
 }  // namespace plyfs::fuse

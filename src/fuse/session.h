@@ -16,12 +16,12 @@ struct TransportChoice {
     std::string reason;
 };
 // auto: io_uring where the kernel has it switched on and libfuse can reply from other threads; says why not. Forwarded
-// locks go over /dev/fuse whatever was asked for: a request that waits keeps its place in a ring, and a few waiting lockers
-// would fill it.
+// locks go over /dev/fuse whatever was asked for: a request that waits keeps its place in a ring, and a few waiting
+// lockers would fill it.
 TransportChoice choose_transport(config::Transport wanted, config::Locks locks);
 
 struct DepthChoice {
-    int depth = 0;       // as libfuse counts; meaningless without passthrough
+    int depth = 0;  // as libfuse counts; meaningless without passthrough
     bool passthrough = true;
     std::string reason;
 };
@@ -38,7 +38,8 @@ class Session {
 
     // False, and one line on stderr by the kernel's helper or in `failure`, when the mount was refused.
     bool mount(std::string& failure);
-    // Serves until umount or a signal; `ready` is called when the kernel has been answered. The exit code of the process.
+    // Serves until umount or a signal; `ready` is called when the kernel has been answered. The exit code of the
+    // process.
     int serve(const std::function<void()>& ready);
     void unmount();
 

@@ -17,7 +17,9 @@ namespace {
 // How often a waiting caller looks whether it was interrupted.
 constexpr auto kInterruptPoll = std::chrono::milliseconds(20);
 
-bool is_cancelled(const CopyUpRequest& request) { return request.cancelled && request.cancelled(); }
+bool is_cancelled(const CopyUpRequest& request) {
+    return request.cancelled && request.cancelled();
+}
 
 enum class Turn { nothing_to_do, ours };
 

@@ -1,7 +1,7 @@
-// Copy-up: making an object writable by carrying it into a branch that may be modified, parents first, complete or not at
-// all. Serialised under the node's lock: however many threads change, chmod or open for writing one read-only file, it is
-// copied once and no change is lost. While the data is copied the lock is free (a state says "copying"), so that stat and
-// reading go on; others who want to write wait.
+// Copy-up: making an object writable by carrying it into a branch that may be modified, parents first, complete or not
+// at all. Serialised under the node's lock: however many threads change, chmod or open for writing one read-only file,
+// it is copied once and no change is lost. While the data is copied the lock is free (a state says "copying"), so that
+// stat and reading go on; others who want to write wait.
 #pragma once
 
 #include <cstdint>

@@ -5,8 +5,8 @@
 
 namespace plyfs {
 
-// The caller, named by pid, is about to be answered ESTALE for `face`; a current face is retired, and lookups from now on
-// answer a new id.
+// The caller, named by pid, is about to be answered ESTALE for `face`; a current face is retired, and lookups from now
+// on answer a new id.
 void retire_face(Tree& tree, LockedNode& node, Face& face, std::int32_t pid);
 
 // An open through a face has ended: frees a retired face that the kernel has forgotten and drops the backing of one

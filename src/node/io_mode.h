@@ -13,7 +13,8 @@ enum class IoMode : std::uint8_t {
     cached,              // the daemon reads and writes, the kernel caches pages
     passthrough_new,     // register the winner and hand it over
     passthrough_shared,  // the backing that the node's other opens have
-    served_from_winner,  // passthrough and direct: read(2) is served by the daemon from the winner, maps show the old file
+    served_from_winner,  // passthrough and direct: read(2) is served by the daemon from the winner, maps show the old
+                         // file
     stale,               // ESTALE: the caller's walk is repeated and ends at a new node id
     busy,                // EBUSY: a walk can not be repeated, and an honest error is better than a wrong write
 };

@@ -2,8 +2,8 @@
 // references to. Nodes have no descriptor of their own: an object is found again by a parent and a name, and what is
 // found is checked against the key, so that a name changed behind our back is noticed.
 //
-// A NodeId is the kernel's number for an inode object and not what stat shows: while old readers keep the file open that
-// was copied up, the file has a retired id besides its current one (a Face each).
+// A NodeId is the kernel's number for an inode object and not what stat shows: while old readers keep the file open
+// that was copied up, the file has a retired id besides its current one (a Face each).
 #pragma once
 
 #include <atomic>
@@ -61,7 +61,7 @@ struct Opens {
     std::uint32_t passthrough = 0;
     std::uint32_t cached = 0;
     std::uint32_t direct = 0;
-    std::shared_ptr<Backing> backing;     // shared by all passthrough opens
+    std::shared_ptr<Backing> backing;      // shared by all passthrough opens
     std::vector<std::int32_t> told_stale;  // callers sent back to walk again, until a lookup answers this node
     bool any() const { return passthrough + cached + direct != 0; }
 };
@@ -80,19 +80,19 @@ struct Face {
 struct NodeState {
     Face face;
     std::vector<std::unique_ptr<Face>> retired;
-    sys::FileKey key;             // of the winner
-    sys::FileKey original;        // of what the winner was copied up from; leads here as well
+    sys::FileKey key;       // of the winner
+    sys::FileKey original;  // of what the winner was copied up from; leads here as well
     BranchIndex winner = -1;
     std::vector<BranchIndex> layers;  // of a directory: where it exists and is merged, the winner first
-    std::vector<Link> links;      // known names; empty once unlinked (and for the root)
+    std::vector<Link> links;          // known names; empty once unlinked (and for the root)
     std::uint64_t shown_inode = 0;
-    UniqueFd pinned;              // O_PATH of an object without a name
-    NodeRef kept;                 // to itself while names of the original still lie below: only this node knows the copy
-    std::uint32_t hidden_links = 0;  // names of the copied-up original that still lie below
+    UniqueFd pinned;  // O_PATH of an object without a name
+    NodeRef kept;     // to itself while names of the original still lie below: only this node knows the copy
+    std::uint32_t hidden_links = 0;   // names of the copied-up original that still lie below
     std::uint32_t removed_links = 0;  // names of a read-only winner that whiteouts hide
     std::uint32_t writers = 0;        // open handles that may write
-    bool copying = false;         // one thread copies it up; others wait for Tree's condition
-    bool had_writer = false;      // its times may change without a request (mmap): short attribute timeout
+    bool copying = false;             // one thread copies it up; others wait for Tree's condition
+    bool had_writer = false;          // its times may change without a request (mmap): short attribute timeout
     bool changed_since_copy = false;  // the copy's bytes may differ from the original's
     bool unlinked = false;
 

@@ -101,7 +101,9 @@ Node* NodeTable::new_node(std::uint32_t type) {
     return node;
 }
 
-NodeRef NodeTable::make(std::uint32_t type) { return NodeRef::adopt(new_node(type)); }
+NodeRef NodeTable::make(std::uint32_t type) {
+    return NodeRef::adopt(new_node(type));
+}
 
 NodeRef NodeTable::find_or_make(const sys::FileKey& key, bool& made) {
     made = false;

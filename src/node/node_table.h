@@ -1,7 +1,7 @@
 // NodeTable: from the kernel's node id, and from what lies on a branch, to nodes.
 //
-// Ids are slots with a use count, never reused soon. Finding by id takes no lock: the kernel does not FORGET a node that
-// it has a request on. The locks in here are leaves: no system call and no other lock is taken under them.
+// Ids are slots with a use count, never reused soon. Finding by id takes no lock: the kernel does not FORGET a node
+// that it has a request on. The locks in here are leaves: no system call and no other lock is taken under them.
 #pragma once
 
 #include <array>

@@ -1,5 +1,5 @@
-// ShownInodes: the inode number that a copied-up object goes on showing, which is that of the original. Outlives the node,
-// because the kernel may forget and look up again at any time. Objects that were not copied up have no entry.
+// ShownInodes: the inode number that a copied-up object goes on showing, which is that of the original. Outlives the
+// node, because the kernel may forget and look up again at any time. Objects that were not copied up have no entry.
 #pragma once
 
 #include <atomic>

@@ -24,7 +24,9 @@ struct Place {
     std::uint32_t generation;
 };
 
-bool is_gone(Errno e) { return e == ENOENT || e == ENOTDIR || e == ESTALE || e == ELOOP; }
+bool is_gone(Errno e) {
+    return e == ENOENT || e == ENOTDIR || e == ESTALE || e == ELOOP;
+}
 
 }  // namespace
 
@@ -190,11 +192,12 @@ Result<sys::Stat> Tree::stat_object(const NodeRef& node) {
         }
         return st;
     }
-    return TRY(with_place(node, [](BorrowedFd dir, const Name& name) -> Result<Located> {
-               Located out;
-               out.st = TRY(sys::stat_at(dir, name));
-               return out;
-           }))
+    return TRY(with_place(node,
+                          [](BorrowedFd dir, const Name& name) -> Result<Located> {
+                              Located out;
+                              out.st = TRY(sys::stat_at(dir, name));
+                              return out;
+                          }))
         .st;
 }
 

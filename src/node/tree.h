@@ -74,7 +74,8 @@ class Tree : NodeTable::Observer {
     // Branches for a new name in `dir`, best first: those the create policy ranks, or what limits says. The error is
     // why there is none.
     struct PlaceLimits {
-        BranchIndex above = -1;  // only branches of higher priority than this one (copy-up); -1: any that takes new names
+        BranchIndex above =
+            -1;  // only branches of higher priority than this one (copy-up); -1: any that takes new names
     };
     Result<std::vector<BranchIndex>> rank_branches(const NodeRef& dir, PlaceLimits limits);
 

@@ -1,5 +1,5 @@
-// What every operation works on, and who asks. Operations are functions over these: typed values in, Result out, no FUSE
-// type, exactly one return. Nothing here is changed by an operation but through the tree and the counters.
+// What every operation works on, and who asks. Operations are functions over these: typed values in, Result out, no
+// FUSE type, exactly one return. Nothing here is changed by an operation but through the tree and the counters.
 #pragma once
 
 #include <atomic>

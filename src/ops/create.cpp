@@ -68,7 +68,8 @@ Result<Entry> link(Context& ctx, const Request& request, NodeId id, NodeId new_p
     return entry_of(ctx, node);
 }
 
-Result<Created> create(Context& ctx, const Request& request, NodeId parent_id, const Name& name, int flags, mode_t mode) {
+Result<Created> create(Context& ctx, const Request& request, NodeId parent_id, const Name& name, int flags,
+                       mode_t mode) {
     const NodeRef parent = TRY(node_of(ctx, parent_id));
     UniqueFd file;
     auto placed = place(ctx, request, parent, name, [&](BorrowedFd dir, const Name& as) -> Status {

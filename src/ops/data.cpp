@@ -51,8 +51,8 @@ Result<std::size_t> read(Context& ctx, FileHandle& handle, std::span<std::byte> 
     return sys::read_at(*fd, buffer, offset);
 }
 
-Result<std::size_t> write(Context& ctx, const Request& request, FileHandle& handle, std::span<const std::byte> data, std::uint64_t offset,
-                          bool kill) {
+Result<std::size_t> write(Context& ctx, const Request& request, FileHandle& handle, std::span<const std::byte> data,
+                          std::uint64_t offset, bool kill) {
     const auto fd = TRY(handle.descriptor(ctx));
     if (kill) TRY(kill_privileges(request.caller, *fd, TRY(sys::stat_fd(*fd))));
     return on_behalf_of_user(ctx, handle, [&] { return sys::write_at(*fd, data, offset); });
@@ -75,8 +75,8 @@ Result<std::size_t> copy_range(Context& ctx, FileHandle& from, std::uint64_t fro
                                std::uint64_t to_offset, std::size_t length, unsigned flags) {
     const auto source = TRY(from.descriptor(ctx));
     const auto target = TRY(to.descriptor(ctx));
-    return on_behalf_of_user(
-        ctx, to, [&] { return sys::copy_range(*source, from_offset, *target, to_offset, length, flags); });
+    return on_behalf_of_user(ctx, to,
+                             [&] { return sys::copy_range(*source, from_offset, *target, to_offset, length, flags); });
 }
 
 Result<unsigned> get_flags(Context& ctx, NodeId id) {

@@ -13,8 +13,8 @@ namespace plyfs::ops {
 
 Result<std::size_t> read(Context& ctx, FileHandle& handle, std::span<std::byte> buffer, std::uint64_t offset);
 // kill: the kernel asks for setuid and the like to be taken away.
-Result<std::size_t> write(Context& ctx, const Request& request, FileHandle& handle, std::span<const std::byte> data, std::uint64_t offset,
-                          bool kill_privileges);
+Result<std::size_t> write(Context& ctx, const Request& request, FileHandle& handle, std::span<const std::byte> data,
+                          std::uint64_t offset, bool kill_privileges);
 Status fsync(Context& ctx, FileHandle& handle, bool data_only);
 Status fallocate(Context& ctx, FileHandle& handle, int mode, std::uint64_t offset, std::uint64_t length);
 Result<std::uint64_t> seek(Context& ctx, FileHandle& handle, std::uint64_t offset, int whence);  // SEEK_DATA, SEEK_HOLE

@@ -114,7 +114,9 @@ Result<DirHandle*> opendir(Context& ctx, NodeId id) {
     return new DirHandle(std::move(node), std::move(layers), std::move(devices), ctx.tree.shared_set(), hidden);
 }
 
-void releasedir(DirHandle* handle) { delete handle; }
+void releasedir(DirHandle* handle) {
+    delete handle;
+}
 
 Status readdir(Context& ctx, DirHandle& handle, std::int64_t offset, bool plus, DirSink& sink) {
     return DirReading(ctx, handle, plus, sink).run(offset);

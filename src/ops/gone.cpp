@@ -36,9 +36,8 @@ Result<AtName> look_at(Context& ctx, const NodeRef& parent, const Name& name) {
 }
 
 bool needs_whiteout(Context& ctx, const std::vector<Hit>& hits) {
-    return std::any_of(hits.begin(), hits.end(), [&](const Hit& hit) {
-        return !hit.whiteout && !ctx.tree.set().at(hit.branch).writable();
-    });
+    return std::any_of(hits.begin(), hits.end(),
+                       [&](const Hit& hit) { return !hit.whiteout && !ctx.tree.set().at(hit.branch).writable(); });
 }
 
 Status remove_on(Context& ctx, const Layer& layer, const Name& name) {

@@ -11,9 +11,9 @@ namespace plyfs::ops {
 const Layer& layer_of(const Layers& layers, BranchIndex branch);
 
 struct AtName {
-    Layers layers;          // of the parent
-    std::vector<Hit> hits;  // winner first; a whiteout, if any, last
-    NodeRef node;           // of the winner, if the kernel knows it
+    Layers layers;                 // of the parent
+    std::vector<Hit> hits;         // winner first; a whiteout, if any, last
+    NodeRef node;                  // of the winner, if the kernel knows it
     std::uint32_t generation = 0;  // of the node when this was seen
 
     const Hit& winner() const { return hits[0]; }

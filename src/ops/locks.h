@@ -1,9 +1,9 @@
 // Locks forwarded to the branches (locks=forward), for pools whose branches are used by others as well. By default the
 // kernel keeps the locks of a mount itself and none of this runs.
 //
-// Range locks belong to an owner the kernel names; each owner of a file has a descriptor of his own here, because that is
-// what a lock on a branch belongs to. flock belongs to the open file, which has its own descriptor anyway. A lock taken
-// before a copy-up stays with the original.
+// Range locks belong to an owner the kernel names; each owner of a file has a descriptor of his own here, because that
+// is what a lock on a branch belongs to. flock belongs to the open file, which has its own descriptor anyway. A lock
+// taken before a copy-up stays with the original.
 #pragma once
 
 #include <fcntl.h>

@@ -102,7 +102,8 @@ Attr show(Context& ctx, LockedNode& node, NodeId id, const sys::Stat& st) {
     Attr out{st, ctx.timeouts.attr};
     out.st.stx_ino = node->shown_inode;
     if (node.node().is_dir()) {
-        // With a part that is read-only most subdirectories lie in both: one link tells find(1) and others not to count.
+        // With a part that is read-only most subdirectories lie in both: one link tells find(1) and others not to
+        // count.
         const auto& layers = node->layers;
         const bool counted = std::all_of(layers.begin(), layers.end(),
                                          [&](BranchIndex branch) { return ctx.tree.set().at(branch).writable(); });

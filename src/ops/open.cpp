@@ -18,15 +18,19 @@ namespace {
 // How long an open waits for RELEASEs on their way before it splits a node: the longest seen over an idle /dev/fuse.
 constexpr auto kReleaseWait = std::chrono::milliseconds(1);
 
-bool wants_write(int flags) { return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC); }
+bool wants_write(int flags) {
+    return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
+}
 
-// What our own descriptor of a file is opened with: the kernel counts offsets and appends itself, and bypassing the page
-// cache is between the kernel and the caller.
-int descriptor_flags(int flags) { return flags & (O_ACCMODE | O_SYNC | O_DSYNC); }
+// What our own descriptor of a file is opened with: the kernel counts offsets and appends itself, and bypassing the
+// page cache is between the kernel and the caller.
+int descriptor_flags(int flags) {
+    return flags & (O_ACCMODE | O_SYNC | O_DSYNC);
+}
 
-// The kernel opens a file by itself for chattr and lsattr, for reading, and has no path to walk again; what every open(2)
-// of a 64-bit kernel carries is missing then. A 32-bit program's open without large-file support looks the same: as a
-// reader it is as well off, as a writer it must be sent to walk again.
+// The kernel opens a file by itself for chattr and lsattr, for reading, and has no path to walk again; what every
+// open(2) of a 64-bit kernel carries is missing then. A 32-bit program's open without large-file support looks the
+// same: as a reader it is as well off, as a writer it must be sent to walk again.
 bool is_from_kernel(int flags) {
     constexpr int kKernelLargeFile = 0100000;
     return sizeof(long) == 8 && !(flags & kKernelLargeFile);
@@ -35,8 +39,7 @@ bool is_from_kernel(int flags) {
 enum class Granted { yes, again };
 
 // Registers the node's winner and makes it the face's backing, unless somebody was faster or the winner changed.
-Result<Granted> register_backing(Context& ctx, const NodeRef& node, NodeId id, Located object,
-                                 bool& can_pass_through) {
+Result<Granted> register_backing(Context& ctx, const NodeRef& node, NodeId id, Located object, bool& can_pass_through) {
     Branch& branch = ctx.tree.set().at(object.branch);
     auto backing_id = [&]() -> Result<std::int32_t> {
         // Reads and writes run under the credentials of this moment. A file that can not be written through needs none.
@@ -52,9 +55,11 @@ Result<Granted> register_backing(Context& ctx, const NodeRef& node, NodeId id, L
         if (backing_id.failed_with(ELOOP) && whole_branch) {
             branch.passthrough_refused("its file system is itself stacked, deeper than max-stack-depth allows (ELOOP)");
         } else if (whole_branch && !ctx.registrar.available()) {
-            branch.passthrough_refused("the kernel lets only root of the initial user namespace register files (EPERM)");
+            branch.passthrough_refused(
+                "the kernel lets only root of the initial user namespace register files (EPERM)");
         } else {
-            log::debug("a file on {} was not registered: {}", branch.path(), log::errno_text(backing_id.error().value()));
+            log::debug("a file on {} was not registered: {}", branch.path(),
+                       log::errno_text(backing_id.error().value()));
         }
         return Granted::again;
     }
@@ -121,13 +126,13 @@ Result<Opened> grant(Context& ctx, const Request& request, const NodeRef& node, 
             if (mode == IoMode::passthrough_shared || mode == IoMode::served_from_winner) ++opens.passthrough;
             if (mode != IoMode::passthrough_new) {
                 count_writer(state, writes);
-                return Opened{new FileHandle(node, id, flags, mode), mode,
-                              opens.backing ? opens.backing->id() : 0, mode == IoMode::cached};
+                return Opened{new FileHandle(node, id, flags, mode), mode, opens.backing ? opens.backing->id() : 0,
+                              mode == IoMode::cached};
             }
         }
-        Located object = created && created->fd.valid()
-                             ? Located{TRY(sys::duplicate(created->fd)), created->st, created->branch, created->generation}
-                             : TRY(ctx.tree.find_object(node));
+        Located object = created && created->fd.valid() ? Located{TRY(sys::duplicate(created->fd)), created->st,
+                                                                  created->branch, created->generation}
+                                                        : TRY(ctx.tree.find_object(node));
         if (TRY(register_backing(ctx, node, id, std::move(object), can_pass_through)) == Granted::again) continue;
         LockedNode state(*node);
         count_writer(state, writes);
@@ -171,7 +176,9 @@ Status truncate_opened(Context& ctx, const Request& request, const NodeRef& node
 
 }  // namespace
 
-bool FileHandle::writes() const { return wants_write(flags_); }
+bool FileHandle::writes() const {
+    return wants_write(flags_);
+}
 
 bool FileHandle::passes_through() const {
     return mode_ == IoMode::passthrough_new || mode_ == IoMode::passthrough_shared;

@@ -3,8 +3,8 @@
 
 #include <memory>
 
-#include "ops/context.h"
 #include "node/io_mode.h"
+#include "ops/context.h"
 
 namespace plyfs::ops {
 
@@ -13,7 +13,8 @@ namespace plyfs::ops {
 // no page of an old file ever enters the cache of a new one.
 class FileHandle {
   public:
-    FileHandle(NodeRef node, NodeId id, int flags, IoMode mode) : node_(std::move(node)), id_(id), flags_(flags), mode_(mode) {}
+    FileHandle(NodeRef node, NodeId id, int flags, IoMode mode)
+        : node_(std::move(node)), id_(id), flags_(flags), mode_(mode) {}
     const NodeRef& node() const { return node_; }
     NodeId id() const { return id_; }
     IoMode mode() const { return mode_; }

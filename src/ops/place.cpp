@@ -10,7 +10,9 @@
 namespace plyfs::ops {
 namespace {
 
-bool may_try_next(Errno e) { return e == ENOSPC || e == EDQUOT || e == EROFS; }
+bool may_try_next(Errno e) {
+    return e == ENOSPC || e == EDQUOT || e == EROFS;
+}
 
 // The branch whose whiteout hides the name in this directory; -1 for none. What is made on a branch below it would not
 // be seen.
@@ -40,8 +42,8 @@ Status make_as_caller(const Request& request, BorrowedFd dir, const Name& name, 
     return make(dir, name);
 }
 
-// Made inside a copy of the parent in the work directory, so that setgid, default ACL and the like are inherited as they
-// would be in place, then renamed over the whiteout.
+// Made inside a copy of the parent in the work directory, so that setgid, default ACL and the like are inherited as
+// they would be in place, then renamed over the whiteout.
 Status make_over_whiteout(Context& ctx, const Request& request, BorrowedFd dir, BranchIndex branch, const Name& name,
                           const Maker& make) {
     WorkDir* work = TRY(ctx.tree.workdir_of(branch));

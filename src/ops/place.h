@@ -1,4 +1,5 @@
-// Placing a new object: which branch, its parent directories there, and in place of a whiteout where one hides the name.
+// Placing a new object: which branch, its parent directories there, and in place of a whiteout where one hides the
+// name.
 #pragma once
 
 #include <functional>

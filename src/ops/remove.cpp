@@ -43,8 +43,12 @@ Status remove_name(Context& ctx, NodeId parent_id, const Name& name, Kind kind) 
 
 }  // namespace
 
-Status unlink(Context& ctx, NodeId parent, const Name& name) { return remove_name(ctx, parent, name, Kind::file); }
+Status unlink(Context& ctx, NodeId parent, const Name& name) {
+    return remove_name(ctx, parent, name, Kind::file);
+}
 
-Status rmdir(Context& ctx, NodeId parent, const Name& name) { return remove_name(ctx, parent, name, Kind::directory); }
+Status rmdir(Context& ctx, NodeId parent, const Name& name) {
+    return remove_name(ctx, parent, name, Kind::directory);
+}
 
 }  // namespace plyfs::ops

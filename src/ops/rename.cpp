@@ -53,16 +53,15 @@ Status look(Context& ctx, Side& side) {
     if (at.failed_with(ENOENT)) {
         // A whiteout alone matters as well: a directory can not be renamed over it.
         for (const Hit& hit : TRY(find_all(ctx.tree.set(), side.layers, side.name))) {
-            side.presence.push_back(
-                {hit.branch, Presence::Kind::whiteout, ctx.tree.set().at(hit.branch).writable()});
+            side.presence.push_back({hit.branch, Presence::Kind::whiteout, ctx.tree.set().at(hit.branch).writable()});
         }
         return {};
     }
     side.at = TRY(std::move(at));
     for (const Hit& hit : side.at->hits) {
-        const auto kind = hit.whiteout             ? Presence::Kind::whiteout
+        const auto kind = hit.whiteout          ? Presence::Kind::whiteout
                           : sys::is_dir(hit.st) ? Presence::Kind::directory
-                                                   : Presence::Kind::file;
+                                                : Presence::Kind::file;
         side.presence.push_back({hit.branch, kind, ctx.tree.set().at(hit.branch).writable()});
     }
     if (sys::is_dir(side.at->winner().st)) {
@@ -162,7 +161,9 @@ Result<RenamePlan> make_plan(const Side& from, const Side& to, unsigned flags) {
     return plan_rename(facts);
 }
 
-bool changed_since(const Side& side) { return side.at && side.at->node && side.at->node->generation() != side.at->generation; }
+bool changed_since(const Side& side) {
+    return side.at && side.at->node && side.at->node->generation() != side.at->generation;
+}
 
 enum class Outcome { done, look_again };
 

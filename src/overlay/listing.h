@@ -1,9 +1,9 @@
 // The entries of a directory of the union, merged and without duplicates, marks or reserved names; "." and ".." are
 // among them, where the branch's file system has them.
 //
-// A directory on one branch is read straight through, with the file system's own offsets. A merged one is read as a whole
-// at the first call (and again after a rewind) and served from that snapshot: an offset is a place in the snapshot, so it
-// stays right while entries come and go. Not for use by two threads at once.
+// A directory on one branch is read straight through, with the file system's own offsets. A merged one is read as a
+// whole at the first call (and again after a rewind) and served from that snapshot: an offset is a place in the
+// snapshot, so it stays right while entries come and go. Not for use by two threads at once.
 #pragma once
 
 #include <cstdint>

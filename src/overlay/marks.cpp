@@ -39,7 +39,9 @@ Status make_opaque(BorrowedFd dir) {
     return sys::set_xattr(dir, kOpaqueXattrUser, kYes, 0);
 }
 
-Status make_whiteout(BorrowedFd dir, const Name& name) { return sys::make_node(dir, name, S_IFCHR, makedev(0, 0)); }
+Status make_whiteout(BorrowedFd dir, const Name& name) {
+    return sys::make_node(dir, name, S_IFCHR, makedev(0, 0));
+}
 
 std::string stored_xattr(std::string_view seen) {
     for (auto prefix : kPrefixes) {

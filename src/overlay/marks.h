@@ -1,6 +1,6 @@
 // The marks of overlayfs: whiteouts (a name hidden) and opaque directories (everything below hidden), read and written
-// in the kernel's own format, so that the kernel's overlayfs can mount what we wrote and the other way round. Also which
-// extended attributes are ours and how a nested overlay's own attributes are kept apart from them.
+// in the kernel's own format, so that the kernel's overlayfs can mount what we wrote and the other way round. Also
+// which extended attributes are ours and how a nested overlay's own attributes are kept apart from them.
 #pragma once
 
 #include <string>
@@ -16,14 +16,17 @@ namespace plyfs::marks {
 inline constexpr const char* kOpaqueXattr = "trusted.overlay.opaque";
 inline constexpr const char* kOpaqueXattrUser = "user.overlay.opaque";
 
-inline bool is_whiteout(const sys::Stat& st) { return sys::is_whiteout_device(st); }
+inline bool is_whiteout(const sys::Stat& st) {
+    return sys::is_whiteout_device(st);
+}
 // dir: any descriptor of the directory. Errors other than "has no such mark" are passed on.
 Result<bool> is_opaque(BorrowedFd dir);
 Status make_opaque(BorrowedFd dir);
 Status make_whiteout(BorrowedFd dir, const Name& name);
 
-// Attribute names as a user of the mount sees them, and as they lie on a branch: "trusted.overlay.X" of a user is stored
-// as "trusted.overlay.overlay.X", so that an overlay can be stacked on us; what we store ourselves is not visible.
+// Attribute names as a user of the mount sees them, and as they lie on a branch: "trusted.overlay.X" of a user is
+// stored as "trusted.overlay.overlay.X", so that an overlay can be stacked on us; what we store ourselves is not
+// visible.
 std::string stored_xattr(std::string_view seen);
 // False for an attribute that is ours alone.
 bool seen_xattr(std::string_view stored, std::string& seen);

@@ -78,7 +78,8 @@ Result<RenamePlan> plan_rename(const RenameFacts& facts) {
     if (plan.make_opaque && !plan.also_rename.empty()) return Errno(EXDEV);
     for (const Presence& hit : facts.target) {
         if (hit.branch == plan.branch) continue;
-        const bool also = std::find(plan.also_rename.begin(), plan.also_rename.end(), hit.branch) != plan.also_rename.end();
+        const bool also =
+            std::find(plan.also_rename.begin(), plan.also_rename.end(), hit.branch) != plan.also_rename.end();
         if (also && hit.kind == Kind::directory) continue;
         // A directory can not be renamed over anything else, and its parts below a whiteout would not be seen.
         if (also || (hit.kind == Kind::whiteout && hit.branch > plan.branch && !plan.also_rename.empty())) {

@@ -7,7 +7,9 @@ namespace plyfs {
 namespace {
 
 // A layer's directory that vanished behind our back (ENOENT, ENOTDIR on its descriptor) has no entries.
-bool is_absent(Errno e) { return e == ENOENT || e == ENOTDIR || e == ESTALE; }
+bool is_absent(Errno e) {
+    return e == ENOENT || e == ENOTDIR || e == ESTALE;
+}
 
 Result<bool> entry_is_opaque(BorrowedFd dir, const Name& name) {
     auto fd = TRY(sys::open_dir_path(dir, name));

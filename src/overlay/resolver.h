@@ -33,16 +33,17 @@ struct Hit {
 };
 
 struct Resolved {
-    BranchIndex branch = -1;  // the winner
-    sys::Stat st;             // of the winner; of a directory, of all branches that may change
+    BranchIndex branch = -1;          // the winner
+    sys::Stat st;                     // of the winner; of a directory, of all branches that may change
     std::vector<BranchIndex> layers;  // of a directory: all merged branches, the winner first
 };
 
 // ENOENT when no branch has the name or a whiteout hides it.
 Result<Resolved> find_winner(const BranchSet& set, std::span<const Layer> parent, const Name& name);
 
-// Everything of the name on every layer down to the first whiteout, also what a file or an opaque directory hides: removing
-// that would reveal it, so an unlink, a rename or a whiteout decision has to know. The whiteout itself is the last hit.
+// Everything of the name on every layer down to the first whiteout, also what a file or an opaque directory hides:
+// removing that would reveal it, so an unlink, a rename or a whiteout decision has to know. The whiteout itself is the
+// last hit.
 Result<std::vector<Hit>> find_all(const BranchSet& set, std::span<const Layer> parent, const Name& name);
 
 }  // namespace plyfs

@@ -104,11 +104,12 @@ Status Staged::publish_over(BorrowedFd dir, const Name& name) {
     auto moved = sys::rename_entry(work_->fd(), temp_->name(), dir, name);
     const int e = moved ? 0 : moved.error().value();
     if (e == ENOTDIR || e == EISDIR || e == ENOTEMPTY || e == EEXIST) {
-        // A directory can not replace a whiteout or what holds whiteouts, nor a file a directory: exchanged, and the old
-        // one is taken away.
+        // A directory can not replace a whiteout or what holds whiteouts, nor a file a directory: exchanged, and the
+        // old one is taken away.
         moved = sys::rename_entry(work_->fd(), temp_->name(), dir, name, RENAME_EXCHANGE);
         // Published with that: what can not be taken away is left for the next sweep.
-        if (moved && !work_->take_away(work_->fd(), temp_->name(), false)) log::warn("work directory: a leftover stays");
+        if (moved && !work_->take_away(work_->fd(), temp_->name(), false))
+            log::warn("work directory: a leftover stays");
     }
     if (!moved) return moved;
     temp_.reset();

@@ -1,5 +1,5 @@
-// Copies of objects prepared in a work directory and published by one link or rename: a copy-up is complete or not there.
-// Data, owner, mode, times, extended attributes (ACLs and capabilities among them) and inode flags are carried.
+// Copies of objects prepared in a work directory and published by one link or rename: a copy-up is complete or not
+// there. Data, owner, mode, times, extended attributes (ACLs and capabilities among them) and inode flags are carried.
 #pragma once
 
 #include <functional>
@@ -44,7 +44,8 @@ class Staged {
 struct CopySource {
     BorrowedFd fd;  // O_PATH of the object, its symlink not followed
     sys::Stat st;
-    std::uint64_t data_bytes = 0;  // of a regular file: how much of its content is wanted; less than its size: truncated
+    std::uint64_t data_bytes =
+        0;  // of a regular file: how much of its content is wanted; less than its size: truncated
 };
 
 // cancelled is polled during a long copy: true ends it with EINTR. The content is on the disk before this returns.

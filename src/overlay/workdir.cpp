@@ -32,8 +32,7 @@ Status remove_tree(BorrowedFd parent, const Name& name, Remove what, int depth =
     auto dir = sys::open_dir_path(parent, name);
     if (dir.failed_with(ENOENT)) return {};
     if (!dir) {
-        if (what == Remove::whiteouts && depth != kMaxDepth &&
-            !marks::is_whiteout(TRY(sys::stat_at(parent, name)))) {
+        if (what == Remove::whiteouts && depth != kMaxDepth && !marks::is_whiteout(TRY(sys::stat_at(parent, name)))) {
             return Errno(ENOTEMPTY);
         }
         return sys::unlink_file(parent, name);

@@ -2,8 +2,8 @@
 // system. A layered mount has the user's workdir (the "work" directory inside it, as overlayfs); a pool stages in a
 // directory with a reserved name in the branch's root, made on first use and removed again when it is empty at unmount.
 //
-// Leftovers of a killed daemon are swept when it is opened. One mount at a time: the directory is locked (flock), and the
-// lock ends with the process.
+// Leftovers of a killed daemon are swept when it is opened. One mount at a time: the directory is locked (flock), and
+// the lock ends with the process.
 #pragma once
 
 #include <atomic>
@@ -41,8 +41,8 @@ class WorkDir {
     // Removes what was staged under a name, a directory with everything in it. Failure leaves a leftover for the next
     // sweep and is logged.
     void discard(const Temp& temp);
-    // Moves an entry out of sight, leaving a whiteout in its place or nothing, then removes it. One rename decides. Of a
-    // directory only whiteouts are removed: should somebody have put a file there behind our back, it is kept in the
+    // Moves an entry out of sight, leaving a whiteout in its place or nothing, then removes it. One rename decides. Of
+    // a directory only whiteouts are removed: should somebody have put a file there behind our back, it is kept in the
     // work directory and the log says where.
     Status take_away(BorrowedFd dir, const Name& name, bool leave_whiteout);
 

@@ -101,10 +101,9 @@ int graver(int a, int b) {
 
 }  // namespace
 
-Result<std::vector<int>> rank(CreatePolicy name, std::span<const Candidate> candidates,
-                              std::uint64_t random) {
-    const Policy& policy = *std::find_if(std::begin(kPolicies), std::end(kPolicies),
-                                         [&](const Policy& p) { return p.name == name; });
+Result<std::vector<int>> rank(CreatePolicy name, std::span<const Candidate> candidates, std::uint64_t random) {
+    const Policy& policy =
+        *std::find_if(std::begin(kPolicies), std::end(kPolicies), [&](const Policy& p) { return p.name == name; });
     Chosen with_space;
     Chosen full;
     int reason = ENOENT;

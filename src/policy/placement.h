@@ -29,7 +29,6 @@ struct Candidate {
 // (a policy that keeps to existing directories found none).
 //
 // random: uniform over all 64-bit numbers.
-Result<std::vector<int>> rank(config::CreatePolicy policy, std::span<const Candidate> candidates,
-                              std::uint64_t random);
+Result<std::vector<int>> rank(config::CreatePolicy policy, std::span<const Candidate> candidates, std::uint64_t random);
 
 }  // namespace plyfs::policy

@@ -16,8 +16,7 @@
 namespace plyfs::sys {
 namespace {
 
-constexpr long kFchmodat2 =
-    452;  // Linux 6.6; newer than our C libraries, the same number on every architecture
+constexpr long kFchmodat2 = 452;  // Linux 6.6; newer than our C libraries, the same number on every architecture
 
 // What a user sets and expects to find again. Not: flags that describe how one file system stores the file
 // (extents, encryption, verity, copy-on-write, case folding), and project inheritance, whose project id is
@@ -88,8 +87,7 @@ Status set_owner(BorrowedFd fd, uid_t uid, gid_t gid) {
 Status set_mode(BorrowedFd fd, mode_t mode) {
     mode &= kModeBits;
     if (::syscall(kFchmodat2, fd.get(), "", mode, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) == 0) return {};
-    if (errno != ENOSYS && errno != EPERM)
-        return Errno::last();  // EPERM: also a sandbox that does not know the call
+    if (errno != ENOSYS && errno != EPERM) return Errno::last();  // EPERM: also a sandbox that does not know the call
     if (::fchmod(fd.get(), mode) == 0) return {};
     if (errno != EBADF) return Errno::last();
     if (::chmod(ProcPath(fd).c_str(), mode) != 0) return Errno(errno == ENOENT ? EBADF : errno);
@@ -101,8 +99,7 @@ Status set_times(BorrowedFd fd, const timespec& atime, const timespec& mtime) {
     if (::utimensat(fd.get(), "", both, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) == 0) return {};
     if (errno != EINVAL) return Errno::last();
     // AT_EMPTY_PATH came here with Linux 5.8.
-    if (::utimensat(AT_FDCWD, ProcPath(fd).c_str(), both, 0) != 0)
-        return Errno(errno == ENOENT ? EBADF : errno);
+    if (::utimensat(AT_FDCWD, ProcPath(fd).c_str(), both, 0) != 0) return Errno(errno == ENOENT ? EBADF : errno);
     return {};
 }
 

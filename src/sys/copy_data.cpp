@@ -26,8 +26,8 @@ off_t signed_offset(std::uint64_t n) {
 
 // copy_file_range can not serve these two files; others (ENOSPC, EIO ...) would meet a plain write as well.
 bool asks_for_fallback(int error) {
-    return error == EXDEV || error == EINVAL || error == EOPNOTSUPP || error == ENOSYS ||
-           error == EOVERFLOW || error == ETXTBSY;
+    return error == EXDEV || error == EINVAL || error == EOPNOTSUPP || error == ENOSYS || error == EOVERFLOW ||
+           error == ETXTBSY;
 }
 
 class Copy {
@@ -133,8 +133,7 @@ class Copy {
     // Up to one buffer; at the end of the source sets at_end_ and says 0.
     Result<std::uint64_t> copy_buffer(std::uint64_t at, std::uint64_t want) {
         if (!buffer_) buffer_ = std::make_unique<char[]>(kBuffer);
-        const ssize_t n =
-            ::pread(from_, buffer_.get(), std::min<std::uint64_t>(kBuffer, want), signed_offset(at));
+        const ssize_t n = ::pread(from_, buffer_.get(), std::min<std::uint64_t>(kBuffer, want), signed_offset(at));
         if (n < 0 && errno == EINTR) return std::uint64_t{0};
         if (n < 0) return Errno::last();
         if (n == 0) {

@@ -49,8 +49,7 @@ Result<Capabilities> get_capabilities() {
     __user_cap_data_struct data[2] = {};
     if (::syscall(SYS_capget, &header, data) != 0) return Errno::last();
     auto join = [](std::uint32_t low, std::uint32_t high) { return low | std::uint64_t{high} << 32; };
-    return Capabilities{join(data[0].effective, data[1].effective),
-                        join(data[0].permitted, data[1].permitted),
+    return Capabilities{join(data[0].effective, data[1].effective), join(data[0].permitted, data[1].permitted),
                         join(data[0].inheritable, data[1].inheritable)};
 }
 
@@ -73,8 +72,8 @@ bool in_first_user_namespace() {
         char text[128] = {};
         if (!fd.valid() || ::read(fd.get(), text, sizeof text - 1) <= 0) return false;
         unsigned long inside = 1, outside = 1, count = 0;
-        return std::sscanf(text, "%lu %lu %lu", &inside, &outside, &count) == 3 && inside == 0 &&
-               outside == 0 && count >= kNobodysUid;
+        return std::sscanf(text, "%lu %lu %lu", &inside, &outside, &count) == 3 && inside == 0 && outside == 0 &&
+               count >= kNobodysUid;
     }();
     return first;
 }
@@ -143,8 +142,7 @@ class ThreadCred {
 
     // Going back to a state that the thread was in: ids that existed, bits that are permitted.
     void undo_to(const CredState& before) {
-        if (!try_change(before))
-            able_ = false;  // can not happen; no guard of this thread does anything any more
+        if (!try_change(before)) able_ = false;  // can not happen; no guard of this thread does anything any more
     }
 
     Status set_groups(std::span<const gid_t> groups) {

@@ -44,8 +44,7 @@ Status remove_dir(BorrowedFd dir, const Name& name) {
     return check(::unlinkat(dir.get(), name.c_str(), AT_REMOVEDIR));
 }
 
-Status rename_entry(BorrowedFd from_dir, const Name& from, BorrowedFd to_dir, const Name& to,
-                    unsigned flags) {
+Status rename_entry(BorrowedFd from_dir, const Name& from, BorrowedFd to_dir, const Name& to, unsigned flags) {
     return check(::renameat2(from_dir.get(), from.c_str(), to_dir.get(), to.c_str(), flags));
 }
 

@@ -8,8 +8,8 @@ namespace plyfs::sys {
 Result<std::size_t> read_at(BorrowedFd fd, std::span<std::byte> buffer, std::uint64_t offset) {
     std::size_t done = 0;
     while (done < buffer.size()) {
-        const ssize_t n = ::pread(fd.get(), buffer.data() + done, buffer.size() - done,
-                                  static_cast<off_t>(offset + done));
+        const ssize_t n =
+            ::pread(fd.get(), buffer.data() + done, buffer.size() - done, static_cast<off_t>(offset + done));
         if (n == 0) break;
         if (n > 0) {
             done += static_cast<std::size_t>(n);

@@ -1,5 +1,5 @@
-// File locks. All belong to an open file description: they end when the last copy of its descriptor is closed, also by a
-// crash, and not, as classic POSIX locks do, when any descriptor of the file is closed. None of these calls waits.
+// File locks. All belong to an open file description: they end when the last copy of its descriptor is closed, also by
+// a crash, and not, as classic POSIX locks do, when any descriptor of the file is closed. None of these calls waits.
 #pragma once
 
 #include <fcntl.h>

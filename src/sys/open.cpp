@@ -36,8 +36,7 @@ Result<UniqueFd> open_file(BorrowedFd dir, const Name& name, int flags, mode_t m
 }
 
 Result<UniqueFd> reopen(BorrowedFd fd, int flags) {
-    return open_at(AT_FDCWD, ProcPath(fd).c_str(), (flags & ~(O_NOFOLLOW | O_CREAT | O_EXCL)) | O_NONBLOCK,
-                   0);
+    return open_at(AT_FDCWD, ProcPath(fd).c_str(), (flags & ~(O_NOFOLLOW | O_CREAT | O_EXCL)) | O_NONBLOCK, 0);
 }
 
 Result<UniqueFd> open_tmpfile(BorrowedFd dir, int flags, mode_t mode) {

@@ -1,4 +1,5 @@
-// statx(2) on objects of a branch, never following a symlink in the last component, and what an object is recognised by.
+// statx(2) on objects of a branch, never following a symlink in the last component, and what an object is recognised
+// by.
 #pragma once
 
 #include <sys/stat.h>
@@ -29,8 +30,12 @@ Result<Stat> stat_fd(BorrowedFd fd);  // any descriptor, O_PATH included
 
 FileKey key_of(const Stat& st);
 std::uint64_t device_of(const Stat& st);
-inline bool is_dir(const Stat& st) { return S_ISDIR(st.stx_mode); }
-inline bool is_regular(const Stat& st) { return S_ISREG(st.stx_mode); }
+inline bool is_dir(const Stat& st) {
+    return S_ISDIR(st.stx_mode);
+}
+inline bool is_regular(const Stat& st) {
+    return S_ISREG(st.stx_mode);
+}
 // overlayfs' whiteout: a character device with number 0:0.
 inline bool is_whiteout_device(const Stat& st) {
     return S_ISCHR(st.stx_mode) && st.stx_rdev_major == 0 && st.stx_rdev_minor == 0;

@@ -131,15 +131,13 @@ Result<std::vector<std::string>> list_xattr(BorrowedFd fd) {
     return names;
 }
 
-Result<std::size_t> get_xattr_at(BorrowedFd dir, const char* entry, const char* name,
-                                 std::span<std::byte> buffer) {
+Result<std::size_t> get_xattr_at(BorrowedFd dir, const char* entry, const char* name, std::span<std::byte> buffer) {
     XattrArgs args{address_of(buffer.data()), static_cast<std::uint32_t>(buffer.size()), 0};
     if (auto rc = try_xattrat(kGetxattrat, dir, entry, name, &args, sizeof args)) return counted(*rc);
     return get_xattr(TRY(open_entry(dir, entry)), name, buffer);
 }
 
-Status set_xattr_at(BorrowedFd dir, const char* entry, const char* name, std::span<const std::byte> value,
-                    int flags) {
+Status set_xattr_at(BorrowedFd dir, const char* entry, const char* name, std::span<const std::byte> value, int flags) {
     XattrArgs args{address_of(value.data()), static_cast<std::uint32_t>(value.size()),
                    static_cast<std::uint32_t>(flags)};
     if (auto rc = try_xattrat(kSetxattrat, dir, entry, name, &args, sizeof args)) return done(*rc);

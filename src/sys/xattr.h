@@ -29,8 +29,7 @@ Result<std::size_t> list_xattr_raw(BorrowedFd fd, std::span<char> buffer);
 Result<std::vector<std::string>> list_xattr(BorrowedFd fd);
 
 // The same for the entry `entry` of a directory. A symlink is not followed. `entry` must be one component.
-Result<std::size_t> get_xattr_at(BorrowedFd dir, const char* entry, const char* name,
-                                 std::span<std::byte> buffer);
+Result<std::size_t> get_xattr_at(BorrowedFd dir, const char* entry, const char* name, std::span<std::byte> buffer);
 Status set_xattr_at(BorrowedFd dir, const char* entry, const char* name, std::span<const std::byte> value,
                     int flags = 0);
 Status remove_xattr_at(BorrowedFd dir, const char* entry, const char* name);

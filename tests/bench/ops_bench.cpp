@@ -104,8 +104,7 @@ class Bench {
 
     void run(const std::vector<std::string>& wanted) {
         for (const Row& row : rows()) {
-            if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), row.name) == wanted.end())
-                continue;
+            if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), row.name) == wanted.end()) continue;
             std::vector<double> times;
             for (int i = 0; i < row.batches; ++i) times.push_back(row.batch());
             std::sort(times.begin(), times.end());
@@ -171,8 +170,7 @@ class Bench {
     double missing() {
         return timed(new_names("missing"), 1, [](const std::string& path) {
             struct stat st;
-            if (stat(path.c_str(), &st) == 0 || errno != ENOENT)
-                throw std::runtime_error(path + ": not missing");
+            if (stat(path.c_str(), &st) == 0 || errno != ENOENT) throw std::runtime_error(path + ": not missing");
         });
     }
     double create() {
@@ -188,17 +186,15 @@ class Bench {
     }
     double make_dirs() {
         const Paths paths = new_names("d");
-        const double took =
-            timed(paths, 1, [](const std::string& path) { check(mkdir(path.c_str(), 0755), path); });
+        const double took = timed(paths, 1, [](const std::string& path) { check(mkdir(path.c_str(), 0755), path); });
         remove(paths, AT_REMOVEDIR);
         return took;
     }
     double rename_files() {
         const Paths paths = new_files();
         const auto renamed = [](const std::string& path) { return path + ".renamed"; };
-        const double took = timed(paths, 1, [&](const std::string& path) {
-            check(rename(path.c_str(), renamed(path).c_str()), path);
-        });
+        const double took =
+            timed(paths, 1, [&](const std::string& path) { check(rename(path.c_str(), renamed(path).c_str()), path); });
         for (const auto& path : paths) check(unlink(renamed(path).c_str()), path);
         return took;
     }

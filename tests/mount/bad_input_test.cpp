@@ -5,7 +5,6 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "support/transport.h"
 #include "support/check.h"
 #include "support/files.h"
 #include "support/run.h"
@@ -31,8 +30,7 @@ struct Ground {
     void refused(const std::vector<std::string>& args, int code, const std::vector<std::string>& words) {
         check(run_plyfs(args), args, code, words);
     }
-    void check(const Ran& ran, const std::vector<std::string>& args, int code,
-               const std::vector<std::string>& words) {
+    void check(const Ran& ran, const std::vector<std::string>& args, int code, const std::vector<std::string>& words) {
         std::string command = "plyfs";
         for (const std::string& arg : args) command += " " + arg;
         INFO(command, "\nexit code ", ran.code, "\n", ran.out, ran.err);
@@ -54,8 +52,7 @@ TEST_CASE("bad input: missing branches, and what is no directory") {
     Ground g;
     write_file(g.disk / "file", "x");
     g.refused({(g.disk / "never") + "=rw", g.mnt}, kMountFailure, {g.disk / "never"});
-    g.refused({(g.disk / "a") + "=rw:" + (g.disk / "never") + "=ro", g.mnt}, kMountFailure,
-              {g.disk / "never"});
+    g.refused({(g.disk / "a") + "=rw:" + (g.disk / "never") + "=ro", g.mnt}, kMountFailure, {g.disk / "never"});
     g.refused({(g.disk / "file") + "=rw", g.mnt}, kMountFailure, {g.disk / "file"});
     g.refused({"-o", g.layers() + "x,workdir=" + (g.disk / "work"), g.mnt}, kMountFailure, {"upperx"});
     g.refused({(g.disk / "a") + "=rw", g.disk / "no_mountpoint"}, kMountFailure, {"no_mountpoint"});
@@ -135,8 +132,7 @@ TEST_CASE("bad input: no /dev/fuse") {
     write_file(out, "");
     Ran ran;
     ran.code = in_child([&] {
-        if (::unshare(CLONE_NEWNS) != 0 || ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
-            return 125;
+        if (::unshare(CLONE_NEWNS) != 0 || ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return 125;
         if (::mount("tmpfs", "/dev", "tmpfs", 0, nullptr) != 0) return 125;
         if (::mknod("/dev/null", S_IFCHR | 0666, makedev(1, 3)) != 0) return 125;
         int fd = ::open(out.c_str(), O_WRONLY | O_CLOEXEC);

@@ -139,9 +139,7 @@ TEST_CASE("xattr: trusted names are for root only, and the mark of the union can
                   return errno == ENODATA ? 0 : errno;
               }) == 0);
         CHECK(as_user({}, [&] {
-                  return ::setxattr((tree / "new").c_str(), "trusted.t", "x", 1, 0) == -1 && errno == EPERM
-                             ? 0
-                             : 1;
+                  return ::setxattr((tree / "new").c_str(), "trusted.t", "x", 1, 0) == -1 && errno == EPERM ? 0 : 1;
               }) == 0);
         CHECK(as_user({}, [&] {
                   return ::setxattr((tree / "new").c_str(), "user.mine", "x", 1, 0) == 0 ? 0 : errno;

@@ -109,8 +109,7 @@ TEST_CASE("mknod: a fifo carries data and a unix socket can be connected to") {
 
 TEST_CASE("symlink: text is kept as it is, and it can be owned") {
     in_both_modes(with_dir_below, [](Tree& tree) {
-        for (const std::string& text :
-             {std::string("old"), std::string("../nowhere"), std::string(4000, 'x')}) {
+        for (const std::string& text : {std::string("old"), std::string("../nowhere"), std::string(4000, 'x')}) {
             OK(::symlink(text.c_str(), (tree / "d/link").c_str()));
             CHECK(link_target(tree / "d/link") == text);
             CHECK(lstat_of(tree / "d/link").st_size == static_cast<off_t>(text.size()));

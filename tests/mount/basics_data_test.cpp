@@ -104,8 +104,7 @@ TEST_CASE("copy_file_range: within the mount, from below to new and onto a file 
             CAPTURE(name);
             UniqueFd to = open_file(tree / name, O_RDWR | O_CREAT | O_TRUNC);
             off_t in = 0, out = 10;
-            while (in < 100000)
-                REQUIRE(OK(::copy_file_range(from.get(), &in, to.get(), &out, 100000, 0)) > 0);
+            while (in < 100000) REQUIRE(OK(::copy_file_range(from.get(), &in, to.get(), &out, 100000, 0)) > 0);
             CHECK(read_fd(to.get()) == std::string(10, '\0') + pattern(100000, 7));
             CHECK(stat_of(to.get()).st_size == 100010);
         }

@@ -63,8 +63,7 @@ TEST_CASE("fcntl: record locks of two processes, over hard links") {
                   int mine = ::open(other.c_str(), O_RDWR | O_CLOEXEC);
                   if (set_lock(mine, F_SETLK, F_WRLCK, 0, 2) != 0) return 1;
                   if (set_lock(mine, F_SETLK, F_WRLCK, 6, 0) != 0) return 2;
-                  if (set_lock(mine, F_SETLK, F_RDLCK, 3, 1) != -1 || (errno != EAGAIN && errno != EACCES))
-                      return 3;
+                  if (set_lock(mine, F_SETLK, F_RDLCK, 3, 1) != -1 || (errno != EAGAIN && errno != EACCES)) return 3;
                   struct flock asked {};
                   asked.l_type = F_WRLCK;
                   asked.l_len = 10;

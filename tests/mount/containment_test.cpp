@@ -54,16 +54,14 @@ TEST_CASE("containment: a symlink in place of a directory that the mount knows")
     for (std::string target : {"absolute", "relative"})
         in_both_modes(
             [](Tree& tree) {
-                std::string top =
-                    tree.layered() ? static_cast<Layers&>(tree).upper : static_cast<Pool&>(tree).a;
+                std::string top = tree.layered() ? static_cast<Layers&>(tree).upper : static_cast<Pool&>(tree).a;
                 make_dirs(top + "/d/sub");
                 write_file(top + "/d/secret", "harmless");
                 write_file(top + "/d/sub/f", "harmless");
             },
             [&](Tree& tree) {
                 Outside outside(tree);
-                std::string top =
-                    tree.layered() ? static_cast<Layers&>(tree).upper : static_cast<Pool&>(tree).a;
+                std::string top = tree.layered() ? static_cast<Layers&>(tree).upper : static_cast<Pool&>(tree).a;
                 // Known to the kernel: the directory, files in it, and a descriptor of it.
                 CHECK(read_file(tree / "d/sub/f") == "harmless");
                 CHECK(read_file(tree / "d/secret") == "harmless");

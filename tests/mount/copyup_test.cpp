@@ -287,8 +287,7 @@ TEST_CASE("copy-up: a big one is interrupted by a signal, and leaves nothing") {
     CHECK(exists(tree.upper + "/huge"));
 }
 
-TEST_CASE(
-    "copy-up: what it makes is in the upper with the same content, and the work directory is empty again") {
+TEST_CASE("copy-up: what it makes is in the upper with the same content, and the work directory is empty again") {
     Layers tree;
     make_dirs(tree.lower + "/a/b/c");
     for (int i = 0; i < 50; i++)
@@ -299,8 +298,7 @@ TEST_CASE(
     for (int t = 0; t < 5; t++)
         threads.emplace_back([&, t] {
             for (int i = t; i < 50; i += 5)
-                if (int fd = ::open((tree / ("a/b/c/f" + std::to_string(i))).c_str(), O_RDWR | O_CLOEXEC);
-                    fd >= 0)
+                if (int fd = ::open((tree / ("a/b/c/f" + std::to_string(i))).c_str(), O_RDWR | O_CLOEXEC); fd >= 0)
                     ::close(fd);
                 else
                     failed++;
@@ -309,7 +307,6 @@ TEST_CASE(
     CHECK(failed == 0);
     if (!is_standin()) CHECK(tree.stats()["copyups"] >= 50);
     for (int i = 0; i < 50; i++)
-        CHECK(read_file(tree.upper + "/a/b/c/f" + std::to_string(i)) ==
-              pattern(10000, static_cast<unsigned>(i)));
+        CHECK(read_file(tree.upper + "/a/b/c/f" + std::to_string(i)) == pattern(10000, static_cast<unsigned>(i)));
     CHECK(leftovers(tree.work) == 0);
 }

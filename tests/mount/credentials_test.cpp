@@ -34,8 +34,7 @@ int make_each_kind(const std::string& dir, mode_t mask) {
     int tmp = ::open(dir.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0777);
     if (tmp < 0) return errno;
     std::string self = "/proc/self/fd/" + std::to_string(tmp);
-    return ::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, (dir + "/tmp").c_str(), AT_SYMLINK_FOLLOW) == 0 ? 0
-                                                                                                      : errno;
+    return ::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, (dir + "/tmp").c_str(), AT_SYMLINK_FOLLOW) == 0 ? 0 : errno;
 }
 
 const std::vector<std::string> kKinds{"file", "dir", "fifo", "node", "tmp"};
@@ -48,8 +47,7 @@ TEST_CASE("credentials: objects are made as the caller, with the caller's umask"
             std::string dir = tree / ("d/" + std::to_string(mask));
             OK(::mkdir(dir.c_str(), 0777));
             OK(::chmod(dir.c_str(), 0777));
-            CHECK(as_user({.uid = 1000, .gid = 1001, .groups = {}},
-                          [&] { return make_each_kind(dir, mask); }) == 0);
+            CHECK(as_user({.uid = 1000, .gid = 1001, .groups = {}}, [&] { return make_each_kind(dir, mask); }) == 0);
             for (const std::string& kind : kKinds) {
                 CAPTURE(kind);
                 struct stat st = lstat_of(dir + "/" + kind);
@@ -66,8 +64,7 @@ TEST_CASE("credentials: set-group-id directories hand on their group") {
     in_both_modes(open_to_all, [](Tree& tree) {
         OK(::chown((tree / "d").c_str(), 0, 5000));
         OK(::chmod((tree / "d").c_str(), 02777));
-        CHECK(as_user({.uid = 1000, .gid = 1001, .groups = {}},
-                      [&] { return make_each_kind(tree / "d", 0); }) == 0);
+        CHECK(as_user({.uid = 1000, .gid = 1001, .groups = {}}, [&] { return make_each_kind(tree / "d", 0); }) == 0);
         for (const std::string& kind : kKinds) {
             CAPTURE(kind);
             CHECK(lstat_of(tree / ("d/" + kind)).st_gid == 5000);
@@ -87,8 +84,7 @@ TEST_CASE("credentials: a default ACL decides instead of the umask, as on the br
             OK(::mkdir(dir.c_str(), 0777));
             OK(::chmod(dir.c_str(), 0777));
             must_run({"setfacl", "-d", "-m", "u::rwx,g::r-x,o::---,u:1234:rw-,m::rwx", dir});
-            CHECK(as_user({.uid = 1000, .gid = 1001, .groups = {}},
-                          [&] { return make_each_kind(dir, 077); }) == 0);
+            CHECK(as_user({.uid = 1000, .gid = 1001, .groups = {}}, [&] { return make_each_kind(dir, 077); }) == 0);
         }
         for (const std::string& kind : kKinds) {
             CAPTURE(kind);

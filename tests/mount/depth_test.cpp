@@ -45,8 +45,7 @@ struct Ground {
     }
     static std::string key_of(const Stats& stats, const std::string& path) {
         for (int i = 0; i < 2; i++)
-            if (stats.text("branch." + std::to_string(i) + ".path") == path)
-                return "branch." + std::to_string(i);
+            if (stats.text("branch." + std::to_string(i) + ".path") == path) return "branch." + std::to_string(i);
         FAIL("no branch ", path, " in the statistics");
         return "";
     }
@@ -142,9 +141,9 @@ TEST_CASE("depth: overlayfs on top of us is refused with 1 and possible without 
         Mount mount(option, ground.disk.path() + "/a=rw", ground.mnt);
         for (std::string name : {"low", "up", "wk"}) must_run({"mkdir", "-p", mount / name});
         must_run({"mkdir", "-p", ground.scratch / "top"});
-        int err = try_mount(
-            "overlay", ground.scratch / "top", "overlay", 0,
-            "lowerdir=" + (mount / "low") + ",upperdir=" + (mount / "up") + ",workdir=" + (mount / "wk"));
+        int err =
+            try_mount("overlay", ground.scratch / "top", "overlay", 0,
+                      "lowerdir=" + (mount / "low") + ",upperdir=" + (mount / "up") + ",workdir=" + (mount / "wk"));
         CHECK(err == (option == "passthrough=off" ? 0 : EINVAL));
         CHECK(mount.stats().text("max_stack_depth") == (option == "passthrough=off" ? "off" : "1"));
     }

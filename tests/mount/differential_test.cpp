@@ -50,20 +50,16 @@ class Pair {
             case 2:
                 return both("write " + a, [&](auto& r) { return create(r + a, value, 0); });
             case 3:
-                return both("truncating open " + a,
-                            [&](auto& r) { return create(r + a, value, O_CREAT | O_TRUNC); });
+                return both("truncating open " + a, [&](auto& r) { return create(r + a, value, O_CREAT | O_TRUNC); });
             case 4:
-                return both("truncate " + a,
-                            [&](auto& r) { return err_of(::truncate((r + a).c_str(), value)); });
+                return both("truncate " + a, [&](auto& r) { return err_of(::truncate((r + a).c_str(), value)); });
             case 5:
                 return both("unlink " + a, [&](auto& r) { return err_of(::unlink((r + a).c_str())); });
             case 6:
-                return both("mkdir " + a,
-                            [&](auto& r) { return err_of(::mkdir((r + a).c_str(), 0700 + value % 64)); });
+                return both("mkdir " + a, [&](auto& r) { return err_of(::mkdir((r + a).c_str(), 0700 + value % 64)); });
             case 7:  // rarely: the tree is to grow
                 return both((value < 250 ? "rmdir " : "mkdir ") + a, [&](auto& r) {
-                    return value < 250 ? err_of(::rmdir((r + a).c_str()))
-                                       : err_of(::mkdir((r + a).c_str(), 0755));
+                    return value < 250 ? err_of(::rmdir((r + a).c_str())) : err_of(::mkdir((r + a).c_str(), 0755));
                 });
             case 8:
             case 9:
@@ -74,13 +70,11 @@ class Pair {
                 return both("link " + a + " " + b,
                             [&](auto& r) { return err_of(::link((r + a).c_str(), (r + b).c_str())); });
             case 12:
-                return both("symlink " + a,
-                            [&](auto& r) { return err_of(::symlink(b.c_str(), (r + a).c_str())); });
+                return both("symlink " + a, [&](auto& r) { return err_of(::symlink(b.c_str(), (r + a).c_str())); });
             case 13:
                 return both("chmod " + a, [&](auto& r) { return err_of(::chmod((r + a).c_str(), value)); });
             case 14:
-                return both("lchown " + a,
-                            [&](auto& r) { return err_of(::lchown((r + a).c_str(), value, 7)); });
+                return both("lchown " + a, [&](auto& r) { return err_of(::lchown((r + a).c_str(), value, 7)); });
             default:
                 return both("setxattr " + a, [&](auto& r) {
                     std::string text = std::to_string(value);
@@ -98,8 +92,7 @@ class Pair {
   private:
     std::string name() {
         static const char* dirs[] = {"/", "/d0/", "/d1/", "/d0/d2/", "/d1/d3/", "/n0/", "/d0/n1/"};
-        static const char* leaves[] = {"f0", "f1", "f2", "f3", "d0", "d1",
-                                       "d2", "d3", "n0", "n1", "s0", "only0"};
+        static const char* leaves[] = {"f0", "f1", "f2", "f3", "d0", "d1", "d2", "d3", "n0", "n1", "s0", "only0"};
         return std::string(dirs[random_() % 7]) + leaves[random_() % 12];
     }
 
@@ -109,9 +102,8 @@ class Pair {
         return errs[0] == errs[1];
     }
     void tell(const std::string& what, const int errs[2]) {
-        std::string result = errs[0] == errs[1]
-                                 ? errno_words(errs[0])
-                                 : "mount " + errno_words(errs[0]) + " - model " + errno_words(errs[1]);
+        std::string result = errs[0] == errs[1] ? errno_words(errs[0])
+                                                : "mount " + errno_words(errs[0]) + " - model " + errno_words(errs[1]);
         story_.push_back(what + ": " + result.substr(0, result.find(':', errs[0] == errs[1] ? 0 : 200)));
         if (story_.size() > 60) story_.pop_front();
     }
@@ -120,8 +112,7 @@ class Pair {
         int fd = ::open(path.c_str(), flags | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0640);
         if (fd < 0) return errno;
         std::string bytes = pattern(value + 1, value);
-        int err =
-            ::pwrite(fd, bytes.data(), bytes.size(), value) == static_cast<ssize_t>(bytes.size()) ? 0 : errno;
+        int err = ::pwrite(fd, bytes.data(), bytes.size(), value) == static_cast<ssize_t>(bytes.size()) ? 0 : errno;
         ::close(fd);
         return err;
     }
@@ -133,18 +124,15 @@ class Pair {
         struct stat from {
         }, to{};
         bool dir = ::lstat((roots_[1] + a).c_str(), &from) == 0 && S_ISDIR(from.st_mode);
-        if (dir && !(flags & RENAME_EXCHANGE) && ::lstat((roots_[1] + b).c_str(), &to) == 0)
-            flags = RENAME_NOREPLACE;
-        dir = dir || ((flags & RENAME_EXCHANGE) && ::lstat((roots_[1] + b).c_str(), &to) == 0 &&
-                      S_ISDIR(to.st_mode));
+        if (dir && !(flags & RENAME_EXCHANGE) && ::lstat((roots_[1] + b).c_str(), &to) == 0) flags = RENAME_NOREPLACE;
+        dir = dir || ((flags & RENAME_EXCHANGE) && ::lstat((roots_[1] + b).c_str(), &to) == 0 && S_ISDIR(to.st_mode));
         auto act = [&](const std::string& r, const std::string& x, const std::string& y) {
             return err_of(::renameat2(AT_FDCWD, (r + x).c_str(), AT_FDCWD, (r + y).c_str(), flags));
         };
         int errs[2] = {act(roots_[0], a, b), act(roots_[1], a, b)};
         tell(what, errs);
         if (errs[0] == errs[1]) return true;
-        bool may =
-            errs[0] == EXDEV && errs[1] == 0 && (layered_ ? dir : (flags & RENAME_EXCHANGE) != 0 || dir);
+        bool may = errs[0] == EXDEV && errs[1] == 0 && (layered_ ? dir : (flags & RENAME_EXCHANGE) != 0 || dir);
         return may && act(roots_[1], b, a) == 0;
     }
 
@@ -159,8 +147,7 @@ void run_seed(Tree& tree, const std::string& model, unsigned seed) {
     for (int step = 0; step < kSteps; step++) {
         bool same = pair.step();
         std::string difference;
-        if (same && step % kLookEvery == kLookEvery - 1)
-            difference = look(tree.mnt()).difference(look(model));
+        if (same && step % kLookEvery == kLookEvery - 1) difference = look(tree.mnt()).difference(look(model));
         if (same && difference.empty()) continue;
         INFO("seed ", seed, ", step ", step, "\n", difference, "operations:\n", pair.story());
         REQUIRE_MESSAGE(false, "mount (first) and model (second) differ");
@@ -195,8 +182,7 @@ void run_seeds(bool layered) {
         run_seed(*tree, model, seed);
         if (!layered) continue;
         tree->unmount();
-        Mounted overlay("overlay", tree->mnt(), "overlay", 0,
-                        static_cast<Layers&>(*tree).options() + ",metacopy=off");
+        Mounted overlay("overlay", tree->mnt(), "overlay", 0, static_cast<Layers&>(*tree).options() + ",metacopy=off");
         INFO("seed ", seed, " through the kernel's overlayfs (first), model (second)");
         CHECK(look(tree->mnt()).difference(look(model)) == "");
     }

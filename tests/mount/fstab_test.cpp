@@ -71,10 +71,9 @@ TEST_CASE("fstab: a pool, layers and a read-only merge with mount -a") {
     g.fstab("# three of ours\n" + (g.disk / "a") + "=rw:" + (g.second / "a") + "=rw " + (g.scratch / "pool") +
             " plyfs defaults,nofail,_netdev,create=mfs,x-systemd.requires=/," + g.transport() + " 0 0\n" +  //
             "plyfs " + (g.scratch / "layers") + " plyfs nofail,noatime,lowerdir=" + (g.disk / "low") +
-            ",upperdir=" + (g.disk / "up") + ",workdir=" + (g.disk / "work") + "," + g.transport() +
-            " 0 0\n" +  //
-            (g.disk / "a") + "=ro:" + (g.disk / "low") + "=ro " + (g.scratch / "merge") +
-            " fuse.plyfs ro,user," + g.transport() + " 0 0\n");
+            ",upperdir=" + (g.disk / "up") + ",workdir=" + (g.disk / "work") + "," + g.transport() + " 0 0\n" +  //
+            (g.disk / "a") + "=ro:" + (g.disk / "low") + "=ro " + (g.scratch / "merge") + " fuse.plyfs ro,user," +
+            g.transport() + " 0 0\n");
     Ran ran = bare({mount_tool(), "-a"});
     INFO(ran.out, ran.err);
     REQUIRE(ran.code == 0);

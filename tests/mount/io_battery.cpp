@@ -38,8 +38,7 @@ struct AlignedBuffer {
 
 void by_vectors(int fd) {
     std::string a = pattern(1000, 2), b = pattern(9000, 3), read_a(1000, 0), read_b(9000, 0);
-    iovec out[2] = {{a.data(), a.size()}, {b.data(), b.size()}},
-          in[2] = {{read_a.data(), 1000}, {read_b.data(), 9000}};
+    iovec out[2] = {{a.data(), a.size()}, {b.data(), b.size()}}, in[2] = {{read_a.data(), 1000}, {read_b.data(), 9000}};
     CHECK(OK(::lseek(fd, 777, SEEK_SET)) == 777);
     CHECK(OK(::writev(fd, out, 2)) == 10000);
     CHECK(OK(::lseek(fd, 777, SEEK_SET)) == 777);
@@ -191,8 +190,7 @@ void move_bytes_every_way(const std::string& path) {
     by_mapping(fd.get());
     by_append(path);
     by_direct_io(path);
-    if (write_by_uring(fd.get(), pattern(50000, 11), 123))
-        CHECK(read_fd(fd.get(), 123, 50000) == pattern(50000, 11));
+    if (write_by_uring(fd.get(), pattern(50000, 11), 123)) CHECK(read_fd(fd.get(), 123, 50000) == pattern(50000, 11));
 }
 
 void read_every_way(const std::string& path, const std::string& content) {

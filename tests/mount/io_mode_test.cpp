@@ -12,8 +12,7 @@ using namespace plyfs::test;
 
 namespace {
 
-const std::string kOld =
-    pattern(600000, 3);  // larger than anything that might be served cached for being small
+const std::string kOld = pattern(600000, 3);  // larger than anything that might be served cached for being small
 const std::string kHead = "NEW CONTENT";
 
 std::unique_ptr<Layers> layers(const std::string& options = "") {
@@ -47,8 +46,7 @@ TEST_CASE("io mode: reader held, reader comes - one backing serves both") {
     CHECK(count("backings.opened") == (is_standin() ? 0 : 1));
 }
 
-TEST_CASE(
-    "io mode: reader held, writer comes - the writer passes through to the upper, the reader keeps the old") {
+TEST_CASE("io mode: reader held, writer comes - the writer passes through to the upper, the reader keeps the old") {
     struct Way {
         std::string name;
         std::function<UniqueFd(Tree&)> open;
@@ -211,8 +209,7 @@ TEST_CASE("io mode: reopening through /proc/self/fd") {
     CHECK(head_of(*tree / "d1/d2/d3/g") == kHead);
 }
 
-TEST_CASE(
-    "io mode: reopening a reader for writing through /proc/self/fd works or says so, and harms nothing") {
+TEST_CASE("io mode: reopening a reader for writing through /proc/self/fd works or says so, and harms nothing") {
     auto tree = layers();
     UniqueFd reader = open_file(*tree / "f", O_RDONLY);
     std::string self = "/proc/self/fd/" + std::to_string(reader.get());
@@ -265,8 +262,7 @@ TEST_CASE("io mode: a reader and a bind mount of the same file") {
     CHECK(eventually([&] { return try_open(target, O_RDWR) == 0; }));
 }
 
-TEST_CASE(
-    "io mode: a lower that can not be passed through is served cached, and its copy is coherent with it") {
+TEST_CASE("io mode: a lower that can not be passed through is served cached, and its copy is coherent with it") {
     Layers tree;
     write_file(tree.lower + "/f", kOld);
     if (is_standin()) skip("about plyfs itself");
@@ -292,12 +288,11 @@ TEST_CASE(
     LoopFs disk("ext4", scratch.path(), "disk", 64);
     for (std::string name : {"low", "ovup", "ovwork", "upper", "work"}) disk.dir(name);
     write_file(disk / "low/f", kOld);
-    Mounted overlay(
-        "overlay", scratch.dir("over"), "overlay", 0,
-        "lowerdir=" + (disk / "low") + ",upperdir=" + (disk / "ovup") + ",workdir=" + (disk / "ovwork"));
+    Mounted overlay("overlay", scratch.dir("over"), "overlay", 0,
+                    "lowerdir=" + (disk / "low") + ",upperdir=" + (disk / "ovup") + ",workdir=" + (disk / "ovwork"));
     std::string mnt = scratch.dir("mnt");
-    Mount mount("lowerdir=" + overlay.target() + ",upperdir=" + (disk / "upper") +
-                    ",workdir=" + (disk / "work") + ",max-stack-depth=0",
+    Mount mount("lowerdir=" + overlay.target() + ",upperdir=" + (disk / "upper") + ",workdir=" + (disk / "work") +
+                    ",max-stack-depth=0",
                 "", mnt);
     UniqueFd reader = open_file(mnt + "/f", O_RDONLY);  // cached: ELOOP
     CHECK(head_of(reader.get()) == kOldHead);

@@ -26,20 +26,14 @@ int with_fd(const std::string& path, int flags, const std::function<bool(int)>& 
 
 const std::vector<Way>& ways() {
     static const std::vector<Way> all = {
-        {"pwrite",
-         [](auto& p) { return with_fd(p, O_RDWR, [](int fd) { return ::pwrite(fd, "x", 1, 0) == 1; }); }},
+        {"pwrite", [](auto& p) { return with_fd(p, O_RDWR, [](int fd) { return ::pwrite(fd, "x", 1, 0) == 1; }); }},
         {"append",
-         [](auto& p) {
-             return with_fd(p, O_WRONLY | O_APPEND, [](int fd) { return ::write(fd, "x", 1) == 1; });
-         }},
+         [](auto& p) { return with_fd(p, O_WRONLY | O_APPEND, [](int fd) { return ::write(fd, "x", 1) == 1; }); }},
         {"O_TRUNC", [](auto& p) { return with_fd(p, O_WRONLY | O_TRUNC, [](int) { return true; }); }},
         {"truncate", [](auto& p) { return ::truncate(p.c_str(), 10) == 0 ? 0 : errno; }},
-        {"ftruncate",
-         [](auto& p) { return with_fd(p, O_RDWR, [](int fd) { return ::ftruncate(fd, 10) == 0; }); }},
+        {"ftruncate", [](auto& p) { return with_fd(p, O_RDWR, [](int fd) { return ::ftruncate(fd, 10) == 0; }); }},
         {"fallocate",
-         [](auto& p) {
-             return with_fd(p, O_RDWR, [](int fd) { return ::fallocate(fd, 0, 0, 20000) == 0; });
-         }},
+         [](auto& p) { return with_fd(p, O_RDWR, [](int fd) { return ::fallocate(fd, 0, 0, 20000) == 0; }); }},
         {"copy_file_range",
          [](auto& p) {
              return with_fd(p, O_RDWR, [](int fd) {
@@ -95,15 +89,13 @@ void compare(const std::string& options, bool capable) {
             for (const Way& way : ways())
                 for (mode_t mode : {06777u, 02767u, 04777u})
                     for (uid_t uid : {0u, 1000u})
-                        make_program(
-                            tree.below() + "/" + way.name + std::to_string(mode) + "." + std::to_string(uid),
-                            mode, capable && uid);
+                        make_program(tree.below() + "/" + way.name + std::to_string(mode) + "." + std::to_string(uid),
+                                     mode, capable && uid);
         },
         [&](Tree& tree) {
             Counter count(tree.mnt());
             std::string native =
-                (tree.layered() ? static_cast<Layers&>(tree).upper : static_cast<Pool&>(tree).a) +
-                "/../native";
+                (tree.layered() ? static_cast<Layers&>(tree).upper : static_cast<Pool&>(tree).a) + "/../native";
             make_dirs(native);
             OK(::chmod(native.c_str(), 0777));
             for (const Way& way : ways())
@@ -115,9 +107,8 @@ void compare(const std::string& options, bool capable) {
                         for (int time : {1, 2}) {  // from below, then once more on what is writable now
                             if (time == 2) make_program(tree / name, mode, capable && uid);
                             After got = change(tree / name, way, uid);
-                            INFO(way.name, " by ", uid, " of mode ", mode, ", time ", time, ": mode ",
-                                 got.mode, " instead of ", wanted.mode, ", capabilities ", got.capable,
-                                 ", result ", got.result);
+                            INFO(way.name, " by ", uid, " of mode ", mode, ", time ", time, ": mode ", got.mode,
+                                 " instead of ", wanted.mode, ", capabilities ", got.capable, ", result ", got.result);
                             CHECK((got == wanted));
                         }
                     }
@@ -147,9 +138,8 @@ TEST_CASE("killpriv: a program with capabilities keeps them while nobody writes,
         must_run({"cp", "/bin/cat", tree / "cat"});
         must_run({"setcap", "cap_dac_read_search+ep", tree / "cat"});
         write_file(tree / "secret", "secret", 0600);
-        CHECK(as_user({}, [&] {
-                  return ::execl((tree / "cat").c_str(), "cat", (tree / "secret").c_str(), nullptr);
-              }) == 0);
+        CHECK(as_user({}, [&] { return ::execl((tree / "cat").c_str(), "cat", (tree / "secret").c_str(), nullptr); }) ==
+              0);
         write_fd(open_file(tree / "cat", O_WRONLY).get(), "\x7f", 0);
         CHECK(get_xattr(tree / "cat", "security.capability") == "(none)");
     });

@@ -47,8 +47,7 @@ TEST_CASE("lifecycle: 200 mounts and unmounts leave no process") {
     for (const std::string& process : others_alive()) FAIL_CHECK("left: " << process);
 }
 
-TEST_CASE(
-    "lifecycle: umount while it is busy is refused, a lazy one ends the daemon when the last user goes") {
+TEST_CASE("lifecycle: umount while it is busy is refused, a lazy one ends the daemon when the last user goes") {
     Layers tree;
     write_file(tree.lower + "/f", pattern(300000));
     tree.mount();
@@ -67,27 +66,26 @@ TEST_CASE(
     "lifecycle: a killed daemon leaves ENOTCONN, open files of the kernel, and a mount that can be taken "
     "away") {
     if (is_standin()) skip("about plyfs itself");
-    in_both_modes(
-        [](Tree& tree) { write_file(tree.below() + "/f", pattern(300000)); },
-        [](Tree& tree) {
-            pid_t daemon = tree.mounted().pid();
-            UniqueFd fd = open_file(tree / "f", O_RDONLY);
-            UniqueFd out = open_file(tree / "g", O_CREAT | O_RDWR);
-            OK(::kill(daemon, SIGKILL));
-            CHECK(eventually([&] { return !is_alive(daemon); }));
-            CHECK(eventually([&] { return try_open(tree / "new", O_CREAT | O_WRONLY) == ENOTCONN; }));
-            FAILS(ENOTCONN, ::mkdir((tree / "d").c_str(), 0755));
-            // What is passed through goes on without the daemon.
-            CHECK(read_fd(fd.get()) == pattern(300000));
-            CHECK(::pwrite(out.get(), "x", 1, 0) == 1);
-            fd.reset();
-            out.reset();
-            CHECK(::umount2(tree.mnt().c_str(), UMOUNT_NOFOLLOW) == 0);
-            CHECK_FALSE(is_mounted(tree.mnt()));
-            tree.mount();  // and everything is there
-            CHECK(read_file(tree / "f") == pattern(300000));
-            CHECK(read_file(tree / "g") == "x");
-        });
+    in_both_modes([](Tree& tree) { write_file(tree.below() + "/f", pattern(300000)); },
+                  [](Tree& tree) {
+                      pid_t daemon = tree.mounted().pid();
+                      UniqueFd fd = open_file(tree / "f", O_RDONLY);
+                      UniqueFd out = open_file(tree / "g", O_CREAT | O_RDWR);
+                      OK(::kill(daemon, SIGKILL));
+                      CHECK(eventually([&] { return !is_alive(daemon); }));
+                      CHECK(eventually([&] { return try_open(tree / "new", O_CREAT | O_WRONLY) == ENOTCONN; }));
+                      FAILS(ENOTCONN, ::mkdir((tree / "d").c_str(), 0755));
+                      // What is passed through goes on without the daemon.
+                      CHECK(read_fd(fd.get()) == pattern(300000));
+                      CHECK(::pwrite(out.get(), "x", 1, 0) == 1);
+                      fd.reset();
+                      out.reset();
+                      CHECK(::umount2(tree.mnt().c_str(), UMOUNT_NOFOLLOW) == 0);
+                      CHECK_FALSE(is_mounted(tree.mnt()));
+                      tree.mount();  // and everything is there
+                      CHECK(read_file(tree / "f") == pattern(300000));
+                      CHECK(read_file(tree / "g") == "x");
+                  });
 }
 
 TEST_CASE("lifecycle: SIGTERM to the daemon unmounts") {

@@ -22,8 +22,7 @@ void make_files(const std::string& root) {
         std::string dir = root + "/d" + std::to_string(d);
         OK(::mkdir(dir.c_str(), 0755));
         UniqueFd at = open_file(dir, O_RDONLY | O_DIRECTORY);
-        for (int f = 0; f < kPerDir; f++)
-            OK(::mknodat(at.get(), ("f" + std::to_string(f)).c_str(), S_IFREG | 0644, 0));
+        for (int f = 0; f < kPerDir; f++) OK(::mknodat(at.get(), ("f" + std::to_string(f)).c_str(), S_IFREG | 0644, 0));
     }
 }
 
@@ -57,9 +56,8 @@ TEST_CASE("nodes: 200,000 known files with at most 4,000 descriptors, forgotten 
     LoopFs disk("ext4", scratch.path(), "disk", 512, {"-N", "250000"});
     for (std::string name : {"lower", "upper", "work"}) disk.dir(name);
     make_files(disk / "lower");
-    Mount mount(
-        "lowerdir=" + (disk / "lower") + ",upperdir=" + (disk / "upper") + ",workdir=" + (disk / "work"), "",
-        scratch.dir("mnt"));
+    Mount mount("lowerdir=" + (disk / "lower") + ",upperdir=" + (disk / "upper") + ",workdir=" + (disk / "work"), "",
+                scratch.dir("mnt"));
     CHECK(look_at_all(mount.path()) == kDirs * kPerDir);
     Stats now = mount.stats();
     if (now["nodes"] < kDirs * kPerDir) {

@@ -63,12 +63,10 @@ TEST_CASE("passthrough: a lower on squashfs") {
     Scratch scratch;
     std::string source = scratch.dir("source");
     write_file(source + "/old", pattern(kBig, 3));
-    LoopFs lower = LoopFs::squashfs(scratch.path(), "squash", source),
-           upper("ext4", scratch.path(), "disk", 64);
+    LoopFs lower = LoopFs::squashfs(scratch.path(), "squash", source), upper("ext4", scratch.path(), "disk", 64);
     std::string mnt = scratch.dir("mnt");
-    Mount mount(
-        "lowerdir=" + lower.path() + ",upperdir=" + upper.dir("upper") + ",workdir=" + upper.dir("work"), "",
-        mnt);
+    Mount mount("lowerdir=" + lower.path() + ",upperdir=" + upper.dir("upper") + ",workdir=" + upper.dir("work"), "",
+                mnt);
     Counter count(mnt);
     read_every_way(mnt + "/old", pattern(kBig, 3));
     move_bytes_every_way(mnt + "/old");
@@ -166,8 +164,7 @@ TEST_CASE("passthrough: stores through a mapping show in the times when the last
             CAPTURE(name);
             UniqueFd fd = open_file(tree / name, O_CREAT | O_RDWR);
             OK(::ftruncate(fd.get(), 8192));
-            auto* map =
-                static_cast<char*>(::mmap(nullptr, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0));
+            auto* map = static_cast<char*>(::mmap(nullptr, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0));
             REQUIRE(map != MAP_FAILED);
             long long before = ns(stat_of(fd.get()).st_mtim);
             nap(20);

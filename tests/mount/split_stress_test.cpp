@@ -130,8 +130,7 @@ void fill(const std::string& lower) {
         write_file(lower + "/a/f" + std::to_string(i), pattern(kSlots));
         OK(::truncate((lower + "/a/f" + std::to_string(i)).c_str(),
                       kSize));  // the rest is a hole: copies are quick
-        OK(::link((lower + "/a/f" + std::to_string(i)).c_str(),
-                  (lower + "/b/l" + std::to_string(i)).c_str()));
+        OK(::link((lower + "/a/f" + std::to_string(i)).c_str(), (lower + "/b/l" + std::to_string(i)).c_str()));
     }
 }
 
@@ -144,8 +143,7 @@ void check_bytes(Tree& tree, const Shared& shared) {
         wanted.resize(kSize);
         for (int process = 0; process < kProcesses; process++) {
             auto* bytes = reinterpret_cast<const char*>(&shared.last[process][file]);
-            wanted.replace(static_cast<std::size_t>(slot(process)), sizeof(unsigned), bytes,
-                           sizeof(unsigned));
+            wanted.replace(static_cast<std::size_t>(slot(process)), sizeof(unsigned), bytes, sizeof(unsigned));
         }
         CAPTURE(file);
         CHECK((content.substr(0, kSize) == wanted));
@@ -170,8 +168,7 @@ TEST_CASE("split stress: a dozen processes over one set of lower files with hard
         int code = children[static_cast<std::size_t>(i)]->wait(120);
         const Failure& failure = shared->failures[i];
         INFO("step ", failure.step, ", operation ", failure.what, ", file ", failure.file, ": ",
-             errno_words(failure.err), "; found ", failure.found, ", acknowledged ",
-             shared->last[i][failure.file]);
+             errno_words(failure.err), "; found ", failure.found, ", acknowledged ", shared->last[i][failure.file]);
         CHECK(code == 0);
     }
     check_bytes(tree, *shared);

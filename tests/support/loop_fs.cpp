@@ -26,8 +26,7 @@ UniqueFd open_device(const std::string& folder, int number, std::string& path) {
     UniqueFd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC));
     if (fd.valid()) return fd;
     path = folder + "/loop" + std::to_string(number);
-    if (::mknod(path.c_str(), S_IFBLK | 0600, makedev(7, static_cast<unsigned>(number))) != 0 &&
-        errno != EEXIST)
+    if (::mknod(path.c_str(), S_IFBLK | 0600, makedev(7, static_cast<unsigned>(number))) != 0 && errno != EEXIST)
         return fd;
     return UniqueFd(::open(path.c_str(), O_RDWR | O_CLOEXEC));
 }
@@ -69,12 +68,12 @@ void make_image(const std::string& kind, const std::string& image, unsigned mib,
 
 }  // namespace
 
-Mounted::Mounted(const std::string& source, const std::string& target, const std::string& type,
-                 unsigned long flags, const std::string& data) {
+Mounted::Mounted(const std::string& source, const std::string& target, const std::string& type, unsigned long flags,
+                 const std::string& data) {
     if (::mount(source.c_str(), target.c_str(), type.c_str(), flags, data.c_str()) != 0) {
         if (errno == ENODEV) skip("this kernel has no " + type);
-        detail::fail_call(("mount " + type + " " + source + " on " + target + " with " + data).c_str(), "",
-                          __FILE__, __LINE__);
+        detail::fail_call(("mount " + type + " " + source + " on " + target + " with " + data).c_str(), "", __FILE__,
+                          __LINE__);
     }
     target_ = target;
 }
@@ -91,8 +90,8 @@ void Mounted::reset() {
     target_.clear();
 }
 
-int try_mount(const std::string& source, const std::string& target, const std::string& type,
-              unsigned long flags, const std::string& data) {
+int try_mount(const std::string& source, const std::string& target, const std::string& type, unsigned long flags,
+              const std::string& data) {
     if (::mount(source.c_str(), target.c_str(), type.c_str(), flags, data.c_str()) != 0) return errno;
     ::umount2(target.c_str(), MNT_DETACH);
     return 0;

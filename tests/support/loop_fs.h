@@ -14,8 +14,8 @@ namespace plyfs::test {
 class Mounted {
   public:
     Mounted() = default;
-    Mounted(const std::string& source, const std::string& target, const std::string& type,
-            unsigned long flags, const std::string& data);
+    Mounted(const std::string& source, const std::string& target, const std::string& type, unsigned long flags,
+            const std::string& data);
     Mounted(Mounted&& other) noexcept : target_(std::move(other.target_)) { other.target_.clear(); }
     Mounted& operator=(Mounted&& other) noexcept;
     ~Mounted() { reset(); }
@@ -27,8 +27,8 @@ class Mounted {
 };
 
 // 0, or the errno of a mount(2) that is tried and taken back.
-int try_mount(const std::string& source, const std::string& target, const std::string& type,
-              unsigned long flags, const std::string& data);
+int try_mount(const std::string& source, const std::string& target, const std::string& type, unsigned long flags,
+              const std::string& data);
 
 class LoopFs {
   public:

@@ -81,8 +81,7 @@ int run_tests(int argc, char** argv) {
 void take_transport(int argc, char** argv) {
     constexpr std::size_t kLength = 12;
     for (int i = 1; i < argc; i++)
-        if (std::strncmp(argv[i], "--transport=", kLength) == 0)
-            ::setenv("PLYFS_TEST_TRANSPORT", argv[i] + kLength, 1);
+        if (std::strncmp(argv[i], "--transport=", kLength) == 0) ::setenv("PLYFS_TEST_TRANSPORT", argv[i] + kLength, 1);
 }
 
 }  // namespace

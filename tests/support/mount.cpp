@@ -112,8 +112,7 @@ Mount::Mount(const std::string& mountpoint) : mountpoint_(mountpoint), may_choos
 }
 
 void Mount::learn() {
-    REQUIRE_MESSAGE(is_mounted(mountpoint_),
-                    "the command returned, but nothing is mounted on " << mountpoint_);
+    REQUIRE_MESSAGE(is_mounted(mountpoint_), "the command returned, but nothing is mounted on " << mountpoint_);
     mounted_ = true;
     connection_ = minor(mounted_device(mountpoint_));
     note_connection(connection_);

@@ -88,8 +88,7 @@ void describe_sandbox(pid_t init) {
 void on_timeout(pid_t init) {
     std::fprintf(stderr, "TIMED OUT: %s\n", shared->what);
     describe_sandbox(init);
-    for (unsigned i = 0; i < shared->connections && i < kMaxConnections; i++)
-        abort_connection(shared->numbers[i]);
+    for (unsigned i = 0; i < shared->connections && i < kMaxConnections; i++) abort_connection(shared->numbers[i]);
     ::kill(init, SIGKILL);
 }
 

@@ -29,8 +29,7 @@ class Stats {
 // What the daemon did since this was made.
 class Counter {
   public:
-    explicit Counter(const std::string& mountpoint)
-        : mountpoint_(mountpoint), before_(Stats::read(mountpoint)) {}
+    explicit Counter(const std::string& mountpoint) : mountpoint_(mountpoint), before_(Stats::read(mountpoint)) {}
     long operator()(const std::string& key) const { return Stats::read(mountpoint_)[key] - before_[key]; }
     long request(const std::string& name) const { return (*this)("requests." + name); }
     // Reads and writes that the daemon itself had to serve.

@@ -60,8 +60,7 @@ TransportSwitch::~TransportSwitch() {
     char value = 0;
     if (::flock(lock_, LOCK_EX | LOCK_NB) == 0 && ::pread(lock_, &value, 1, 0) == 1) {
         write_switch(value);
-        if (::ftruncate(lock_, 0) != 0)
-            value = 0;  // the value was put back: whoever comes next looks for himself
+        if (::ftruncate(lock_, 0) != 0) value = 0;  // the value was put back: whoever comes next looks for himself
     }
     ::close(lock_);
 }

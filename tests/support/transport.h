@@ -20,8 +20,7 @@ class TransportSwitch {
     const std::string& why_not() const { return why_not_; }
 
   private:
-    int lock_ =
-        -1;  // held shared by every process that needs the switch on; its content is the value to put back
+    int lock_ = -1;  // held shared by every process that needs the switch on; its content is the value to put back
     std::string why_not_;
 };
 

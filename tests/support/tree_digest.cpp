@@ -47,10 +47,8 @@ std::string describe(const std::string& path, const struct stat& st, const Diges
         out << " size=" << st.st_size << " nlink=" << st.st_nlink;
         if (scope.mtimes) out << " mtime=" << ns(st.st_mtim);
     }
-    if (scope.identity)
-        out << " ino=" << st.st_ino << " ctime=" << ns(st.st_ctim) << " blocks=" << st.st_blocks;
-    if (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode))
-        out << " rdev=" << major(st.st_rdev) << ":" << minor(st.st_rdev);
+    if (scope.identity) out << " ino=" << st.st_ino << " ctime=" << ns(st.st_ctim) << " blocks=" << st.st_blocks;
+    if (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode)) out << " rdev=" << major(st.st_rdev) << ":" << minor(st.st_rdev);
     if (S_ISLNK(st.st_mode)) out << " target=" << link_target(path);
     if (S_ISREG(st.st_mode)) out << " hash=" << std::hex << hash_content(path, st.st_size) << std::dec;
     for (const auto& [name, value] : all_xattrs(path)) {

@@ -13,8 +13,7 @@ void Tree::start(const std::string& options, const std::string& branches) {
 
 void Tree::unmount() {
     if (!mount_) return;
-    if (::chdir("/") != 0)
-        FAILED_CHECK(std::string("chdir /"));  // a test that failed may have left us in the mount
+    if (::chdir("/") != 0) FAILED_CHECK(std::string("chdir /"));  // a test that failed may have left us in the mount
     if (is_mounted(mnt_) && is_alive(mount_->pid()) && !is_standin()) {
         try {
             if (!mount_->backings_settle()) {

@@ -141,8 +141,7 @@ void check_manual_flags(const std::string& page) {
         if (!flag.long_name.empty()) known.insert("-" + std::string(flag.long_name));
     }
     for (const std::string& word : known) {
-        if (described.count(word) != known.count(word))
-            fault("manual: flag -" + word + " is not described as it is");
+        if (described.count(word) != known.count(word)) fault("manual: flag -" + word + " is not described as it is");
     }
     for (const std::string& word : described) {
         if (!known.contains(word)) fault("manual: describes -" + word + ", which is no flag");

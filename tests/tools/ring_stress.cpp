@@ -44,10 +44,8 @@ struct Skip {
 // back. Locked against others who do the same; signals wait, so that nothing comes between.
 class RingsEnabled {
   public:
-    RingsEnabled()
-        : fd_(open(kParameter, O_RDWR | O_CLOEXEC)), lock_(open(kLock, O_RDWR | O_CREAT | O_CLOEXEC, 0600)) {
-        if (fd_ < 0)
-            throw Skip{"no /sys/module/fuse/parameters/enable_uring, or not writable: kernel 6.14 and root"};
+    RingsEnabled() : fd_(open(kParameter, O_RDWR | O_CLOEXEC)), lock_(open(kLock, O_RDWR | O_CREAT | O_CLOEXEC, 0600)) {
+        if (fd_ < 0) throw Skip{"no /sys/module/fuse/parameters/enable_uring, or not writable: kernel 6.14 and root"};
         for (int i = 0; flock(lock_, LOCK_EX | LOCK_NB) != 0; ++i, std::this_thread::sleep_for(100ms))
             if (i == 600) throw Skip{"another test has kept /run/plyfs-test-enable_uring.lock for a minute"};
         sigset_t all;
@@ -90,8 +88,7 @@ pid_t start(const sigset_t* signals, Body body) {
 // Waits for a child; -1 if it does not end in time, else its status as wait(2) gives it.
 int wait_status(pid_t pid, Clock::duration limit) {
     int status = 0;
-    for (auto end = Clock::now() + limit; waitpid(pid, &status, WNOHANG) == 0;
-         std::this_thread::sleep_for(2ms))
+    for (auto end = Clock::now() + limit; waitpid(pid, &status, WNOHANG) == 0; std::this_thread::sleep_for(2ms))
         if (Clock::now() > end) return -1;
     return status;
 }
@@ -129,8 +126,7 @@ class Mount {
     void abort() {
         if (connection_ == 0) return;
         const std::string file = "/sys/fs/fuse/connections/" + std::to_string(connection_) + "/abort";
-        if (access(file.c_str(), W_OK) != 0)
-            mount("fusectl", "/sys/fs/fuse/connections", "fusectl", 0, nullptr);
+        if (access(file.c_str(), W_OK) != 0) mount("fusectl", "/sys/fs/fuse/connections", "fusectl", 0, nullptr);
         const int fd = open(file.c_str(), O_WRONLY | O_CLOEXEC);
         if (fd < 0 || write(fd, "1", 1) != 1) umount2(path_.c_str(), MNT_FORCE);
         if (fd >= 0) close(fd);
@@ -189,8 +185,7 @@ void end_clients(std::vector<pid_t>& pids, int signal) {
     for (const pid_t pid : pids) kill(pid, signal);
 }
 
-std::vector<pid_t> start_clients(const std::string& path, const Options& options, std::uint64_t each,
-                                 Shared& shared) {
+std::vector<pid_t> start_clients(const std::string& path, const Options& options, std::uint64_t each, Shared& shared) {
     std::vector<pid_t> pids;
     for (int i = 0; i < options.clients; ++i)
         pids.push_back(start(nullptr, [&, i] { return client(path, i, each, shared); }));
@@ -236,15 +231,13 @@ int stat_special(const std::string& path, const char* name, std::atomic<bool>* a
 
 // A handler keeps the ring's thread; a worker answers another request of the same ring meanwhile.
 bool check_coupling(const Mount& mount, Shared& shared) {
-    const pid_t slow =
-        start(nullptr, [&] { return stat_special(mount.path(), "slow", &shared.slow_answered); });
+    const pid_t slow = start(nullptr, [&] { return stat_special(mount.path(), "slow", &shared.slow_answered); });
     for (int i = 0; i < 1000 && !shared.slow_held; ++i) std::this_thread::sleep_for(1ms);
     const pid_t block = start(nullptr, [&] { return stat_special(mount.path(), "block", nullptr); });
     const bool ended = wait_status(slow, 10s) == 0 && wait_status(block, 10s) == 0;
-    std::printf(
-        "ring_stress: reply while the ring's handler runs: the call took %lld us, %s\n",
-        static_cast<long long>(shared.slow_reply_us.load()),
-        shared.block_gave_up ? "the caller got it only after the handler" : "the caller got it at once");
+    std::printf("ring_stress: reply while the ring's handler runs: the call took %lld us, %s\n",
+                static_cast<long long>(shared.slow_reply_us.load()),
+                shared.block_gave_up ? "the caller got it only after the handler" : "the caller got it at once");
     return ended && !shared.block_gave_up && shared.slow_reply_us < 500000;
 }
 
@@ -337,8 +330,7 @@ int run(const Options& options) {
         good = check_busy_worker(mount) && good;
         good = check_abort(mount, options, shared) && good;
         if (!good && !options.patched)
-            std::printf(
-                "ring_stress: that is known of libfuse without packaging/patches, and does not count\n");
+            std::printf("ring_stress: that is known of libfuse without packaging/patches, and does not count\n");
         good = good || !options.patched;
     }
     return good ? 0 : 1;

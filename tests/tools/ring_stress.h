@@ -12,9 +12,9 @@ namespace ring_stress {
 inline constexpr int kFiles = 64;
 inline constexpr int kMaxClients = 64;
 inline constexpr std::uint64_t kFirstFile = 100;  // inode of f0
-inline constexpr std::uint64_t kSlow = 50;   // answered from another thread, once `block` is being handled
-inline constexpr std::uint64_t kBlock = 51;  // its handler keeps the ring's thread until `slow` is answered
-inline constexpr std::uint64_t kHog = 52;    // answered from a worker which then cannot be woken for a while
+inline constexpr std::uint64_t kSlow = 50;        // answered from another thread, once `block` is being handled
+inline constexpr std::uint64_t kBlock = 51;       // its handler keeps the ring's thread until `slow` is answered
+inline constexpr std::uint64_t kHog = 52;         // answered from a worker which then cannot be woken for a while
 inline constexpr int kHogMs = 1000;
 inline constexpr int kReadSize = 512;
 

@@ -123,8 +123,7 @@ void answer_slow(fuse_req_t req) {
     wait_for(shared->block_entered, 5s);
     const auto start = Clock::now();
     reply_attributes(req, kSlow);
-    shared->slow_reply_us =
-        std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start).count();
+    shared->slow_reply_us = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start).count();
 }
 
 void answer_block(fuse_req_t req) {

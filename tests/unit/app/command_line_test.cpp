@@ -27,9 +27,8 @@ Words faults(Words argv) {
 }  // namespace
 
 TEST_CASE("command line: a pool") {
-    for (const Words& argv :
-         {Words{"plyfs", "/a:b=ro", "m"}, Words{"plyfs", "-o", "ro", "-o", "rw", "/a:b=ro", "m"},
-          Words{"plyfs", "--", "/a:b=ro", "m"}, Words{"", "/a:b=ro", "m"}}) {
+    for (const Words& argv : {Words{"plyfs", "/a:b=ro", "m"}, Words{"plyfs", "-o", "ro", "-o", "rw", "/a:b=ro", "m"},
+                              Words{"plyfs", "--", "/a:b=ro", "m"}, Words{"", "/a:b=ro", "m"}}) {
         const Command c = parse(argv);
         CHECK(c.action == Action::mount);
         REQUIRE(c.config.branches.size() == 2);
@@ -80,22 +79,19 @@ TEST_CASE("command line: flags") {
     CHECK(parse({"plyfs", "-r", "/a", "/m"}).config.read_only);
     CHECK_FALSE(parse({"plyfs", "-w", "-o", "ro", "/a", "/m"}).config.read_only);
     CHECK(parse({"plyfs", "-v", "/a", "/m"}).verbose);
-    CHECK(parse({"plyfs", "-v", "-o", "nofail", "/a", "/m"})
-              .notices[0]
-              .starts_with("option nofail is for mount(8)"));
+    CHECK(parse({"plyfs", "-v", "-o", "nofail", "/a", "/m"}).notices[0].starts_with("option nofail is for mount(8)"));
     CHECK(parse({"plyfs", "-nt", "plyfs", "/a", "/m"}).config.branches.size() == 1);
     CHECK(parse({"plyfs", "--foreground", "--debug", "/a", "/m"}).config.debug);
     for (const char* help : {"-h", "--help"}) CHECK(parse({"plyfs", help}).action == Action::help);
-    for (const char* version : {"-V", "--version"})
-        CHECK(parse({"plyfs", version}).action == Action::version);
+    for (const char* version : {"-V", "--version"}) CHECK(parse({"plyfs", version}).action == Action::version);
     CHECK(parse({"plyfs", "-h", "-o", "quux"}).action == Action::help);
 }
 
 TEST_CASE("command line: called by mount(8)") {
     // As libmount 2.38 writes it for an fstab line.
-    Command c = parse({"/sbin/mount.fuse.plyfs", "/a:/b", "/m", "-s", "-n", "-v", "-o",
-                       "rw,noatime,nosuid,nodev,create=mfs,fsname=\"a,b\",user,nofail,_netdev,exec,quux",
-                       "-t", "fuse.plyfs"});
+    Command c =
+        parse({"/sbin/mount.fuse.plyfs", "/a:/b", "/m", "-s", "-n", "-v", "-o",
+               "rw,noatime,nosuid,nodev,create=mfs,fsname=\"a,b\",user,nofail,_netdev,exec,quux", "-t", "fuse.plyfs"});
     CHECK(c.action == Action::mount);
     CHECK_FALSE(c.config.foreground);
     CHECK_FALSE(c.config.suid);
@@ -130,8 +126,7 @@ TEST_CASE("command line: faults, all at once") {
         {{}, {"there is nothing to merge", "the mountpoint is missing"}},
         {{"plyfs"}, {"there is nothing to merge", "the mountpoint is missing"}},
         {{"plyfs", "/a"}, {"there is nothing to merge"}},
-        {{"plyfs", "/a", "/b", "/m"},
-         {"too many words at '/m'", "the mountpoint is missing"}},
+        {{"plyfs", "/a", "/b", "/m"}, {"too many words at '/m'", "the mountpoint is missing"}},
         {{"plyfs", "-q", "/a", "/m"}, {"unknown flag '-q'"}},
         {{"plyfs", "--forground", "/a", "/m"}, {"unknown flag '--forground'"}},
         {{"plyfs", "/a", "/m", "-o"}, {"-o wants a value after it: OPTIONS"}},

@@ -11,7 +11,9 @@ Result<int> half(int n) {
     if (n % 2) return Errno(EINVAL);
     return n / 2;
 }
-Result<int> quarter(int n) { return TRY(half(TRY(half(n)))); }
+Result<int> quarter(int n) {
+    return TRY(half(TRY(half(n))));
+}
 Status check(int n) {
     TRY(half(n));
     return {};

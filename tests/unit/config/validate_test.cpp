@@ -18,8 +18,7 @@ class Folder {
         std::string pattern = (fs::temp_directory_path() / "plyfs-validate-XXXXXX").string();
         REQUIRE(::mkdtemp(pattern.data()));
         root_ = fs::canonical(pattern).string();
-        for (const char* d : {"a", "b", "l1", "l2", "u/in", "w", "m/in"})
-            fs::create_directories(root_ + "/" + d);
+        for (const char* d : {"a", "b", "l1", "l2", "u/in", "w", "m/in"}) fs::create_directories(root_ + "/" + d);
         std::ofstream(root_ + "/file") << "x";
         fs::create_directory_symlink("a", root_ + "/link");
         fs::create_directory_symlink("loop", root_ + "/loop");
@@ -36,8 +35,7 @@ class Folder {
         config.mountpoint = *this / mountpoint;
         return config;
     }
-    Config layers(const std::string& upper, const std::string& work,
-                  const std::string& mountpoint = "m") const {
+    Config layers(const std::string& upper, const std::string& work, const std::string& mountpoint = "m") const {
         Config config;
         config.layered = true;
         if (!upper.empty()) config.branches.push_back({*this / upper, BranchMode::rw, upper});
@@ -99,10 +97,8 @@ TEST_CASE("validate: each fault says what, where and how to mend it") {
         {"missing branch", folder.pool({"a", "none"}), "branch @/none: no such directory"},
         {"file as branch", folder.pool({"a", "file"}), "branch @/file: not a directory"},
         {"link in a circle", folder.pool({"loop"}), "branch @/loop: its symbolic links go in a circle"},
-        {"twice through a link", folder.pool({"a", "link"}),
-         "branch @/link: the same directory as branch @/a"},
-        {"inside another", folder.pool({"u", "u/in"}),
-         "branch @/u/in: lies inside branch @/u, which can be written"},
+        {"twice through a link", folder.pool({"a", "link"}), "branch @/link: the same directory as branch @/a"},
+        {"inside another", folder.pool({"u", "u/in"}), "branch @/u/in: lies inside branch @/u, which can be written"},
         {"branch is mountpoint", folder.pool({"m"}), "mountpoint @/m: is also branch @/m"},
         {"mountpoint in branch", folder.pool({"u"}, "u/in"), "mountpoint @/u/in: lies inside branch @/u"},
         {"branch in mountpoint", folder.pool({"m/in"}), "branch @/m/in: lies inside the mountpoint @/m"},

@@ -52,8 +52,8 @@ TEST_CASE("YAML: a whole pool") {
 }
 
 TEST_CASE("YAML: layers as a list or as in -o") {
-    for (const char* text : {"lowerdir: [/a, /b]\nupperdir: /u\nworkdir: /w\n",
-                             "lowerdir: /a:/b\nupperdir: /u\nworkdir: /w\n"}) {
+    for (const char* text :
+         {"lowerdir: [/a, /b]\nupperdir: /u\nworkdir: /w\n", "lowerdir: /a:/b\nupperdir: /u\nworkdir: /w\n"}) {
         Draft draft = read(text);
         draft.config.mountpoint = "/m";
         REQUIRE(draft.errors == Lines{});
@@ -111,8 +111,7 @@ TEST_CASE("YAML: what is no map of options") {
 }
 
 TEST_CASE("YAML: words of -o win over the file, wherever config= stands") {
-    const auto path =
-        std::filesystem::temp_directory_path() / ("plyfs-yaml-test-" + std::to_string(::getpid()));
+    const auto path = std::filesystem::temp_directory_path() / ("plyfs-yaml-test-" + std::to_string(::getpid()));
     std::ofstream(path) << "create: mfs\nbranches: [/a, sub]\ntimeout: 5\nmountpoint: /m\n";
     Draft draft;
     draft.base = "/cwd";

@@ -320,7 +320,8 @@ TEST_CASE("copy-up: looking at a file while it is copied up never fails, and fin
             const std::string name = "f" + std::to_string(i);
             auto found = find_winner(tree.set(), tree.layers_of(dir).value(), *Name::parse(name));
             bool made = false;
-            if (!found || tree.nodes().find_or_make(sys::key_of(found->st), made) != nodes[static_cast<std::size_t>(i)]) {
+            if (!found ||
+                tree.nodes().find_or_make(sys::key_of(found->st), made) != nodes[static_cast<std::size_t>(i)]) {
                 ++other_node;
             }
         }
@@ -353,7 +354,8 @@ TEST_CASE("copy-up: looking up a directory while it is made on the branch finds 
             const std::string name = "d" + std::to_string(i);
             auto found = find_winner(tree.set(), tree.layers_of(root).value(), *Name::parse(name));
             bool made = false;
-            if (!found || tree.nodes().find_or_make(sys::key_of(found->st), made) != nodes[static_cast<std::size_t>(i)]) {
+            if (!found ||
+                tree.nodes().find_or_make(sys::key_of(found->st), made) != nodes[static_cast<std::size_t>(i)]) {
                 ++other_node;
             }
             if (!tree.stat_object(nodes[static_cast<std::size_t>(i)])) ++failed;

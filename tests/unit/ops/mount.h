@@ -119,7 +119,9 @@ class Mounted : public World {
         auto made = ops::create(*context_, request(), id(parent), name_of(name), O_WRONLY | O_CREAT | O_EXCL, 0644);
         REQUIRE(made);
         told.insert(made->entry.id);
-        CHECK(ops::write(*context_, request(), *made->opened.handle, std::as_bytes(std::span(text)), 0, false).value() == text.size());
+        CHECK(
+            ops::write(*context_, request(), *made->opened.handle, std::as_bytes(std::span(text)), 0, false).value() ==
+            text.size());
         ops::release(*context_, made->opened.handle);
     }
     Status mkdir(const std::string& parent, const char* name) {

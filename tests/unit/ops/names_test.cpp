@@ -76,7 +76,8 @@ TEST_CASE("names: a whiteout is left exactly where something read-only would com
         const char* name;
         bool upper, lower, whiteout;
     };
-    const Row rows[] = {{"only-upper", true, false, false}, {"only-lower", false, true, true}, {"both", true, true, true}};
+    const Row rows[] = {
+        {"only-upper", true, false, false}, {"only-lower", false, true, true}, {"both", true, true, true}};
     for (bool known : {true, false}) {
         Mounted mount("wr");
         for (const Row& row : rows) {
@@ -133,7 +134,8 @@ TEST_CASE("names: wrong kinds and missing names") {
     CHECK(names_in(mount.at(0, "")).empty());
     write_file(mount.at(0, "there"), "x");
     CHECK(mount.mkdir("", "there").failed_with(EEXIST));
-    auto made = ops::create(mount.ctx(), Mounted::request(), kRootId, name_of("there"), O_WRONLY | O_CREAT | O_EXCL, 0644);
+    auto made =
+        ops::create(mount.ctx(), Mounted::request(), kRootId, name_of("there"), O_WRONLY | O_CREAT | O_EXCL, 0644);
     CHECK(made.failed_with(EEXIST));
 }
 
@@ -241,7 +243,8 @@ TEST_CASE("names: a removed directory has no entries and takes no new ones") {
     CHECK(is_whiteout(mount.at(0, "dir")));
 }
 
-TEST_CASE("names: a directory whose upper part is removed behind our back leads to the lower one, and leaves no key behind") {
+TEST_CASE(
+    "names: a directory whose upper part is removed behind our back leads to the lower one, and leaves no key behind") {
     PLYFS_NEEDS_ROOT();
     Mounted mount("wr");
     make_dir(mount.at(1, "dir"));

@@ -48,7 +48,8 @@ TEST_CASE("rename: files over a read-only branch") {
     mount.forget_all();
     CHECK(mount.list("") == Names{"dir", "gone"});
     CHECK(mount.read("gone") == "lower lower");
-    for (const char* name : {"lower", "target", "gone"}) CHECK(read_file(mount.at(1, name)) == std::string("lower ") + name);
+    for (const char* name : {"lower", "target", "gone"})
+        CHECK(read_file(mount.at(1, name)) == std::string("lower ") + name);
     CHECK(mount.work_is_empty());
 }
 

@@ -98,8 +98,8 @@ inline std::shared_ptr<BranchSet> make_branches(const std::string& scratch, std:
     for (std::size_t i = 0; i < modes.size(); ++i) {
         const std::string path = scratch + "/" + std::to_string(i);
         std::filesystem::create_directory(path);
-        branches.push_back(make_branch(static_cast<int>(i), path,
-                                       modes[i] == 'w' ? config::BranchMode::rw : config::BranchMode::ro));
+        branches.push_back(
+            make_branch(static_cast<int>(i), path, modes[i] == 'w' ? config::BranchMode::rw : config::BranchMode::ro));
     }
     return std::make_shared<BranchSet>(std::move(branches));
 }
@@ -118,8 +118,8 @@ inline Layers layers_at(const BranchSet& set, const std::string& path) {
 }  // namespace plyfs::test
 
 // In a test: goes no further without root.
-#define PLYFS_NEEDS_ROOT()                  \
-    if (!::plyfs::test::is_root()) {        \
-        MESSAGE("skipped: needs root");     \
-        return;                             \
+#define PLYFS_NEEDS_ROOT()              \
+    if (!::plyfs::test::is_root()) {    \
+        MESSAGE("skipped: needs root"); \
+        return;                         \
     }

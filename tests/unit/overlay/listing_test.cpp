@@ -262,7 +262,8 @@ TEST_CASE("listing: entries that come and go between two calls disturb no other"
             CHECK(seen.count(stay[i]) == 1);
         }
         for (int i = 0; i < 400; ++i) {
-            for (int branch : {0, 1}) ::unlink((scratch / (std::to_string(branch) + "/new" + std::to_string(i))).c_str());
+            for (int branch : {0, 1})
+                ::unlink((scratch / (std::to_string(branch) + "/new" + std::to_string(i))).c_str());
             if (i < 200) write_file(scratch / (std::to_string(i % 2) + "/go" + std::to_string(i)), "");
         }
     }

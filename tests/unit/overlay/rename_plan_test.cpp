@@ -12,8 +12,8 @@ using namespace plyfs;
 
 namespace {
 
-// "f0 w1 d2": a file on branch 0, a whiteout on 1, a directory on 2. `branches`: w for one that may be modified, r for one
-// that may not.
+// "f0 w1 d2": a file on branch 0, a whiteout on 1, a directory on 2. `branches`: w for one that may be modified, r for
+// one that may not.
 std::vector<Presence> parse(std::string_view text, std::string_view branches) {
     std::vector<Presence> out;
     for (std::size_t i = 0; i + 1 < text.size(); i += 3) {

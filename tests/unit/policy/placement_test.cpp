@@ -63,8 +63,8 @@ TEST_CASE("placement: order by policy, ties go to the earlier branch") {
         {"all full", CreatePolicy::pfrd, {disk(0, 0), disk(1, 0)}, {0, 1}},
         {"ro, nc, a read-only file system and one without inodes take nothing",
          CreatePolicy::ff,
-         {with_mode(disk(0, 9), BranchMode::ro), with_mode(disk(1, 9), BranchMode::nc),
-          on_read_only_fs(disk(2, 9)), without_inodes(disk(3, 9)), disk(4, 1)},
+         {with_mode(disk(0, 9), BranchMode::ro), with_mode(disk(1, 9), BranchMode::nc), on_read_only_fs(disk(2, 9)),
+          without_inodes(disk(3, 9)), disk(4, 1)},
          {4}},
         {"branch numbers need not be places", CreatePolicy::ff, {disk(7, 1), disk(3, 1)}, {7, 3}},
     };

@@ -43,8 +43,8 @@ void check_same(const std::string& a, const std::string& b) {
     CHECK(y.st_atim.tv_nsec == kAtime.tv_nsec);
     CHECK(y.st_mtim.tv_sec == kMtime.tv_sec);
     CHECK(y.st_mtim.tv_nsec == kMtime.tv_nsec);
-    for (const char* name : {"user.a", "trusted.b", "security.capability", "system.posix_acl_access",
-                             "system.posix_acl_default"}) {
+    for (const char* name :
+         {"user.a", "trusted.b", "security.capability", "system.posix_acl_access", "system.posix_acl_default"}) {
         CHECK(xattr_text(a, name) == xattr_text(b, name));
     }
 }
@@ -73,8 +73,7 @@ void set_acl(const std::string& path, const char* name) {
 }
 
 void set_capability(const std::string& path) {
-    const std::uint32_t value[5] = {0x02000001, 1u << 13, 0, 0,
-                                    0};  // revision 2, effective, CAP_NET_RAW permitted
+    const std::uint32_t value[5] = {0x02000001, 1u << 13, 0, 0, 0};  // revision 2, effective, CAP_NET_RAW permitted
     REQUIRE(::setxattr(path.c_str(), "security.capability", value, sizeof value, 0) == 0);
 }
 

@@ -83,8 +83,8 @@ std::string describe(const std::string& dir) {
     for (const auto& entry : std::filesystem::directory_iterator(dir)) {
         const struct stat st = lstat_or_fail(entry.path());
         std::ostringstream line;
-        line << entry.path().filename().string() << std::oct << " " << st.st_mode << std::dec << " "
-             << st.st_uid << ":" << st.st_gid;
+        line << entry.path().filename().string() << std::oct << " " << st.st_mode << std::dec << " " << st.st_uid << ":"
+             << st.st_gid;
         char acl[256];
         for (const char* name : {"system.posix_acl_access", "system.posix_acl_default"}) {
             const ssize_t n = ::lgetxattr(entry.path().c_str(), name, acl, sizeof acl);
@@ -164,8 +164,7 @@ void check_guards_restore() {
         CHECK(line_of(as_user, "Groups:") == "Groups:\t7 34567 ");
         CHECK_FALSE(has_cap(CAP_FSETID));
         CHECK_FALSE(has_cap(CAP_SYS_RESOURCE));
-        for (int cap :
-             {CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER, CAP_CHOWN, CAP_MKNOD, CAP_SETFCAP}) {
+        for (int cap : {CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER, CAP_CHOWN, CAP_MKNOD, CAP_SETFCAP}) {
             CHECK(has_cap(cap));
         }
         {
@@ -226,8 +225,7 @@ double nanoseconds_each(F f) {
     constexpr int kRounds = 20000;
     const auto start = std::chrono::steady_clock::now();
     for (int i = 0; i < kRounds; ++i) f();
-    return std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - start).count() /
-           kRounds;
+    return std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - start).count() / kRounds;
 }
 
 }  // namespace
@@ -360,17 +358,15 @@ TEST_CASE("what a guard costs") {
     const std::vector<gid_t> groups = {kTeam};
     MESSAGE("ns per ActAs, root: " << nanoseconds_each([] { sys::ActAs guard({}); }));
     MESSAGE("ns per ActAs, user: " << nanoseconds_each([&] { sys::ActAs guard(user); }));
-    MESSAGE("ns per ActAs, user, by_mount: "
-            << nanoseconds_each([&] { sys::ActAs guard(user, sys::SgidRule::by_mount); }));
+    MESSAGE(
+        "ns per ActAs, user, by_mount: " << nanoseconds_each([&] { sys::ActAs guard(user, sys::SgidRule::by_mount); }));
     MESSAGE("ns per ActAs, user, groups: " << nanoseconds_each([&] { sys::ActAs guard(user, groups); }));
     MESSAGE("ns per RegistrationCred: " << nanoseconds_each([] { sys::RegistrationCred guard; }));
     {
         sys::RegistrationCred resting;
         MESSAGE("at rest, ns per ActAs, root: " << nanoseconds_each([] { sys::ActAs guard({}); }));
-        MESSAGE(
-            "at rest, ns per RegistrationCred: " << nanoseconds_each([] { sys::RegistrationCred guard; }));
+        MESSAGE("at rest, ns per RegistrationCred: " << nanoseconds_each([] { sys::RegistrationCred guard; }));
     }
-    MESSAGE(
-        "ns per read_groups: " << nanoseconds_each([] { (void)sys::read_groups(::getpid()).has_value(); }));
+    MESSAGE("ns per read_groups: " << nanoseconds_each([] { (void)sys::read_groups(::getpid()).has_value(); }));
     MESSAGE("ns per empty system call: " << nanoseconds_each([] { ::syscall(SYS_getppid); }));
 }

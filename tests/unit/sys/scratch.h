@@ -86,9 +86,8 @@ class LoopFs {
         { open_or_fail(image, O_CREAT | O_RDWR); }
         REQUIRE(::truncate(image.c_str(), bytes) == 0);
         REQUIRE(::mkdir(at.c_str(), 0755) == 0);
-        const std::string mkfs = "PATH=$PATH:/sbin:/usr/sbin; mkfs." + type + " -q " + mkfs_options + " '" +
-                                 image + "' >/dev/null 2>&1 && mount -o loop '" + image + "' '" + at +
-                                 "' 2>/dev/null";
+        const std::string mkfs = "PATH=$PATH:/sbin:/usr/sbin; mkfs." + type + " -q " + mkfs_options + " '" + image +
+                                 "' >/dev/null 2>&1 && mount -o loop '" + image + "' '" + at + "' 2>/dev/null";
         if (std::system(mkfs.c_str()) != 0) return std::nullopt;
         REQUIRE(::chmod(at.c_str(), 0777) == 0);
         return LoopFs(at);

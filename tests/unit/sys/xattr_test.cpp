@@ -49,8 +49,7 @@ TEST_CASE("attributes of real and O_PATH descriptors") {
     auto real = open_or_fail(scratch / "f", O_CREAT | O_RDWR);
     auto path = open_or_fail(scratch / "f", O_PATH);
     auto dir = open_or_fail(scratch.path(), O_PATH | O_DIRECTORY);
-    for (BorrowedFd fd : {BorrowedFd(real), BorrowedFd(path), BorrowedFd(dir)})
-        check_by_descriptor(fd, "user.t");
+    for (BorrowedFd fd : {BorrowedFd(real), BorrowedFd(path), BorrowedFd(dir)}) check_by_descriptor(fd, "user.t");
     CHECK(sys::get_xattr(BorrowedFd(987654), "user.t", {}).failed_with(EBADF));
     const std::string large(3000, 'x');
     REQUIRE(sys::set_xattr(path, "user.large", bytes_of(large)));
@@ -98,8 +97,7 @@ bool forget_xattrat() {
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
     const sock_fprog filter = {.len = std::size(program), .filter = program};
-    return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-           ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+    return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
 }
 
 }  // namespace
