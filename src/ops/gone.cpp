@@ -35,6 +35,11 @@ Result<AtName> look_at(Context& ctx, const NodeRef& parent, const Name& name) {
     return at;
 }
 
+Status require_removable(const AtName& at) {
+    if (at.winner().st.stx_attributes & (STATX_ATTR_APPEND | STATX_ATTR_IMMUTABLE)) return Errno(EPERM);
+    return {};
+}
+
 bool needs_whiteout(Context& ctx, const std::vector<Hit>& hits) {
     return std::any_of(hits.begin(), hits.end(),
                        [&](const Hit& hit) { return !hit.whiteout && !ctx.tree.set().at(hit.branch).writable(); });

@@ -15,6 +15,7 @@ Status remove_once(Context& ctx, const NodeRef& parent, const Name& name, Kind k
     const bool is_dir = sys::is_dir(at.winner().st);
     if (kind == Kind::file && is_dir) return Errno(EISDIR);
     if (kind == Kind::directory && !is_dir) return Errno(ENOTDIR);
+    TRY(require_removable(at));
     if (is_dir) TRY(require_empty(ctx, name, at));
     SharedDir hiding;
     if (!ctx.tree.set().at(at.winner().branch).writable()) hiding = TRY(prepare_hiding(ctx, parent, at));

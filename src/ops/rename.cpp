@@ -173,6 +173,8 @@ Result<Outcome> rename_once(Context& ctx, const Request& request, Side& from, Si
     TRY(look(ctx, to));
     if (!from.at) return Errno(ENOENT);
     if (to.at && (flags & RENAME_NOREPLACE)) return Errno(EEXIST);
+    TRY(require_removable(*from.at));
+    if (to.at) TRY(require_removable(*to.at));
     TRY(make_movable(ctx, request, from));
     if (exchange) TRY(make_movable(ctx, request, to));
     if (changed_since(from) || changed_since(to)) return Outcome::look_again;

@@ -310,3 +310,28 @@ TEST_CASE("copy-up: what it makes is in the upper with the same content, and the
         CHECK(read_file(tree.upper + "/a/b/c/f" + std::to_string(i)) == pattern(10000, static_cast<unsigned>(i)));
     CHECK(leftovers(tree.work) == 0);
 }
+
+TEST_CASE("copy-up: append-only and immutable files of a lower are neither emptied, removed nor renamed") {
+    Layers tree;
+    for (std::string name : {"append", "append2", "fixed"}) write_file(tree.lower + "/" + name, "precious");
+    for (std::string name : {"append", "append2"}) must_run({"chattr", "+a", tree.lower + "/" + name});
+    must_run({"chattr", "+i", tree.lower + "/fixed"});
+    tree.mount();
+    for (std::string name : {"append", "fixed"}) {
+        CAPTURE(name);
+        const std::string path = tree / name;
+        FAILS(EPERM, ::open(path.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC));
+        FAILS(EPERM, ::truncate(path.c_str(), 3));
+        FAILS(EPERM, ::unlink(path.c_str()));
+        FAILS(EPERM, ::rename(path.c_str(), (tree / "elsewhere").c_str()));
+        CHECK(read_file(path) == "precious");
+    }
+    UniqueFd fd = open_file(tree / "append2", O_WRONLY | O_APPEND);
+    OK(::write(fd.get(), "!", 1));
+    CHECK(read_file(tree / "append2") == "precious!");
+    fd.reset();
+    must_run({"chattr", "-a", tree / "append2"});
+    tree.unmount();
+    for (std::string name : {"append", "append2"}) must_run({"chattr", "-a", tree.lower + "/" + name});
+    must_run({"chattr", "-i", tree.lower + "/fixed"});
+}
