@@ -11,7 +11,8 @@ using config::BranchMode;
 
 namespace {
 
-std::unique_ptr<Branch> branch_on(std::uint64_t device, BranchMode mode = BranchMode::rw, bool read_only_fs = false) {
+std::unique_ptr<Branch> branch_on(std::uint64_t device, BranchMode mode = BranchMode::rw,
+                                  bool read_only_fs = false) {
     Branch::Parts parts;
     parts.device = device;
     parts.mode = mode;
@@ -29,7 +30,8 @@ BranchSet set_of(std::initializer_list<std::uint64_t> devices) {
 
 TEST_CASE("branch set: inode numbers of the first device are its own") {
     const BranchSet set = set_of({10, 20});
-    for (std::uint64_t inode : {1ULL, 2ULL, 4294967296ULL, (1ULL << 55) - 1}) CHECK(set.shown_inode(10, inode) == inode);
+    for (std::uint64_t inode : {1ULL, 2ULL, 4294967296ULL, (1ULL << 55) - 1})
+        CHECK(set.shown_inode(10, inode) == inode);
     CHECK(set.shown_inode(20, 1) != 1);
 }
 
@@ -38,7 +40,8 @@ TEST_CASE("branch set: inode numbers of two devices never meet, also of those fo
     std::set<std::uint64_t> seen;
     constexpr std::uint64_t kDevices = 250;
     for (std::uint64_t device = 1; device <= kDevices; ++device) {
-        for (std::uint64_t inode : {std::uint64_t{1}, std::uint64_t{2}, std::uint64_t{12345678}, (std::uint64_t{1} << 55) - 1}) {
+        for (std::uint64_t inode :
+             {std::uint64_t{1}, std::uint64_t{2}, std::uint64_t{12345678}, (std::uint64_t{1} << 55) - 1}) {
             const auto shown = set.shown_inode(device * 10, inode);
             CHECK_MESSAGE(seen.insert(shown).second, device << " " << inode);
             CHECK((shown >> 63) == 0);  // some programs keep it in a signed type
@@ -51,7 +54,8 @@ TEST_CASE("branch set: more devices than there are numbers still have stable ino
     const BranchSet set = set_of({1});
     std::vector<std::uint64_t> first;
     for (std::uint64_t device = 1; device <= 400; ++device) first.push_back(set.shown_inode(device, 77));
-    for (std::uint64_t device = 1; device <= 400; ++device) CHECK(set.shown_inode(device, 77) == first[device - 1]);
+    for (std::uint64_t device = 1; device <= 400; ++device)
+        CHECK(set.shown_inode(device, 77) == first[device - 1]);
     CHECK(std::set<std::uint64_t>(first.begin(), first.end()).size() >= 255);
     for (auto shown : first) CHECK(shown != 0);
 }
@@ -86,9 +90,10 @@ TEST_CASE("branch set: marks are used when something that may not be modified li
         bool writable;
     };
     const Row rows[] = {
-        {"w", false, true},  {"ww", false, true},  {"wr", true, true},    {"rw", false, true}, {"r", true, false},
-        {"rr", true, false}, {"wwr", true, true},  {"rwr", true, true},   {"n", false, true},  {"nr", true, true},
-        {"ws", true, true},  {"sw", false, true},  {"s", true, false},    {"wn", false, true},
+        {"w", false, true}, {"ww", false, true}, {"wr", true, true},  {"rw", false, true},
+        {"r", true, false}, {"rr", true, false}, {"wwr", true, true}, {"rwr", true, true},
+        {"n", false, true}, {"nr", true, true},  {"ws", true, true},  {"sw", false, true},
+        {"s", true, false}, {"wn", false, true},
     };
     for (const Row& row : rows) {
         INFO(std::string(row.branches));
@@ -111,8 +116,9 @@ TEST_CASE("branch: modes decide what may be done") {
         bool takes_new_names;
     };
     const Row rows[] = {
-        {BranchMode::rw, false, true, true}, {BranchMode::rw, true, false, false}, {BranchMode::nc, false, true, false},
-        {BranchMode::nc, true, false, false}, {BranchMode::ro, false, false, false}, {BranchMode::ro, true, false, false},
+        {BranchMode::rw, false, true, true},   {BranchMode::rw, true, false, false},
+        {BranchMode::nc, false, true, false},  {BranchMode::nc, true, false, false},
+        {BranchMode::ro, false, false, false}, {BranchMode::ro, true, false, false},
     };
     for (const Row& row : rows) {
         const auto branch = branch_on(1, row.mode, row.read_only_fs);

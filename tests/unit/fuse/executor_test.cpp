@@ -25,7 +25,9 @@ TEST_CASE("executor: everything posted is done before it ends") {
     CHECK(done == 5000);
 }
 
-TEST_CASE("executor: nothing posted, nothing to wait for") { Executor executor(4); }
+TEST_CASE("executor: nothing posted, nothing to wait for") {
+    Executor executor(4);
+}
 
 TEST_CASE("executor: work that waits for other work gets its threads, up to the limit") {
     constexpr int kThreads = 6;

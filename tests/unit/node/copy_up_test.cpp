@@ -112,7 +112,8 @@ TEST_CASE("copy-up: siblings in one lower directory at the same time") {
     }
     for (auto& thread : threads) thread.join();
     CHECK(failed == 0);
-    for (int i = 0; i < kFiles; ++i) CHECK(read_file(world.at(0, "d/e/f" + std::to_string(i))) == std::to_string(i));
+    for (int i = 0; i < kFiles; ++i)
+        CHECK(read_file(world.at(0, "d/e/f" + std::to_string(i))) == std::to_string(i));
     CHECK(LockedNode(*dir)->layers == std::vector<BranchIndex>{0, 1});
     CHECK(world.node("d/e") == dir);
     CHECK(world.work_is_empty());
@@ -241,7 +242,8 @@ TEST_CASE("copy-up: what is about to be truncated is not copied, but remembered 
         off_t size;
         bool changed;
     };
-    for (const Row& row : {Row{"none", 0, 0, true}, Row{"some", 100, 100, true}, Row{"all", kAllData, 5000, false}}) {
+    for (const Row& row :
+         {Row{"none", 0, 0, true}, Row{"some", 100, 100, true}, Row{"all", kAllData, 5000, false}}) {
         INFO(std::string(row.name));
         const NodeRef node = world.node(row.name);
         REQUIRE(ensure_writable(tree, node, {.keep_bytes = row.keep}));
@@ -320,7 +322,8 @@ TEST_CASE("copy-up: looking at a file while it is copied up never fails, and fin
             const std::string name = "f" + std::to_string(i);
             auto found = find_winner(tree.set(), tree.layers_of(dir).value(), *Name::parse(name));
             bool made = false;
-            if (!found || tree.nodes().find_or_make(sys::key_of(found->st), made) != nodes[static_cast<std::size_t>(i)]) {
+            if (!found || tree.nodes().find_or_make(sys::key_of(found->st), made) !=
+                              nodes[static_cast<std::size_t>(i)]) {
                 ++other_node;
             }
         }
@@ -353,7 +356,8 @@ TEST_CASE("copy-up: looking up a directory while it is made on the branch finds 
             const std::string name = "d" + std::to_string(i);
             auto found = find_winner(tree.set(), tree.layers_of(root).value(), *Name::parse(name));
             bool made = false;
-            if (!found || tree.nodes().find_or_make(sys::key_of(found->st), made) != nodes[static_cast<std::size_t>(i)]) {
+            if (!found || tree.nodes().find_or_make(sys::key_of(found->st), made) !=
+                              nodes[static_cast<std::size_t>(i)]) {
                 ++other_node;
             }
             if (!tree.stat_object(nodes[static_cast<std::size_t>(i)])) ++failed;

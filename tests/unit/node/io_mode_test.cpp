@@ -15,18 +15,24 @@ namespace {
 
 std::string_view word(IoMode mode) {
     switch (mode) {
-        case IoMode::cached: return "cached";
-        case IoMode::passthrough_new: return "new";
-        case IoMode::passthrough_shared: return "shared";
-        case IoMode::served_from_winner: return "served";
-        case IoMode::stale: return "stale";
-        case IoMode::busy: return "busy";
+        case IoMode::cached:
+            return "cached";
+        case IoMode::passthrough_new:
+            return "new";
+        case IoMode::passthrough_shared:
+            return "shared";
+        case IoMode::served_from_winner:
+            return "served";
+        case IoMode::stale:
+            return "stale";
+        case IoMode::busy:
+            return "busy";
     }
     return "?";
 }
 
-// One letter a fact, upper case when it holds: Passthrough held, Cached held, backing is Winner, passthroughAble, Writes,
-// cHanged, came Back.
+// One letter a fact, upper case when it holds: Passthrough held, Cached held, backing is Winner,
+// passthroughAble, Writes, cHanged, came Back.
 struct Facts {
     bool passthrough, cached, winner, able, writes, changed, back;
 
@@ -111,16 +117,20 @@ using Kind = KernelInode::Answer::Kind;
 using File = KernelInode::File;
 
 // What the daemon sends for a mode: which file it names to the kernel.
-std::optional<KernelInode::Answer> answer_for(IoMode mode, const KernelInode& inode, File winner, int next_registration) {
+std::optional<KernelInode::Answer> answer_for(IoMode mode, const KernelInode& inode, File winner,
+                                              int next_registration) {
     switch (mode) {
-        case IoMode::cached: return KernelInode::Answer{Kind::cached, File::none, 0};
-        case IoMode::passthrough_new: return KernelInode::Answer{Kind::passthrough, winner, next_registration};
+        case IoMode::cached:
+            return KernelInode::Answer{Kind::cached, File::none, 0};
+        case IoMode::passthrough_new:
+            return KernelInode::Answer{Kind::passthrough, winner, next_registration};
         case IoMode::passthrough_shared:
             return KernelInode::Answer{Kind::passthrough, inode.file(), inode.registration()};
         case IoMode::served_from_winner:
             return KernelInode::Answer{Kind::passthrough_direct, inode.file(), inode.registration()};
         case IoMode::stale:
-        case IoMode::busy: return std::nullopt;
+        case IoMode::busy:
+            return std::nullopt;
     }
     return std::nullopt;
 }
@@ -132,16 +142,17 @@ TEST_CASE("io mode: the complete table") {
         const char* pattern;
         const char* mode;
     };
-    // P passthrough held, C cached held, W backing is the winner, A can pass through, w writes, d data changed, b came back
+    // P passthrough held, C cached held, W backing is the winner, A can pass through, w writes, d data
+    // changed, b came back
     const Row rows[] = {
         // PCWAwdb
         {"*y*****", "cached"},  // cached opens are held: nothing else is allowed
         {"nn*y***", "new"},     // nobody has it open: the winner is handed over, whatever happened before
         {"nn*n***", "cached"},
-        {"yny****", "shared"},   // the held backing is the winner: one id for all, readers and writers
-        {"ynn*nn*", "shared"},   // old readers, a new reader, the bytes are still equal
-        {"ynn*nyn", "stale"},    // the bytes differ: the walk ends at a new node id
-        {"ynn*nyy", "served"},   // no walk to repeat: the reader gets the new bytes through the daemon
+        {"yny****", "shared"},  // the held backing is the winner: one id for all, readers and writers
+        {"ynn*nn*", "shared"},  // old readers, a new reader, the bytes are still equal
+        {"ynn*nyn", "stale"},   // the bytes differ: the walk ends at a new node id
+        {"ynn*nyy", "served"},  // no walk to repeat: the reader gets the new bytes through the daemon
         {"ynn*y*n", "stale"},
         {"ynn*y*y", "busy"},  // and a writer an honest error
     };
@@ -237,8 +248,8 @@ TEST_CASE("io mode: long random sequences of opens, copy-ups and releases never 
         }
     }
     // The walk reached every answer there is.
-    for (IoMode mode : {IoMode::cached, IoMode::passthrough_new, IoMode::passthrough_shared, IoMode::served_from_winner,
-                        IoMode::stale, IoMode::busy}) {
+    for (IoMode mode : {IoMode::cached, IoMode::passthrough_new, IoMode::passthrough_shared,
+                        IoMode::served_from_winner, IoMode::stale, IoMode::busy}) {
         CHECK_MESSAGE(seen[mode] > 0, word(mode));
     }
 }

@@ -78,8 +78,8 @@ TEST_CASE("node table: ids that were never given lead nowhere") {
     NodeRef node = table.make(kFile);
     const NodeId id = LockedNode(*node)->face.id;
     CHECK(table.find(kRootId) == root);
-    for (NodeId wrong : {NodeId{0}, id + 1, id + 4096, NodeId{1} << 30, (NodeId{1} << 40) - 1, NodeId{1} << 40 | kRootId,
-                         id | NodeId{1} << 40, id | NodeId{1} << 63, ~NodeId{0}}) {
+    for (NodeId wrong : {NodeId{0}, id + 1, id + 4096, NodeId{1} << 30, (NodeId{1} << 40) - 1,
+                         NodeId{1} << 40 | kRootId, id | NodeId{1} << 40, id | NodeId{1} << 63, ~NodeId{0}}) {
         CAPTURE(wrong);
         CHECK_FALSE(table.find(wrong));
     }
@@ -104,8 +104,12 @@ TEST_CASE("node table: a node lives while somebody refers to it") {
     forget(table, id, 1);
     CHECK(table.size() == 1);
     CHECK(gone.count == 0);
-    SUBCASE("forgotten exactly") { forget(table, id, 1); }
-    SUBCASE("forgotten more often than known") { forget(table, id, 1000); }
+    SUBCASE("forgotten exactly") {
+        forget(table, id, 1);
+    }
+    SUBCASE("forgotten more often than known") {
+        forget(table, id, 1000);
+    }
     CHECK(table.size() == 0);
     CHECK(gone.count == 1);
     CHECK_FALSE(table.find(id));
@@ -148,7 +152,8 @@ TEST_CASE("node table: several keys for one node") {
     CHECK_FALSE(table.find(key(2)));
     CHECK(table.find(key(3)) == other);
     // Device, birth time and type tell objects apart as well as the inode.
-    for (const sys::FileKey& different : {key(1, 2), sys::FileKey{1, 1, 5, kFile}, sys::FileKey{1, 1, 0, S_IFDIR}}) {
+    for (const sys::FileKey& different :
+         {key(1, 2), sys::FileKey{1, 1, 5, kFile}, sys::FileKey{1, 1, 0, S_IFDIR}}) {
         CHECK_FALSE(table.find(different));
     }
 }

@@ -116,10 +116,12 @@ class Mounted : public World {
         return out;
     }
     void create(const std::string& parent, const char* name, std::string_view text = "") {
-        auto made = ops::create(*context_, request(), id(parent), name_of(name), O_WRONLY | O_CREAT | O_EXCL, 0644);
+        auto made =
+            ops::create(*context_, request(), id(parent), name_of(name), O_WRONLY | O_CREAT | O_EXCL, 0644);
         REQUIRE(made);
         told.insert(made->entry.id);
-        CHECK(ops::write(*context_, request(), *made->opened.handle, std::as_bytes(std::span(text)), 0, false).value() == text.size());
+        CHECK(ops::write(*context_, request(), *made->opened.handle, std::as_bytes(std::span(text)), 0, false)
+                  .value() == text.size());
         ops::release(*context_, made->opened.handle);
     }
     Status mkdir(const std::string& parent, const char* name) {
@@ -138,7 +140,8 @@ class Mounted : public World {
     std::set<std::string> list(const std::string& path) {
         struct Sink : ops::DirSink {
             std::set<std::string> names;
-            bool add(std::string_view name, std::uint64_t, unsigned char, std::int64_t, const ops::Entry*) override {
+            bool add(std::string_view name, std::uint64_t, unsigned char, std::int64_t,
+                     const ops::Entry*) override {
                 const bool fresh = names.emplace(name).second;
                 CHECK_MESSAGE(fresh, "twice: " << name);
                 return true;

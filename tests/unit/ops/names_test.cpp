@@ -76,7 +76,8 @@ TEST_CASE("names: a whiteout is left exactly where something read-only would com
         const char* name;
         bool upper, lower, whiteout;
     };
-    const Row rows[] = {{"only-upper", true, false, false}, {"only-lower", false, true, true}, {"both", true, true, true}};
+    const Row rows[] = {
+        {"only-upper", true, false, false}, {"only-lower", false, true, true}, {"both", true, true, true}};
     for (bool known : {true, false}) {
         Mounted mount("wr");
         for (const Row& row : rows) {
@@ -129,11 +130,13 @@ TEST_CASE("names: wrong kinds and missing names") {
     CHECK(rmdir(mount, "", "dir").failed_with(ENOTEMPTY));
     CHECK(unlink(mount, "", "missing").failed_with(ENOENT));
     CHECK(rmdir(mount, "", "missing").failed_with(ENOENT));
-    CHECK(ops::mknod(mount.ctx(), Mounted::request(), kRootId, name_of("whiteout"), S_IFCHR, 0).failed_with(EPERM));
+    CHECK(ops::mknod(mount.ctx(), Mounted::request(), kRootId, name_of("whiteout"), S_IFCHR, 0)
+              .failed_with(EPERM));
     CHECK(names_in(mount.at(0, "")).empty());
     write_file(mount.at(0, "there"), "x");
     CHECK(mount.mkdir("", "there").failed_with(EEXIST));
-    auto made = ops::create(mount.ctx(), Mounted::request(), kRootId, name_of("there"), O_WRONLY | O_CREAT | O_EXCL, 0644);
+    auto made = ops::create(mount.ctx(), Mounted::request(), kRootId, name_of("there"),
+                            O_WRONLY | O_CREAT | O_EXCL, 0644);
     CHECK(made.failed_with(EEXIST));
 }
 
@@ -142,7 +145,8 @@ TEST_CASE("names: create of a file that came to be on a branch meanwhile opens i
     Mounted mount("ww", World::Kind::pool);
     mount.start();
     write_file(mount.at(0, "file"), "was here");
-    auto made = ops::create(mount.ctx(), Mounted::request(), kRootId, name_of("file"), O_RDWR | O_CREAT, 0644);
+    auto made =
+        ops::create(mount.ctx(), Mounted::request(), kRootId, name_of("file"), O_RDWR | O_CREAT, 0644);
     REQUIRE(made);
     mount.told.insert(made->entry.id);
     CHECK(mount.read(*made->opened.handle) == "was here");
@@ -241,7 +245,9 @@ TEST_CASE("names: a removed directory has no entries and takes no new ones") {
     CHECK(is_whiteout(mount.at(0, "dir")));
 }
 
-TEST_CASE("names: a directory whose upper part is removed behind our back leads to the lower one, and leaves no key behind") {
+TEST_CASE(
+    "names: a directory whose upper part is removed behind our back leads to the lower one, and leaves no "
+    "key behind") {
     PLYFS_NEEDS_ROOT();
     Mounted mount("wr");
     make_dir(mount.at(1, "dir"));

@@ -30,7 +30,8 @@ struct OneFile : Mounted {
     }
     ~OneFile() { CHECK(read_file(at(1, "file")) == "lower"); }
     bool is_file(std::int32_t backing, int branch) {
-        return registrar.file_of(backing) == sys::key_of(sys::stat_at(open_dir(at(branch, "")), name_of("file")).value());
+        return registrar.file_of(backing) ==
+               sys::key_of(sys::stat_at(open_dir(at(branch, "")), name_of("file")).value());
     }
 };
 
@@ -224,8 +225,9 @@ TEST_CASE("open: refused registrations are cached opens, per file or per branch"
         Branch::Passthrough branch;
         int asked;  // for two files
     };
-    for (const Row& row : {Row{EPERM, true, Branch::Passthrough::untried, 2}, Row{ELOOP, true, Branch::Passthrough::no, 1},
-                           Row{EINVAL, true, Branch::Passthrough::untried, 2}}) {
+    for (const Row& row :
+         {Row{EPERM, true, Branch::Passthrough::untried, 2}, Row{ELOOP, true, Branch::Passthrough::no, 1},
+          Row{EINVAL, true, Branch::Passthrough::untried, 2}}) {
         CAPTURE(row.error);
         Mounted mount("wr");
         write_file(mount.at(1, "a"), "text a");
@@ -339,7 +341,8 @@ TEST_CASE("open: hard links of a copied-up file, one name after another removed"
     PLYFS_NEEDS_ROOT();
     Mounted mount("wr");
     write_file(mount.at(1, "one"), "text");
-    for (const char* name : {"two", "three"}) REQUIRE(::link(mount.at(1, "one").c_str(), mount.at(1, name).c_str()) == 0);
+    for (const char* name : {"two", "three"})
+        REQUIRE(::link(mount.at(1, "one").c_str(), mount.at(1, name).c_str()) == 0);
     mount.start();
     const NodeId id = mount.id("one");
     CHECK(ops::getattr(mount.ctx(), id)->st.stx_nlink == 3);
@@ -392,7 +395,8 @@ TEST_CASE("open: a nameless file, and a name for it") {
     CHECK(made->entry.attr.st.stx_nlink == 0);
     CHECK(write(mount, *made->opened.handle, "nameless") == "8");
     CHECK(mount.list("dir").empty());
-    auto linked = ops::link(mount.ctx(), Mounted::request(), made->entry.id, mount.id("dir"), name_of("named"));
+    auto linked =
+        ops::link(mount.ctx(), Mounted::request(), made->entry.id, mount.id("dir"), name_of("named"));
     REQUIRE(linked);
     CHECK(linked->id == made->entry.id);
     CHECK(linked->attr.st.stx_nlink == 1);

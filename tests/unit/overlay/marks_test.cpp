@@ -20,7 +20,7 @@ TEST_CASE("marks: attribute names as stored and as seen") {
         {"trusted.overlay.overlay.", "trusted.overlay.overlay.overlay."},
         {"user.overlay.opaque", "user.overlay.overlay.opaque"},
         {"user.overlay.overlay.x", "user.overlay.overlay.overlay.x"},
-        {"trusted.overlay", "trusted.overlay"},    // no dot: not the prefix
+        {"trusted.overlay", "trusted.overlay"},  // no dot: not the prefix
         {"trusted.overlays.x", "trusted.overlays.x"},
         {"user.overlayfs", "user.overlayfs"},
         {"system.overlay.x", "system.overlay.x"},
@@ -38,8 +38,9 @@ TEST_CASE("marks: attribute names as stored and as seen") {
 }
 
 TEST_CASE("marks: what is stored by us alone is not seen") {
-    for (const char* stored : {"trusted.overlay.opaque", "trusted.overlay.origin", "user.overlay.whiteout",
-                               "trusted.overlay.", "user.overlay.", "trusted.overlay.overlay", "user.overlay.overlayx"}) {
+    for (const char* stored :
+         {"trusted.overlay.opaque", "trusted.overlay.origin", "user.overlay.whiteout", "trusted.overlay.",
+          "user.overlay.", "trusted.overlay.overlay", "user.overlay.overlayx"}) {
         INFO(std::string(stored));
         std::string seen;
         CHECK_FALSE(marks::seen_xattr(stored, seen));
@@ -84,7 +85,8 @@ TEST_CASE("marks: opaque directories") {
         INFO(std::string(row.name));
         const std::string path = scratch / row.name;
         make_dir(path);
-        if (row.xattr) REQUIRE(::setxattr(path.c_str(), row.xattr, row.value.data(), row.value.size(), 0) == 0);
+        if (row.xattr)
+            REQUIRE(::setxattr(path.c_str(), row.xattr, row.value.data(), row.value.size(), 0) == 0);
         for (int flags : {O_PATH | O_DIRECTORY, O_RDONLY | O_DIRECTORY}) {
             auto found = marks::is_opaque(open_or_fail(path, flags));
             REQUIRE(found);

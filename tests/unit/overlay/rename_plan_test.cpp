@@ -12,8 +12,8 @@ using namespace plyfs;
 
 namespace {
 
-// "f0 w1 d2": a file on branch 0, a whiteout on 1, a directory on 2. `branches`: w for one that may be modified, r for one
-// that may not.
+// "f0 w1 d2": a file on branch 0, a whiteout on 1, a directory on 2. `branches`: w for one that may be
+// modified, r for one that may not.
 std::vector<Presence> parse(std::string_view text, std::string_view branches) {
     std::vector<Presence> out;
     for (std::size_t i = 0; i + 1 < text.size(); i += 3) {
@@ -21,7 +21,8 @@ std::vector<Presence> parse(std::string_view text, std::string_view branches) {
                           : text[i] == 'd' ? Presence::Kind::directory
                                            : Presence::Kind::whiteout;
         const int branch = text[i + 1] - '0';
-        out.push_back({static_cast<BranchIndex>(branch), kind, branches[static_cast<std::size_t>(branch)] == 'w'});
+        out.push_back(
+            {static_cast<BranchIndex>(branch), kind, branches[static_cast<std::size_t>(branch)] == 'w'});
     }
     return out;
 }
@@ -100,7 +101,8 @@ TEST_CASE("rename plan: directories over a read-only branch") {
         {"a new directory", "wr", "d0", "", "0"},
         {"a merged directory has to be copied", "wr", "d0 d1", "", "EXDEV", 2},
         {"a read-only directory as well", "wr", "d1", "", "EXDEV", 1},
-        {"an opaque one above a lower directory moves and hides what was below", "wr", "d0 d1", "", "0 whiteout", 1},
+        {"an opaque one above a lower directory moves and hides what was below", "wr", "d0 d1", "",
+         "0 whiteout", 1},
         {"over a whiteout: exchanged and opaque", "wr", "d0", "w0", "0 opaque swap"},
         {"opaque one over a whiteout, leaving one", "wr", "d0 d1", "w0", "0 whiteout opaque swap", 1},
         {"over an empty new directory", "wr", "d0", "d0", "0 clear", 1, 1},
@@ -120,7 +122,8 @@ TEST_CASE("rename plan: pools") {
         {"all of them", "www", "f1", "f0 f1 f2", "1 -target02"},
         {"a directory moves on each of its branches", "www", "d0 d1 d2", "", "0 also12", 3},
         {"a directory over an empty one on another branch", "www", "d0", "d1", "0 -target1", 1, 1},
-        {"over one on its own other branches: replaced by the rename there", "www", "d0 d1", "d1", "0 also1", 2, 1},
+        {"over one on its own other branches: replaced by the rename there", "www", "d0 d1", "d1", "0 also1",
+         2, 1},
         {"over one on both branches", "www", "d0 d1", "d0 d1", "0 clear also1", 2, 2},
         {"a hidden file where a part has to go", "www", "d0 d1", "d0 f1", "EXDEV", 2, 1},
         {"a file below a directory would come back", "www", "d0 f1", "", "0 -source1", 1},
@@ -135,7 +138,8 @@ TEST_CASE("rename plan: a read-only branch above, below and between writable one
         {"a whiteout above that can not go", "rw", "f1", "w0", "EXDEV"},
         {"a target below does not matter", "rwr", "f1", "f2", "1"},
         {"the source below a read-only branch without the name", "rwr", "f1 f2", "", "1 whiteout"},
-        {"a whiteout on a writable branch above hides the new name and goes", "wwr", "f1", "w0", "1 -target0"},
+        {"a whiteout on a writable branch above hides the new name and goes", "wwr", "f1", "w0",
+         "1 -target0"},
         {"a directory likewise, and it hides what the whiteout hid", "wwr", "d1", "w0", "1 opaque -target0"},
         {"of which there may be no second part", "wwwr", "d1 d2", "w0", "EXDEV", 2},
         {"a copy on the branch between", "wwr", "f0 f1 f2", "", "0 whiteout -source1"},
