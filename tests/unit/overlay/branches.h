@@ -1,4 +1,5 @@
-// Branches in a scratch directory, without probing, mounting or a daemon; and the few file calls that tests need.
+// Branches in a scratch directory, without probing, mounting or a daemon; and the few file calls that tests
+// need.
 #pragma once
 
 #include <sys/sysmacros.h>
@@ -65,7 +66,8 @@ inline bool is_opaque(const std::string& path) {
 // The names in a directory, sorted.
 inline std::vector<std::string> names_in(const std::string& path) {
     std::vector<std::string> out;
-    for (const auto& entry : std::filesystem::directory_iterator(path)) out.push_back(entry.path().filename());
+    for (const auto& entry : std::filesystem::directory_iterator(path))
+        out.push_back(entry.path().filename());
     std::sort(out.begin(), out.end());
     return out;
 }
@@ -92,7 +94,8 @@ inline std::unique_ptr<Branch> make_branch(int index, const std::string& path, c
     return std::make_unique<Branch>(std::move(parts));
 }
 
-// "wr": one letter a branch, w or r. The branches are directories "0", "1" and so on of `scratch`, made if missing.
+// "wr": one letter a branch, w or r. The branches are directories "0", "1" and so on of `scratch`, made if
+// missing.
 inline std::shared_ptr<BranchSet> make_branches(const std::string& scratch, std::string_view modes) {
     std::vector<std::unique_ptr<Branch>> branches;
     for (std::size_t i = 0; i < modes.size(); ++i) {
@@ -110,7 +113,8 @@ inline Layers layers_at(const BranchSet& set, const std::string& path) {
     for (const auto& branch : set.all()) {
         const std::string full = branch->path() + "/" + path;
         if (!exists(full)) continue;
-        out.push_back({static_cast<BranchIndex>(branch->index()), std::make_shared<const UniqueFd>(open_dir(full))});
+        out.push_back(
+            {static_cast<BranchIndex>(branch->index()), std::make_shared<const UniqueFd>(open_dir(full))});
     }
     return out;
 }

@@ -7,7 +7,8 @@ using namespace plyfs::test;
 
 namespace {
 
-// What lies at the name on a branch: - nothing, f file, l symlink, d directory, o opaque directory, w whiteout.
+// What lies at the name on a branch: - nothing, f file, l symlink, d directory, o opaque directory, w
+// whiteout.
 void make(const std::string& path, char kind) {
     if (kind == 'f') write_file(path, "x");
     if (kind == 'l') REQUIRE(::symlink("nowhere", path.c_str()) == 0);
@@ -35,8 +36,8 @@ std::string hits_text(const Result<std::vector<Hit>>& hits) {
     return out;
 }
 
-// What the rules say for layers with marks: first hit wins unless a whiteout came before, and a directory goes on
-// collecting directories until one is opaque or something else comes.
+// What the rules say for layers with marks: first hit wins unless a whiteout came before, and a directory
+// goes on collecting directories until one is opaque or something else comes.
 std::string expected_winner(const std::string& kinds) {
     std::string layers;
     for (std::size_t i = 0; i < kinds.size(); ++i) {
