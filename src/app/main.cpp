@@ -22,6 +22,7 @@
 #include "node/tree.h"
 #include "overlay/workdir.h"
 #include "sys/cred.h"
+#include "sys/lock.h"
 #include "sys/open.h"
 
 namespace plyfs::app {
@@ -78,15 +79,32 @@ std::unique_ptr<WorkDir> open_workdir(const config::Config& config, std::string&
     return nullptr;
 }
 
+// Two mounts on one upper would each believe that nobody else changes it, whatever their work directories.
+Result<UniqueFd> lock_upper(const config::Config& config, std::string& failure) {
+    auto root = TRY(sys::open_root(config.branches[0].path.c_str()));
+    auto lock = TRY(sys::open_dir_for_reading(root));
+    auto alone = sys::lock_alone(lock);
+    if (alone) return lock;
+    const int holder = lock_holder(lock);
+    failure = "upperdir=" + config.branches[0].path + " is in use by another mount" +
+              (holder ? " (pid " + std::to_string(holder) + ")" : "") +
+              ": umount that one, or give each mount a workdir and upperdir of its own";
+    return alone.error();
+}
+
 int serve(const config::Config& config, Readiness& readiness) {
     ProbeFailure probe;
     const auto set = probe_branches(config, probe);
     if (!set) return fail(kExitMount, probe.message);
     std::unique_ptr<WorkDir> workdir;
+    UniqueFd upper_lock;
     if (!config.workdir.empty() && set->any_writable()) {
         std::string failure;
         workdir = open_workdir(config, failure);
         if (!workdir) return fail(kExitMount, failure);
+        auto lock = lock_upper(config, failure);
+        if (!lock) return fail(kExitMount, failure.empty() ? log::errno_text(lock.error().value()) : failure);
+        upper_lock = std::move(*lock);
     }
     const auto transport = fuse::choose_transport(config.transport, config.locks);
     const bool needs_ring = config.transport == config::Transport::io_uring && config.locks == config::Locks::local;

@@ -135,8 +135,7 @@ void compare_mountpoint(const Place& mountpoint, const std::vector<Place>& other
 
 void compare_workdir(const Place& work, const std::vector<Place>& branches, Survey& survey) {
     for (const Place& branch : branches) {
-        const bool overlap =
-            same(branch, work) || inside(branch, work) || (branch.writable_branch && inside(work, branch));
+        const bool overlap = same(branch, work) || inside(branch, work) || inside(work, branch);
         if (overlap) {
             survey.fault(work.label + ": overlaps " + branch.label + "; use an empty directory beside it");
         } else if (branch.writable_branch && branch.device != work.device) {

@@ -54,7 +54,7 @@ Result<Entry> link(Context& ctx, const Request& request, NodeId id, NodeId new_p
     if (ctx.tree.reserves(*parent, name)) return Errno(EPERM);
     TRY(ensure_writable(ctx.tree, node, request.copy_up()));
     auto object = TRY(ctx.tree.find_object(node));
-    if (!ctx.tree.reaches(parent, object.branch)) return Errno(EXDEV);
+    if (TRY(would_be_hidden(ctx, parent, name, object.branch))) return Errno(EXDEV);
     // The name belongs to whoever links, but the object is there already: no credentials to act under.
     const Request daemon{};
     TRY(place_on(ctx, daemon, parent, name, object.branch,

@@ -23,8 +23,8 @@ struct AtName {
 // ENOENT when the union shows nothing there.
 Result<AtName> look_at(Context& ctx, const NodeRef& parent, const Name& name);
 
-// EPERM for an object that is append-only or immutable. Its own file system says so itself where the name is removed from
-// it; a whiteout over a read-only branch would not ask.
+// EPERM for an object that is append-only or immutable. Its own file system says so itself where the name is removed
+// from it; a whiteout over a read-only branch would not ask.
 Status require_removable(const AtName& at);
 
 // Whether something that may not be modified lies at the name, so that removing the rest would reveal it.

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/log.h"
+
 namespace plyfs::ops {
 namespace {
 
@@ -143,8 +145,8 @@ Result<Entry> enter(Context& ctx, const NodeRef& parent, const Layers& layers, c
                                             : TRY(enter_file(ctx, parent, name, resolved));
     if (entered.missing_link) {
         auto added = add_missing_link(ctx.tree, entered.node, parent, name);
-        // Without room or right to write, the name still shows the file; it is added at the next lookup.
-        if (!added && !added.failed_with(EROFS) && !added.failed_with(ENOSPC)) return added.error();
+        // Without room or right to write the name still shows the file; it is added at the next lookup.
+        if (!added) log::debug("a name of a copied-up file was not added: {}", log::errno_text(added.error().value()));
     }
     {
         LockedNode state(*entered.node);

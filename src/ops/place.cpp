@@ -71,6 +71,12 @@ Result<SharedDir> place_on(Context& ctx, const Request& request, const NodeRef& 
     return dir;
 }
 
+Result<bool> would_be_hidden(Context& ctx, const NodeRef& parent, const Name& name, BranchIndex branch) {
+    if (!ctx.tree.reaches(parent, branch)) return true;
+    const BranchIndex hiding = TRY(hiding_branch(ctx, parent, name));
+    return hiding >= 0 && hiding < branch;
+}
+
 Result<Placed> place(Context& ctx, const Request& request, const NodeRef& parent, const Name& name, const Maker& make) {
     if (ctx.tree.reserves(*parent, name)) return Errno(EPERM);
     auto branches = TRY(ctx.tree.rank_branches(parent, {}));

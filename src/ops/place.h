@@ -24,4 +24,8 @@ Result<Placed> place(Context& ctx, const Request& request, const NodeRef& parent
 Result<SharedDir> place_on(Context& ctx, const Request& request, const NodeRef& parent, const Name& name,
                            BranchIndex branch, const Maker& make);
 
+// Whether what is put under the name on this branch would not be seen: an opaque directory or a whiteout above hides
+// it. A link has no other branch to go to, and is EXDEV then.
+Result<bool> would_be_hidden(Context& ctx, const NodeRef& parent, const Name& name, BranchIndex branch);
+
 }  // namespace plyfs::ops

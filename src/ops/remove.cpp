@@ -7,8 +7,9 @@ namespace {
 
 enum class Kind { file, directory };
 
-// One try; ETXTBSY stands for "a copy-up came in between, look again" and does not leave this file.
-constexpr int kAgain = ETXTBSY;
+// One try; this stands for "a copy-up came in between, look again" and does not leave this file. No file system
+// call has this error.
+constexpr int kAgain = ESTRPIPE;
 
 Status remove_once(Context& ctx, const NodeRef& parent, const Name& name, Kind kind) {
     const AtName at = TRY(look_at(ctx, parent, name));

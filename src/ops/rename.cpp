@@ -161,6 +161,18 @@ Result<RenamePlan> make_plan(const Side& from, const Side& to, unsigned flags) {
     return plan_rename(facts);
 }
 
+// A whiteout above the branch the object moves on is removed, unless it also hides what lies between on a branch that
+// may not be modified.
+bool whiteout_must_stay(Context& ctx, const Side& to, BranchIndex branch) {
+    for (const Presence& hit : to.presence) {
+        if (hit.kind != Presence::Kind::whiteout) continue;
+        for (int between = hit.branch + 1; between < branch; ++between) {
+            if (!ctx.tree.set().at(between).writable()) return true;
+        }
+    }
+    return false;
+}
+
 bool changed_since(const Side& side) {
     return side.at && side.at->node && side.at->node->generation() != side.at->generation;
 }
@@ -182,7 +194,7 @@ Result<Outcome> rename_once(Context& ctx, const Request& request, Side& from, Si
 
     const RenamePlan plan = TRY(make_plan(from, to, flags));
     // Where a directory above hides the source's branch the object would vanish: the caller copies.
-    if (!ctx.tree.reaches(to.parent, plan.branch)) return Errno(EXDEV);
+    if (!ctx.tree.reaches(to.parent, plan.branch) || whiteout_must_stay(ctx, to, plan.branch)) return Errno(EXDEV);
     TRY(ensure_dir_on(ctx.tree, to.parent, plan.branch));
     for (BranchIndex branch : plan.also_rename) TRY(ensure_dir_on(ctx.tree, to.parent, branch));
     const auto from_dir = TRY(ctx.tree.dir_on(from.parent, plan.branch));

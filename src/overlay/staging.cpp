@@ -83,16 +83,23 @@ Staged::~Staged() {
     if (work_ && temp_) work_->discard(*temp_);
 }
 
+// It stands under its name already, so a file system without such flags is no reason to call it failed.
+Status Staged::protect_published() const {
+    auto done = sys::set_protection_flags(fd_, protection_);
+    if (!done) log::warn("a copy is not append-only as its original: {}", log::errno_text(done.error().value()));
+    return {};
+}
+
 Status Staged::publish(BorrowedFd dir, const Name& name) {
     if (!temp_) {
         TRY(sys::link_fd(fd_, dir, name));
-        return sys::set_protection_flags(fd_, protection_);
+        return protect_published();
     }
     auto moved = sys::rename_entry(work_->fd(), temp_->name(), dir, name, RENAME_NOREPLACE);
     if (moved.failed_with(EINVAL)) moved = sys::rename_entry(work_->fd(), temp_->name(), dir, name);
     if (!moved) return moved;
     temp_.reset();
-    return sys::set_protection_flags(fd_, protection_);
+    return protect_published();
 }
 
 Status Staged::publish_over(BorrowedFd dir, const Name& name) {
@@ -113,7 +120,7 @@ Status Staged::publish_over(BorrowedFd dir, const Name& name) {
     }
     if (!moved) return moved;
     temp_.reset();
-    return sys::set_protection_flags(fd_, protection_);
+    return protect_published();
 }
 
 Result<Staged> stage_copy(WorkDir& work, const CopySource& source, const std::function<bool()>& cancelled) {
@@ -135,7 +142,7 @@ Result<Staged> stage_directory(WorkDir& work, BorrowedFd original, const sys::St
     Staged staged(work, std::move(*fd), std::move(temp));
     TRY(copy_metadata(original, staged.fd(), st));
     if (opaque) TRY(marks::make_opaque(staged.fd()));
-    staged.protect_with(protection_flags(st));
+    // Immutable or append-only, the copy could not take the children that are about to be copied into it.
     return staged;
 }
 

@@ -35,6 +35,8 @@ class Staged {
     Status publish_over(BorrowedFd dir, const Name& name);
 
   private:
+    Status protect_published() const;
+
     WorkDir* work_;
     UniqueFd fd_;
     std::optional<WorkDir::Temp> temp_;  // none: a nameless file

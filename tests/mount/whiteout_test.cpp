@@ -163,3 +163,22 @@ TEST_CASE("whiteouts: a pool of writable disks needs none") {
     CHECK_FALSE(exists(pool.a + "/d"));
     CHECK_FALSE(exists(pool.b + "/d"));
 }
+
+TEST_CASE("whiteouts: in a pool nothing is linked or renamed to below one, where it would not be seen") {
+    Pool disks;
+    disks.mount();
+    disks.unmount();
+    const std::string top = disks.a + "/top", below = disks.a + "/below", last = disks.b + "/last";
+    const std::string mnt = disks.scratch() / "union";
+    for (const std::string& dir : {top, below, last, mnt}) make_dirs(dir);
+    write_file(below + "/n", "old");
+    write_file(last + "/f", "new");
+    Mount mount("create=ff", top + ":" + below + "=ro:" + last, mnt);
+    OK(::unlink((mount / "n").c_str()));
+    FAILS(EXDEV, ::rename((mount / "f").c_str(), (mount / "n").c_str()));
+    FAILS(EXDEV, ::link((mount / "f").c_str(), (mount / "n").c_str()));
+    must_run({"mv", mount / "f", mount / "n"});
+    must_run({"sh", "-c", "echo 2 > /proc/sys/vm/drop_caches"});
+    CHECK(read_file(mount / "n") == "new");
+    CHECK_FALSE(exists(mount / "f"));
+}

@@ -152,8 +152,7 @@ TEST_CASE("node table: several keys for one node") {
     CHECK_FALSE(table.find(key(2)));
     CHECK(table.find(key(3)) == other);
     // Device, birth time and type tell objects apart as well as the inode.
-    for (const sys::FileKey& different :
-         {key(1, 2), sys::FileKey{1, 1, 5, kFile}, sys::FileKey{1, 1, 0, S_IFDIR}}) {
+    for (const sys::FileKey& different : {key(1, 2), sys::FileKey{1, 1, 5, kFile}, sys::FileKey{1, 1, 0, S_IFDIR}}) {
         CHECK_FALSE(table.find(different));
     }
 }

@@ -395,8 +395,7 @@ TEST_CASE("open: a nameless file, and a name for it") {
     CHECK(made->entry.attr.st.stx_nlink == 0);
     CHECK(write(mount, *made->opened.handle, "nameless") == "8");
     CHECK(mount.list("dir").empty());
-    auto linked =
-        ops::link(mount.ctx(), Mounted::request(), made->entry.id, mount.id("dir"), name_of("named"));
+    auto linked = ops::link(mount.ctx(), Mounted::request(), made->entry.id, mount.id("dir"), name_of("named"));
     REQUIRE(linked);
     CHECK(linked->id == made->entry.id);
     CHECK(linked->attr.st.stx_nlink == 1);

@@ -14,8 +14,7 @@ using Names = std::set<std::string>;
 TEST_CASE("rename: files over a read-only branch") {
     PLYFS_NEEDS_ROOT();
     Mounted mount("wr");
-    for (const char* name : {"lower", "target", "gone"})
-        write_file(mount.at(1, name), std::string("lower ") + name);
+    for (const char* name : {"lower", "target", "gone"}) write_file(mount.at(1, name), std::string("lower ") + name);
     make_dir(mount.at(1, "dir"));
     mount.start();
     const NodeId id = mount.id("lower");
@@ -292,8 +291,7 @@ TEST_CASE("rename: two writable branches over a read-only one") {
         make_dir(mount.at(0, "opaque"));
         make_opaque(mount.at(0, "opaque"));
         mount.start();
-        auto done =
-            ops::link(mount.ctx(), Mounted::request(), mount.id("one"), mount.id("opaque"), name_of("one"));
+        auto done = ops::link(mount.ctx(), Mounted::request(), mount.id("one"), mount.id("opaque"), name_of("one"));
         if (done) mount.told.insert(done->id);
         mount.forget_all();
         if (done) {

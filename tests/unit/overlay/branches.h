@@ -66,8 +66,7 @@ inline bool is_opaque(const std::string& path) {
 // The names in a directory, sorted.
 inline std::vector<std::string> names_in(const std::string& path) {
     std::vector<std::string> out;
-    for (const auto& entry : std::filesystem::directory_iterator(path))
-        out.push_back(entry.path().filename());
+    for (const auto& entry : std::filesystem::directory_iterator(path)) out.push_back(entry.path().filename());
     std::sort(out.begin(), out.end());
     return out;
 }
@@ -113,8 +112,7 @@ inline Layers layers_at(const BranchSet& set, const std::string& path) {
     for (const auto& branch : set.all()) {
         const std::string full = branch->path() + "/" + path;
         if (!exists(full)) continue;
-        out.push_back(
-            {static_cast<BranchIndex>(branch->index()), std::make_shared<const UniqueFd>(open_dir(full))});
+        out.push_back({static_cast<BranchIndex>(branch->index()), std::make_shared<const UniqueFd>(open_dir(full))});
     }
     return out;
 }

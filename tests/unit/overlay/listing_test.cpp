@@ -42,8 +42,7 @@ std::map<std::string, Seen> details(Listing& listing) {
     std::map<std::string, Seen> out;
     ListedEntry entry;
     while (listing.next(entry).value()) {
-        const bool fresh =
-            out.emplace(std::string(entry.name), Seen{entry.branch, entry.ino, entry.type}).second;
+        const bool fresh = out.emplace(std::string(entry.name), Seen{entry.branch, entry.ino, entry.type}).second;
         CHECK_MESSAGE(fresh, "twice: " << entry.name);
     }
     return out;
@@ -165,8 +164,7 @@ TEST_CASE("listing: no layers, no entries") {
 TEST_CASE("listing: offsets lead back to where they were given, one layer and several") {
     ScratchDir scratch;
     auto set = make_branches(scratch.path(), "ww");
-    for (int i = 0; i < 300; ++i)
-        write_file(scratch / (std::to_string(i % 2) + "/f" + std::to_string(i)), "");
+    for (int i = 0; i < 300; ++i) write_file(scratch / (std::to_string(i % 2) + "/f" + std::to_string(i)), "");
     for (std::size_t layers : {1u, 2u}) {
         CAPTURE(layers);
         Layers some = layers_at(*set, "");

@@ -85,8 +85,7 @@ TEST_CASE("marks: opaque directories") {
         INFO(std::string(row.name));
         const std::string path = scratch / row.name;
         make_dir(path);
-        if (row.xattr)
-            REQUIRE(::setxattr(path.c_str(), row.xattr, row.value.data(), row.value.size(), 0) == 0);
+        if (row.xattr) REQUIRE(::setxattr(path.c_str(), row.xattr, row.value.data(), row.value.size(), 0) == 0);
         for (int flags : {O_PATH | O_DIRECTORY, O_RDONLY | O_DIRECTORY}) {
             auto found = marks::is_opaque(open_or_fail(path, flags));
             REQUIRE(found);

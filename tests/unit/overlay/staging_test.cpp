@@ -124,8 +124,7 @@ TEST_CASE("staging: attributes are carried, marks are not") {
     set("trusted.other", "kept too");
     set("trusted.overlay.origin", "of another mount");
     set("trusted.overlay.overlay.opaque", "a nested overlay's");
-    const char capability[] =
-        "\x01\x00\x00\x02\x00\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00";
+    const char capability[] = "\x01\x00\x00\x02\x00\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00";
     set("security.capability", {capability, 20});
     auto staged = place.stage(place.source("file"));
     REQUIRE(staged);
@@ -232,9 +231,8 @@ TEST_CASE("staging: a name that is taken is left as it is") {
     for (const char* kind : {"file", "symlink", "dir"}) {
         INFO(std::string(kind));
         auto from = place.source(kind);
-        auto staged = std::string_view(kind) == "dir"
-                          ? stage_directory(*place.work, from.fd, from.copy.st, false)
-                          : place.stage(from);
+        auto staged = std::string_view(kind) == "dir" ? stage_directory(*place.work, from.fd, from.copy.st, false)
+                                                      : place.stage(from);
         REQUIRE(staged);
         CHECK(staged->publish(place.upper, name_of("taken")).failed_with(EEXIST));
         CHECK(read_file(place.published("taken")) == "was here");

@@ -171,8 +171,7 @@ TEST_CASE("work directory: taking an entry away") {
             make_whiteout(path + "/d/b");
         }
     };
-    for (const char* kind :
-         {"file", "symlink", "fifo", "whiteout", "empty directory", "directory of whiteouts"}) {
+    for (const char* kind : {"file", "symlink", "fifo", "whiteout", "empty directory", "directory of whiteouts"}) {
         for (bool whiteout : {false, true}) {
             INFO(std::string(kind));
             CAPTURE(whiteout);
