@@ -34,11 +34,53 @@ enum class Transport { automatic, io_uring, devfuse };
 enum class Locks { local, forward };
 enum class Passthrough { automatic, off };
 
+// How directories with a part on a read-only layer are renamed and found again: on writes and follows redirects, follow
+// only follows them, nofollow ignores them, off ignores them and is what an overlayfs mount calls so.
+enum class RedirectDir { on, follow, nofollow, off };
+// Hard links of copied-up files kept together by the index in the work directory; automatic: where the upper can.
+enum class Index { automatic, on, off };
+// How whiteouts and opaque directories are written. automatic: what the upper allows, in this order.
+enum class UpperFormat { automatic, overlay, overlay_user, aufs };
+// What a descriptor opened before a copy-up reads afterwards: the original's bytes, or the copy's.
+enum class CopyUpReaders { snapshot, follow };
+
+// A run of ids: those from `disk` on a layer are shown from `shown` on.
+struct IdRange {
+    std::uint32_t disk = 0;
+    std::uint32_t shown = 0;
+    std::uint32_t count = 0;
+};
+
+// Where owner, mode and device numbers are kept: in the inode, or in an extended attribute of it (the values are those
+// of fuse-overlayfs' xattr_permissions). automatic: as the upper's root already does.
+enum class StatOverride { automatic, off, privileged, user };
+
+// What only layered mounts have.
+struct LayerOptions {
+    RedirectDir redirect_dir = RedirectDir::on;
+    bool metacopy = false;
+    Index index = Index::automatic;
+    bool userxattr = false;  // marks in user.overlay.* alone
+    UpperFormat upper_format = UpperFormat::automatic;
+    CopyUpReaders readers = CopyUpReaders::snapshot;
+    bool sync = true;           // off (volatile): nothing is synced, a crash may lose everything
+    bool static_nlink = false;  // directories show one link
+    bool xattrs = true;
+    bool acls = true;
+    std::vector<IdRange> uids;  // empty: as they are
+    std::vector<IdRange> gids;
+    std::optional<std::uint32_t> squash_uid;
+    std::optional<std::uint32_t> squash_gid;
+    StatOverride stat_override = StatOverride::automatic;
+};
+
 struct Config {
     std::vector<BranchSpec> branches;  // highest priority first; the upper directory, if any, is the first
     bool layered = false;              // given as lowerdir=...: one writable branch (or none) over read-only ones
-    std::string workdir;               // absolute and canonical; empty: pools stage inside their branches
-    std::string mountpoint;            // absolute
+    int data_layers = 0;               // how many of the last branches hold nothing but content (lowerdir=A::B)
+    LayerOptions layers;
+    std::string workdir;     // absolute and canonical; empty: pools stage inside their branches
+    std::string mountpoint;  // absolute
     CreatePolicy create = CreatePolicy::pfrd;
 
     // Seconds; unset: long for layers, whose branches nobody else changes, short for pools.
