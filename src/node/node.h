@@ -83,8 +83,11 @@ struct NodeState {
     sys::FileKey key;       // of the winner
     sys::FileKey original;  // of what the winner was copied up from; leads here as well
     BranchIndex winner = -1;
-    std::vector<BranchIndex> layers;  // of a directory: where it exists and is merged, the winner first
-    std::vector<Link> links;          // known names; empty once unlinked (and for the root)
+    std::vector<BranchIndex> layers;        // of a directory: where it exists and is merged, the winner first
+    Detours detours;                        // where that is, and `data`, on branches that have it elsewhere
+    std::unique_ptr<std::string> redirect;  // what the winner says of it; see marks::read_redirect
+    BranchIndex data = -1;                  // of a metacopy: the branch with its content; -1: the winner's own
+    std::vector<Link> links;                // known names; empty once unlinked (and for the root)
     std::uint64_t shown_inode = 0;
     UniqueFd pinned;  // O_PATH of an object without a name
     NodeRef kept;     // to itself while names of the original still lie below: only this node knows the copy
@@ -111,8 +114,10 @@ class Node {
     std::uint32_t type() const { return type_; }  // S_IFMT bits, constant
     bool is_dir() const { return S_ISDIR(type_); }
     bool is_regular() const { return S_ISREG(type_); }
-    // Raised whenever another file becomes the source of the node's bytes.
+    // Raised whenever another object becomes the winner.
     std::uint32_t generation() const { return generation_.load(std::memory_order_acquire); }
+    // Raised whenever another file becomes the source of the node's bytes: not by a copy-up of attributes alone.
+    std::uint32_t data_generation() const { return data_generation_.load(std::memory_order_acquire); }
 
   private:
     friend class NodeRef;
@@ -121,6 +126,7 @@ class Node {
     NodeTable& table_;
     const std::uint32_t type_;
     std::atomic<std::uint32_t> generation_{0};
+    std::atomic<std::uint32_t> data_generation_{0};
     std::atomic<std::uint64_t> references_{1};
     Mutex mutex_;
     NodeState state_ GUARDED_BY(mutex_);
@@ -138,6 +144,7 @@ class SCOPED_CAPABILITY LockedNode {
     NodeState* operator->() NO_THREAD_SAFETY_ANALYSIS { return &node_.state_; }
     NodeState& operator*() NO_THREAD_SAFETY_ANALYSIS { return node_.state_; }
     void next_generation() { node_.generation_.fetch_add(1, std::memory_order_acq_rel); }
+    void next_data_generation() { node_.data_generation_.fetch_add(1, std::memory_order_acq_rel); }
     template <typename Duration>
     void wait_for(CondVar& condition, Duration d) NO_THREAD_SAFETY_ANALYSIS {
         condition.wait_for(node_.mutex_, d);

@@ -27,6 +27,7 @@ struct Located {
     sys::Stat st;
     BranchIndex branch = -1;
     std::uint32_t generation = 0;
+    std::uint32_t data_generation = 0;
 };
 
 struct TreeCounters {
@@ -59,8 +60,16 @@ class Tree : NodeTable::Observer {
     Result<Layers> layers_of(const NodeRef& dir);
     // The winner of a node, opened and checked.
     Result<Located> find_object(const NodeRef& node);
+    // The file that has a node's bytes: of a metacopy another one than the winner. The generations are the node's.
+    Result<Located> find_content(const NodeRef& node);
     // As find_object without opening: for a stat.
     Result<sys::Stat> stat_object(const NodeRef& node);
+
+    // Where a node's read-only parts lie, by paths that hold whatever is renamed from now on.
+    Result<Detours> fixed_places(const NodeRef& node);
+    // What a redirect has to say for a node's read-only parts to be found from anywhere: its path, from the root, in
+    // the layers below the writable one.
+    Result<std::string> redirect_to(const NodeRef& node);
 
     // Where staged objects of a branch are prepared.
     Result<WorkDir*> workdir_of(BranchIndex branch);
@@ -89,6 +98,7 @@ class Tree : NodeTable::Observer {
     void forgotten(const Node& node) override { dirs_.drop(node); }
     template <typename Use>
     auto with_place(const NodeRef& node, Use use) -> decltype(use(BorrowedFd(), *Name::parse("x")));
+    Result<std::string> path_on(const NodeRef& node, BranchIndex branch);
     std::uint64_t next_random();
 
     std::shared_ptr<BranchSet> set_;

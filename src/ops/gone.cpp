@@ -31,7 +31,9 @@ Result<AtName> look_at(Context& ctx, const NodeRef& parent, const Name& name) {
     at.hits = TRY(find_all(ctx.tree.set(), at.layers, name));
     if (at.hits.empty() || at.hits[0].whiteout) return Errno(ENOENT);
     at.node = ctx.tree.nodes().find(sys::key_of(at.hits[0].st));
-    if (at.node) at.generation = at.node->generation();
+    if (!at.node) return at;
+    at.generation = at.node->generation();
+    if (LockedNode(*at.node)->data >= 0) at.content = TRY(ctx.tree.fixed_places(at.node));
     return at;
 }
 
@@ -82,8 +84,9 @@ Status require_empty(Context& ctx, const Name& name, const AtName& at) {
     if (at.node) {
         inside = TRY(ctx.tree.layers_of(at.node));
     } else {
-        for (BranchIndex branch : TRY(find_winner(ctx.tree.set(), at.layers, name)).layers) {
-            auto dir = TRY(sys::open_dir_path(at.layer(branch).fd(), name));
+        const auto found = TRY(find_winner(ctx.tree.set(), at.layers, name));
+        for (BranchIndex branch : found.layers) {
+            auto dir = TRY(open_layer(ctx.tree.set(), at.layers, branch, name, found.detours));
             inside.push_back({branch, std::make_shared<const UniqueFd>(std::move(dir))});
         }
     }
@@ -104,6 +107,7 @@ Status pin_if_last(LockedNode& node, const NodeRef& parent, const Name& name, co
     auto fd = TRY(sys::open_path(at.layer(at.winner().branch).fd(), name));
     if (sys::key_of(TRY(sys::stat_fd(fd))) != node->key) return {};  // a name not linked to the copy: see lookup
     node->pinned = std::move(fd);
+    if (at.content) node->detours = at.content;
     return {};
 }
 

@@ -15,6 +15,7 @@ struct AtName {
     std::vector<Hit> hits;         // winner first; a whiteout, if any, last
     NodeRef node;                  // of the winner, if the kernel knows it
     std::uint32_t generation = 0;  // of the node when this was seen
+    Detours content;               // where the node's content stays if this is its last name and it is a metacopy
 
     const Hit& winner() const { return hits[0]; }
     const Layer& layer(BranchIndex branch) const { return layer_of(layers, branch); }

@@ -21,6 +21,9 @@ void start_node(Context& ctx, LockedNode& node, const NodeRef& parent, const Nam
     node->key = key;
     node->winner = found.branch;
     node->layers = found.layers;
+    node->detours = found.detours;
+    node->data = found.data;
+    if (!found.redirect.empty()) node->redirect = std::make_unique<std::string>(found.redirect);
     node->links = {Link{parent, name.str()}};
     node->shown_inode = ctx.tree.shown_inodes().of(ctx.tree.set(), key.dev, key.ino);
 }
@@ -54,6 +57,8 @@ Result<Entered> enter_dir(Context& ctx, const NodeRef& parent, const Layers& lay
     auto now = TRY(find_winner(ctx.tree.set(), layers, name));
     if (!sys::is_dir(now.st)) return Errno(ESTALE);
     state->layers = std::move(now.layers);
+    state->detours = std::move(now.detours);
+    state->redirect = now.redirect.empty() ? nullptr : std::make_unique<std::string>(std::move(now.redirect));
     state->winner = now.branch;
     const auto key_now = sys::key_of(now.st);
     if (state->key != key_now) {

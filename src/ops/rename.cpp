@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "node/redirect.h"
 #include "ops/gone.h"
 #include "ops/remove.h"
 #include "overlay/marks.h"
@@ -21,6 +22,7 @@ struct Side {
     Layers layers;             // of the parent
     std::vector<Presence> presence;
     std::size_t visible_layers = 0;
+    bool redirects = false;  // a directory whose read-only parts a redirect may lead to
     Link link() const { return {parent, name.str()}; }
 };
 
@@ -49,6 +51,7 @@ Status look(Context& ctx, Side& side) {
     side.layers = TRY(ctx.tree.layers_of(side.parent));
     side.presence.clear();
     side.visible_layers = 0;
+    side.redirects = false;
     auto at = look_at(ctx, side.parent, side.name);
     if (at.failed_with(ENOENT)) {
         // A whiteout alone matters as well: a directory can not be renamed over it.
@@ -65,17 +68,26 @@ Status look(Context& ctx, Side& side) {
         side.presence.push_back({hit.branch, kind, ctx.tree.set().at(hit.branch).writable()});
     }
     if (sys::is_dir(side.at->winner().st)) {
-        side.visible_layers = TRY(find_winner(ctx.tree.set(), side.at->layers, side.name)).layers.size();
+        const BranchSet& set = ctx.tree.set();
+        const auto layers = TRY(find_winner(set, side.at->layers, side.name)).layers;
+        side.visible_layers = layers.size();
+        side.redirects =
+            set.rules().make_redirects &&
+            std::any_of(layers.begin(), layers.end(), [&](BranchIndex branch) { return !set.at(branch).writable(); });
     }
     return {};
 }
 
-// A file that moves must be on a branch that may be modified.
-Status make_movable(Context& ctx, const Request& request, const Side& side) {
-    if (!side.at || sys::is_dir(side.at->winner().st)) return {};
-    if (ctx.tree.set().at(side.at->winner().branch).writable()) return {};
-    if (!side.at->node) return Errno(ESTALE);
-    return ensure_writable(ctx.tree, side.at->node, request.copy_up());
+// What moves must be on a branch that may be modified, and its parts on others have to be found again.
+Status make_movable(Context& ctx, const Request& request, Side& side) {
+    if (!side.at) return {};
+    const bool is_dir = sys::is_dir(side.at->winner().st);
+    if (is_dir && !side.redirects) return {};
+    const bool writable = ctx.tree.set().at(side.at->winner().branch).writable();
+    if (!side.at->node) return writable && !is_dir ? Status{} : Errno(ESTALE);
+    if (!writable && is_dir) TRY(ensure_dir_writable(ctx.tree, side.at->node));
+    if (!writable && !is_dir) TRY(ensure_writable(ctx.tree, side.at->node, request.copy_up_metadata()));
+    return make_findable(ctx.tree, side.at->node);
 }
 
 Status mark_opaque(BorrowedFd dir, const Name& name) {
@@ -154,8 +166,10 @@ Result<RenamePlan> make_plan(const Side& from, const Side& to, unsigned flags) {
     RenameFacts facts;
     facts.source = from.presence;
     facts.target = to.presence;
-    facts.source_layers = std::max<std::size_t>(from.visible_layers, 1);
+    facts.source_layers = from.visible_layers;
     facts.target_layers = to.visible_layers;
+    facts.source_redirects = from.redirects;
+    facts.target_redirects = to.redirects;
     facts.exchange = (flags & RENAME_EXCHANGE) != 0;
     facts.keep_whiteout = (flags & RENAME_WHITEOUT) != 0;
     return plan_rename(facts);
@@ -219,8 +233,8 @@ Result<Outcome> rename_once(Context& ctx, const Request& request, Side& from, Si
 
 Status rename(Context& ctx, const Request& request, NodeId parent, const Name& name, NodeId new_parent,
               const Name& new_name, unsigned flags) {
-    Side from{TRY(node_of(ctx, parent)), name, {}, {}, {}, 0};
-    Side to{TRY(node_of(ctx, new_parent)), new_name, {}, {}, {}, 0};
+    Side from{TRY(node_of(ctx, parent)), name, {}, {}, {}, 0, false};
+    Side to{TRY(node_of(ctx, new_parent)), new_name, {}, {}, {}, 0, false};
     if (ctx.tree.reserves(*to.parent, new_name)) return Errno(EPERM);
     for (;;) {
         if (TRY(rename_once(ctx, request, from, to, flags)) == Outcome::done) return {};
