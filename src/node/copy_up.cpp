@@ -145,7 +145,7 @@ Status copy_up(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
     std::vector<Link> links = LockedNode(*node)->links;
     const BranchIndex branch = TRY(make_room(tree, links, object.branch));
     WorkDir* work = TRY(tree.workdir_of(branch));
-    CopySource source{object.fd, object.st, 0};
+    CopySource source{object.fd, object.st, 0, tree.layer_options().sync};
     if (node->is_regular()) source.data_bytes = std::min<std::uint64_t>(object.st.stx_size, request.keep_bytes);
     auto staged = TRY(stage_copy(*work, source, [&] { return is_cancelled(request); }));
     const Names names = TRY(Names::find(tree, links, branch));
