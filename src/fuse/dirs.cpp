@@ -106,9 +106,9 @@ void on_readdirplus(fuse_req_t req, fuse_ino_t, std::size_t size, off_t offset, 
 }
 
 void on_fsyncdir(fuse_req_t req, fuse_ino_t id, int data_only, fuse_file_info*) {
-    Call(req, Slot::fsyncdir).run_later([=](ops::Context& ctx, const ops::Request&) {
-        return ops::fsyncdir(ctx, id, data_only != 0);
-    });
+    Call call(req, Slot::fsyncdir);
+    if (!call.ctx().tree.layer_options().sync) return call.fail(Errno(ENOSYS));  // as for files
+    call.run_later([=](ops::Context& ctx, const ops::Request&) { return ops::fsyncdir(ctx, id, data_only != 0); });
 }
 
 }  // namespace

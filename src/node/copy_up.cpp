@@ -188,7 +188,7 @@ Status complete(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
                                [&] { return is_cancelled(request); }));
         }
         if (capability) TRY(sys::set_xattr(to, "security.capability", *capability));
-        TRY(sys::sync_file(to));
+        if (tree.layer_options().sync) TRY(sys::sync_file(to));
     }
     const auto time = [](const statx_timestamp& t) { return timespec{t.tv_sec, t.tv_nsec}; };
     TRY(sys::set_times(to, time(object.st.stx_atime), time(object.st.stx_mtime)));
@@ -207,7 +207,7 @@ Status copy_up(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
     // What may only be appended to is not truncated either, least of all by the copy.
     if ((object.st.stx_attributes & STATX_ATTR_APPEND) && request.keep_bytes < object.st.stx_size) return Errno(EPERM);
     std::vector<Link> links;
-    CopySource source{.fd = object.fd, .st = object.st};
+    CopySource source{.fd = object.fd, .st = object.st, .sync = tree.layer_options().sync};
     {
         LockedNode state(*node);
         links = state->links;

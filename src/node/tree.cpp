@@ -32,9 +32,10 @@ bool is_gone(Errno e) {
 }  // namespace
 
 Tree::Tree(std::shared_ptr<BranchSet> set, config::CreatePolicy create, std::unique_ptr<WorkDir> workdir,
-           std::size_t descriptor_budget)
+           std::size_t descriptor_budget, config::LayerOptions layer_options)
     : set_(std::move(set)),
       create_(create),
+      layer_options_(std::move(layer_options)),
       workdir_(std::move(workdir)),
       pool_workdirs_(static_cast<std::size_t>(set_->size())),
       dirs_(descriptor_budget),

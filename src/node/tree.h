@@ -43,10 +43,11 @@ class Tree : NodeTable::Observer {
     // workdir: of a layered mount; null for a pool, which makes its own when it needs one. descriptor_budget: how many
     // directories, and how many files, may be kept open only to save opening them again.
     Tree(std::shared_ptr<BranchSet> set, config::CreatePolicy create, std::unique_ptr<WorkDir> workdir,
-         std::size_t descriptor_budget);
+         std::size_t descriptor_budget, config::LayerOptions layer_options = {});
     ~Tree() override;
 
     const BranchSet& set() const { return *set_; }
+    const config::LayerOptions& layer_options() const { return layer_options_; }
     std::shared_ptr<const BranchSet> shared_set() const { return set_; }
     NodeTable& nodes() { return nodes_; }
     ShownInodes& shown_inodes() { return shown_inodes_; }
@@ -103,6 +104,7 @@ class Tree : NodeTable::Observer {
 
     std::shared_ptr<BranchSet> set_;
     config::CreatePolicy create_;
+    const config::LayerOptions layer_options_;
     std::unique_ptr<WorkDir> workdir_;
     Mutex pool_mutex_;
     struct PoolWork {

@@ -109,6 +109,7 @@ Attr show(Context& ctx, LockedNode& node, NodeId id, const sys::Stat& st) {
     Attr out{st, ctx.timeouts.attr};
     out.st.stx_ino = node->shown_inode;
     if (node.node().is_dir()) {
+        if (ctx.tree.layer_options().static_nlink) out.st.stx_nlink = 1;
         // With a part that is read-only most subdirectories lie in both: one link tells find(1) and others not to
         // count.
         const auto& layers = node->layers;

@@ -59,7 +59,7 @@ Result<Staged> stage_regular(WorkDir& work, const CopySource& source, const std:
     }
     TRY(copy_metadata(source.fd, staged.fd(), source.st));
     // A rename can reach the disk before the data it publishes; after a power cut that would be a file of zeros.
-    if (source.data_bytes > 0) TRY(sys::sync_file(staged.fd()));
+    if (source.sync && source.data_bytes > 0) TRY(sys::sync_file(staged.fd()));
     return staged;
 }
 

@@ -78,6 +78,32 @@ TEST_CASE("bad input: options") {
     g.refused({"-o", "max-stack-depth=7", branch, g.mnt}, kUsage, {"max-stack-depth", "7"});
     g.refused({"--no-such-flag", branch, g.mnt}, kUsage, {"no-such-flag"});
     g.refused({branch}, kUsage, {});
+    g.refused({branch, g.mnt, g.mnt}, kUsage, {"too many words"});
+}
+
+TEST_CASE("bad input: options of layers") {
+    Ground g;
+    const std::string work = ",workdir=" + (g.disk / "work");
+    const std::string all = g.layers() + work;
+    for (std::string map : {"0", "0:1", "0:1:2:3", "0:1:0", "a:b:c", "0:0:4294967296"}) {
+        g.refused({"-o", all + ",uidmapping=" + map, g.mnt}, kUsage, {"uidmapping", map});
+        g.refused({"-o", all + ",gidmapping=" + map, g.mnt}, kUsage, {"gidmapping", map});
+    }
+    g.refused({"-o", all + ",squash_to_uid=root", g.mnt}, kUsage, {"squash_to_uid"});
+    g.refused({"-o", all + ",verity=on", g.mnt}, kUsage, {"verity"});
+    g.refused({"-o", all + ",plugins=x", g.mnt}, kUsage, {"plugins"});
+    g.refused({"-o", all + ",redirect_dir=maybe", g.mnt}, kUsage, {"redirect_dir", "maybe"});
+    g.refused({"-o", "lowerdir=" + (g.disk / "a") + "::" + (g.disk / "b") + ":/c", g.mnt}, kUsage, {"data-only"});
+    g.refused({"-o", "datadir+=" + (g.disk / "a"), g.mnt}, kUsage, {"lowerdir="});
+    // A change through the mount would reach a lower layer.
+    make_dirs(g.disk / "upper/low");
+    g.refused({"-o", "lowerdir=" + (g.disk / "upper/low") + ",upperdir=" + (g.disk / "upper") + work, g.mnt},
+              kMountFailure, {"lowerdir", "inside"});
+    g.refused({"-o", "lowerdir=" + (g.disk / "upper") + ",upperdir=" + (g.disk / "upper") + work, g.mnt}, kUsage,
+              {"upper", "twice"});
+    std::string many = "lowerdir=" + (g.disk / "a");
+    for (int i = 0; i < 500; ++i) many += ":/l" + std::to_string(i);
+    g.refused({"-o", many + ",upperdir=" + (g.disk / "upper") + work, g.mnt}, kUsage, {"501"});
 }
 
 TEST_CASE("bad input: work directories") {
