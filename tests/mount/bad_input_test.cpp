@@ -86,7 +86,28 @@ TEST_CASE("bad input: work directories") {
               {g.other / "work", "file system"});
     g.refused({"-o", g.layers() + ",workdir=" + (g.disk / "upper"), g.mnt}, kMountFailure, {"workdir"});
     g.refused({"-o", g.layers() + ",workdir=" + (g.disk / "never"), g.mnt}, kMountFailure, {"never"});
+    make_dirs(g.disk / "a/inside");
+    g.refused({"-o", g.layers() + ",workdir=" + (g.disk / "a/inside"), g.mnt}, kMountFailure,
+              {"workdir " + (g.disk / "a/inside"), "lowerdir " + (g.disk / "a;")});
+    CHECK(list_dir(g.disk / "a/inside").empty());
     g.refused({"-o", g.layers(), g.mnt}, kUsage, {"workdir"});
+}
+
+TEST_CASE("bad input: a second mount on one upper, whatever its work directory") {
+    Ground g;
+    const std::string first = g.scratch.dir("first");
+    g.disk.dir("work2");
+    const std::string second = g.layers() + ",workdir=" + (g.disk / "work2");
+    {
+        Mount mount(g.layers() + ",workdir=" + (g.disk / "work"), "", first);
+        g.refused({"-o", second, g.mnt}, kMountFailure, {"upperdir=" + (g.disk / "upper"), "in use"});
+        g.refused({"-o", g.layers() + ",workdir=" + (g.disk / "work"), g.mnt}, kMountFailure, {"in use"});
+        write_file(mount / "f", "the first goes on");
+    }
+    Mount mount(second, "", g.mnt);
+    CHECK(read_file(mount / "f") == "the first goes on");
+    write_file(mount / "g", "and the second has it now");
+    CHECK(exists(g.disk / "upper/g"));
 }
 
 TEST_CASE("bad input: relative paths mean the directory one is in, also after the daemon has left it") {
