@@ -102,9 +102,12 @@ int serve(const config::Config& config, Readiness& readiness) {
         std::string failure;
         workdir = open_workdir(config, failure);
         if (!workdir) return fail(kExitMount, failure);
-        auto lock = lock_upper(config, failure);
-        if (!lock) return fail(kExitMount, failure.empty() ? log::errno_text(lock.error().value()) : failure);
-        upper_lock = std::move(*lock);
+        // Other pools may use a branch as well.
+        if (config.layered) {
+            auto lock = lock_upper(config, failure);
+            if (!lock) return fail(kExitMount, failure.empty() ? log::errno_text(lock.error().value()) : failure);
+            upper_lock = std::move(*lock);
+        }
     }
     const auto transport = fuse::choose_transport(config.transport, config.locks);
     const bool needs_ring = config.transport == config::Transport::io_uring && config.locks == config::Locks::local;

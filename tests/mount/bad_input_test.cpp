@@ -110,6 +110,18 @@ TEST_CASE("bad input: a second mount on one upper, whatever its work directory")
     CHECK(exists(g.disk / "upper/g"));
 }
 
+TEST_CASE("bad input: pools with work directories of their own share a read-only branch") {
+    Ground g;
+    const std::string first = g.scratch.dir("first");
+    g.disk.dir("work2");
+    Mount one("workdir=" + (g.disk / "work"), (g.disk / "a") + "=ro:" + (g.disk / "b") + "=rw", first);
+    Mount two("workdir=" + (g.disk / "work2"), (g.disk / "a") + "=ro:" + (g.disk / "upper") + "=rw", g.mnt);
+    write_file(one / "f", "one");
+    write_file(two / "f", "two");
+    CHECK(read_file(g.disk / "b/f") == "one");
+    CHECK(read_file(g.disk / "upper/f") == "two");
+}
+
 TEST_CASE("bad input: relative paths mean the directory one is in, also after the daemon has left it") {
     Ground g;
     write_file(g.disk / "a/f", "x");
