@@ -46,6 +46,7 @@ class NodeRef {
     friend bool operator==(const NodeRef& a, const NodeRef& b) { return a.node_ == b.node_; }
 
   private:
+    friend class NodeTable;
     explicit NodeRef(Node* node) : node_(node) {}
     Node* node_ = nullptr;
 };
