@@ -206,8 +206,12 @@ Result<Outcome> rename_once(Context& ctx, const Request& request, Side& from, Si
     if ((source && (*source)->copying) || (target && (*target)->copying)) return Outcome::look_again;
     if (changed_since(from) || changed_since(to)) return Outcome::look_again;
     if (target && !exchange) TRY(pin_if_last(*target, to.parent, to.name, *to.at));
-    TRY(move_on(ctx, plan, from, to, *from_dir, *to_dir, exchange));
-    TRY(move_other_parts(ctx, plan, from, to));
+    auto moved = move_on(ctx, plan, from, to, *from_dir, *to_dir, exchange);
+    if (moved) moved = move_other_parts(ctx, plan, from, to);
+    if (!moved) {
+        if (target && !exchange) unpin(*target);
+        return moved.error();
+    }
     if (source) rename_link(*source, from.link(), to.link());
     if (target && exchange) rename_link(*target, to.link(), from.link());
     if (target && !exchange) forget_name(ctx, *target, to.parent, to.name, *to.at);
@@ -228,7 +232,7 @@ Status rename(Context& ctx, const Request& request, NodeId parent, const Name& n
         for (const Side* side : {&from, &to}) {
             if (!side->at || !side->at->node) continue;
             LockedNode node(*side->at->node);
-            wait_until_copied(ctx.tree, node);
+            TRY(wait_until_copied(ctx.tree, node, request.copy_up()));
         }
         if (request.cancelled && request.cancelled()) return Errno(EINTR);
     }

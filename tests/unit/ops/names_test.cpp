@@ -15,10 +15,10 @@ std::string error_of(const Status& status) {
 }
 
 Status unlink(Mounted& mount, const std::string& dir, const char* name) {
-    return ops::unlink(mount.ctx(), mount.id(dir), name_of(name));
+    return ops::unlink(mount.ctx(), Mounted::request(), mount.id(dir), name_of(name));
 }
 Status rmdir(Mounted& mount, const std::string& dir, const char* name) {
-    return ops::rmdir(mount.ctx(), mount.id(dir), name_of(name));
+    return ops::rmdir(mount.ctx(), Mounted::request(), mount.id(dir), name_of(name));
 }
 
 }  // namespace
@@ -236,7 +236,7 @@ TEST_CASE("names: a removed directory has no entries and takes no new ones") {
     const NodeId id = mount.id("dir");
     REQUIRE(rmdir(mount, "", "dir"));
     CHECK(ops::lookup(mount.ctx(), id, name_of("x")).failed_with(ENOENT));
-    CHECK(error_of(ops::unlink(mount.ctx(), id, name_of("x"))) == log::errno_text(ENOENT));
+    CHECK(error_of(ops::unlink(mount.ctx(), Mounted::request(), id, name_of("x"))) == log::errno_text(ENOENT));
     CHECK(ops::mkdir(mount.ctx(), Mounted::request(), id, name_of("x"), 0755).failed_with(ENOENT));
     CHECK(ops::getattr(mount.ctx(), id));
     CHECK(names_in(mount.at(1, "dir")).empty());
