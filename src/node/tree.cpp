@@ -115,6 +115,17 @@ Result<Layers> Tree::layers_of(const NodeRef& dir) {
     return out;
 }
 
+bool Tree::drop_removed(const NodeRef& dir, const Layers& layers) {
+    bool any = false;
+    for (const Layer& layer : layers) {
+        const auto st = sys::stat_fd(layer.fd());
+        if (!st || st->stx_nlink > 0) continue;
+        dirs_.drop(*dir, layer.branch);
+        any = true;
+    }
+    return any;
+}
+
 // Calls use(directory, name) for the place where the node's winner should be, until what it returns has the node's
 // key. Use gives a Result of something with a member `st`.
 template <typename Use>

@@ -68,6 +68,11 @@ Result<Entered> enter_dir(Context& ctx, const NodeRef& parent, const Layers& lay
     // Looked at again under the lock: a copy-up may have added a branch since.
     auto now = TRY(find_winner(ctx.tree.set(), layers, name));
     if (!sys::is_dir(now.st)) return Errno(ESTALE);
+    for (BranchIndex had : state->layers) {
+        if (std::find(now.layers.begin(), now.layers.end(), had) == now.layers.end()) {
+            ctx.tree.dirs().drop(*at.node, had);
+        }
+    }
     state->layers = std::move(now.layers);
     state->winner = now.branch;
     const auto key_now = sys::key_of(now.st);
@@ -168,9 +173,15 @@ Result<Entry> enter(Context& ctx, const NodeRef& parent, const Layers& layers, c
 Result<Entry> lookup(Context& ctx, NodeId parent_id, const Name& name) {
     const NodeRef parent = TRY(node_of(ctx, parent_id));
     if (ctx.tree.reserves(*parent, name)) return Errno(ENOENT);
-    const Layers layers = TRY(ctx.tree.layers_of(parent));
-    const Resolved found = TRY(find_winner(ctx.tree.set(), layers, name));
-    return enter(ctx, parent, layers, name, found);
+    Layers layers = TRY(ctx.tree.layers_of(parent));
+    auto found = find_winner(ctx.tree.set(), layers, name);
+    // Others may change a pool's branches: what looks empty may be a directory that is no longer the one of its name.
+    if (found.failed_with(ENOENT) && layers.size() > 1 && !ctx.tree.set().uses_marks() &&
+        ctx.tree.drop_removed(parent, layers)) {
+        layers = TRY(ctx.tree.layers_of(parent));
+        found = find_winner(ctx.tree.set(), layers, name);
+    }
+    return enter(ctx, parent, layers, name, TRY(std::move(found)));
 }
 
 void forget(Context& ctx, NodeId id, std::uint64_t count) {
