@@ -58,22 +58,24 @@ Tree::~Tree() {
     for (std::size_t i = 0; i < pool_workdirs_.size(); ++i) {
         PoolWork& pool = pool_workdirs_[i];
         if (!pool.work) continue;
-        pool.work.reset();
-        // Empty unless something staged could not be removed; then the next mount sweeps it.
+        // Empty unless something staged could not be removed; then the next mount sweeps it. While we still hold its
+        // lock: another pool must not take up a directory that goes.
         auto removed = sys::remove_dir(set_->at(static_cast<int>(i)).root(), *Name::parse(pool.name));
         if (!removed) log::debug("{} stays: {}", pool.name, log::errno_text(removed.error().value()));
+        pool.work.reset();
     }
 }
 
 Result<SharedDir> Tree::dir_on(const NodeRef& dir, BranchIndex branch) {
     SharedDir at;
+    NodeRef top;                 // whose directory `at` is
     std::vector<NodeRef> below;  // from dir upwards, those not cached
     for (NodeRef node = dir;;) {
-        if (node == root_) {
-            at = roots_[static_cast<std::size_t>(branch)];
+        at = node == root_ ? roots_[static_cast<std::size_t>(branch)] : dirs_.find(*node, branch);
+        if (at) {
+            top = std::move(node);
             break;
         }
-        if ((at = dirs_.find(*node, branch))) break;
         LockedNode state(*node);
         if (state->links.empty()) return Errno(state->unlinked ? ENOENT : ESTALE);
         NodeRef parent = state->links[0].parent;
@@ -83,13 +85,20 @@ Result<SharedDir> Tree::dir_on(const NodeRef& dir, BranchIndex branch) {
     while (!below.empty()) {
         const NodeRef node = std::move(below.back());
         below.pop_back();
-        // Under the node's lock: a rename of this directory holds it, so name and parent belong together.
-        LockedNode state(*node);
-        if (state->links.empty()) return Errno(ESTALE);
-        auto fd = TRY(sys::open_dir_path(*at, *Name::parse(state->links[0].name)));
-        if (branch == state->winner && sys::key_of(TRY(sys::stat_fd(fd))) != state->key) return Errno(ESTALE);
-        at = std::make_shared<const UniqueFd>(std::move(fd));
-        dirs_.put(*node, branch, at);
+        {
+            // Under the node's lock: a rename of this directory holds it, so name and parent belong together.
+            LockedNode state(*node);
+            if (state->links.empty()) return Errno(ESTALE);
+            if (state->links[0].parent == top) {
+                auto fd = TRY(sys::open_dir_path(*at, *Name::parse(state->links[0].name)));
+                if (branch == state->winner && sys::key_of(TRY(sys::stat_fd(fd))) != state->key) return Errno(ESTALE);
+                at = std::make_shared<const UniqueFd>(std::move(fd));
+                dirs_.put(*node, branch, at);
+                top = node;
+                continue;
+            }
+        }
+        return dir_on(dir, branch);  // moved while we were on the way to it
     }
     return at;
 }

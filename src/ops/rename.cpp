@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "base/log.h"
 #include "ops/gone.h"
 #include "ops/remove.h"
 #include "overlay/marks.h"
@@ -125,9 +126,12 @@ Status move_other_parts(Context& ctx, const RenamePlan& plan, const Side& from, 
             continue;
         }
         for (BranchIndex back : moved) {
-            auto source = TRY(ctx.tree.dir_on(to.parent, back));
-            auto target = TRY(ctx.tree.dir_on(from.parent, back));
-            TRY(sys::rename_entry(*source, to.name, *target, from.name));
+            auto source = ctx.tree.dir_on(to.parent, back);
+            auto target = ctx.tree.dir_on(from.parent, back);
+            if (!source || !target || !sys::rename_entry(**source, to.name, **target, from.name)) {
+                log::warn("a part of directory {} stays at its new name {} on {}", from.name.view(), to.name.view(),
+                          ctx.tree.set().at(back).path());
+            }
         }
         return done;
     }

@@ -1,5 +1,6 @@
 #include <stdio.h>
 
+#include <atomic>
 #include <chrono>
 #include <thread>
 
@@ -173,6 +174,35 @@ TEST_CASE("rename: the thread that reads requests does not wait for a copy-up") 
     CHECK(removed.failed_with(EINPROGRESS));
     CHECK(mount.read("file") == "text");
     CHECK(mount.list("") == Names{"file", "other"});
+}
+
+TEST_CASE("rename: a directory is found while it moves from one parent to another") {
+    PLYFS_NEEDS_ROOT();
+    Mounted mount("ww", World::Kind::pool);
+    for (int i : {0, 1}) {
+        for (const char* dir : {"one", "two", "one/dir"}) make_dir(mount.at(i, dir));
+    }
+    mount.start();
+    const NodeRef node = mount.tree().nodes().find(mount.id("one/dir"));
+    const NodeId one = mount.id("one"), two = mount.id("two");
+    std::atomic<bool> done{false};
+    std::atomic<int> lost{0};
+    std::thread finder([&] {
+        while (!done) {
+            mount.tree().dirs().drop(*node);
+            if (!mount.tree().dir_on(node, 0)) ++lost;
+        }
+    });
+    int failed = 0;
+    for (int i = 0; i < 3000; ++i) {
+        const auto request = Mounted::request();
+        if (!ops::rename(mount.ctx(), request, i % 2 ? two : one, name_of("dir"), i % 2 ? one : two, name_of("dir"), 0))
+            ++failed;
+    }
+    done = true;
+    finder.join();
+    CHECK(failed == 0);
+    CHECK(lost == 0);
 }
 
 TEST_CASE("rename: exchange") {
