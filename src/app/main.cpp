@@ -136,9 +136,12 @@ int serve(const config::Config& config, Readiness& readiness) {
         std::string failure;
         workdir = open_workdir(config, failure);
         if (!workdir) return fail(kExitMount, failure);
-        auto lock = lock_upper(config, failure);
-        if (!lock) return fail(kExitMount, failure.empty() ? log::errno_text(lock.error().value()) : failure);
-        upper_lock = std::move(*lock);
+        // Other pools may use a branch as well.
+        if (config.layered) {
+            auto lock = lock_upper(config, failure);
+            if (!lock) return fail(kExitMount, failure.empty() ? log::errno_text(lock.error().value()) : failure);
+            upper_lock = std::move(*lock);
+        }
         if (!config.layers.sync && !config.drop_in) {
             if (auto marked = mark_volatile(workdir->fd()); !marked) {
                 return fail(kExitMount, "workdir=" + config.workdir + " can not be marked as volatile: " +

@@ -47,11 +47,7 @@ bool may_leave_content(Tree& tree, LockedNode& node, const CopyUpRequest& reques
 // Waits until nobody copies the node; when it still has to be copied, it is this thread's turn and marked so.
 Result<Turn> take_turn(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
     LockedNode state(*node);
-    while (state->copying) {
-        if (!request.may_block) return Errno(EINPROGRESS);
-        if (is_cancelled(request)) return Errno(EINTR);
-        state.wait_for(tree.copy_condition(*node), kInterruptPoll);
-    }
+    TRY(wait_until_copied(tree, state, request));
     if (needed(tree, state, request) == Need::nothing) return Turn::nothing_to_do;
     if (!request.may_block && node->is_regular() && !may_leave_content(tree, state, request)) return Errno(EINPROGRESS);
     state->copying = true;
@@ -258,8 +254,13 @@ Status ensure_writable(Tree& tree, const NodeRef& node, const CopyUpRequest& req
     return writable ? complete(tree, node, request) : copy_up(tree, node, request);
 }
 
-void wait_until_copied(Tree& tree, LockedNode& node) {
-    while (node->copying) node.wait_for(tree.copy_condition(node.node()), kInterruptPoll);
+Status wait_until_copied(Tree& tree, LockedNode& node, const CopyUpRequest& request) {
+    while (node->copying) {
+        if (!request.may_block) return Errno(EINPROGRESS);
+        if (is_cancelled(request)) return Errno(EINTR);
+        node.wait_for(tree.copy_condition(node.node()), kInterruptPoll);
+    }
+    return {};
 }
 
 Status ensure_dir_on(Tree& tree, const NodeRef& dir, BranchIndex branch) {

@@ -29,8 +29,9 @@ struct CopyUpRequest {
 // branch to copy to. EPERM: immutable.
 Status ensure_writable(Tree& tree, const NodeRef& node, const CopyUpRequest& request);
 
-// Waits, under the node's lock, until no copy-up of it is in progress: for whoever changes its names.
-void wait_until_copied(Tree& tree, LockedNode& node);
+// Waits, under the node's lock, until no copy-up of it is in progress: for whoever changes its names. EINPROGRESS and
+// EINTR as the request says.
+Status wait_until_copied(Tree& tree, LockedNode& node, const CopyUpRequest& request);
 
 // Makes a directory exist on a branch, parents first, looking like its winner.
 Status ensure_dir_on(Tree& tree, const NodeRef& dir, BranchIndex branch);

@@ -46,6 +46,7 @@ class NodeRef {
     friend bool operator==(const NodeRef& a, const NodeRef& b) { return a.node_ == b.node_; }
 
   private:
+    friend class NodeTable;
     explicit NodeRef(Node* node) : node_(node) {}
     Node* node_ = nullptr;
 };
@@ -58,12 +59,11 @@ struct Link {
 
 // What the kernel has open through one node id.
 struct Opens {
-    std::uint32_t passthrough = 0;
+    std::uint32_t passthrough = 0;  // those served from the winner among them: they carry the backing as well
     std::uint32_t cached = 0;
-    std::uint32_t direct = 0;
     std::shared_ptr<Backing> backing;      // shared by all passthrough opens
     std::vector<std::int32_t> told_stale;  // callers sent back to walk again, until a lookup answers this node
-    bool any() const { return passthrough + cached + direct != 0; }
+    bool any() const { return passthrough + cached != 0; }
 };
 
 struct Face {

@@ -60,22 +60,24 @@ Tree::~Tree() {
     for (std::size_t i = 0; i < pool_workdirs_.size(); ++i) {
         PoolWork& pool = pool_workdirs_[i];
         if (!pool.work) continue;
-        pool.work.reset();
-        // Empty unless something staged could not be removed; then the next mount sweeps it.
+        // Empty unless something staged could not be removed; then the next mount sweeps it. While we still hold its
+        // lock: another pool must not take up a directory that goes.
         auto removed = sys::remove_dir(set_->at(static_cast<int>(i)).root(), *Name::parse(pool.name));
         if (!removed) log::debug("{} stays: {}", pool.name, log::errno_text(removed.error().value()));
+        pool.work.reset();
     }
 }
 
 Result<SharedDir> Tree::dir_on(const NodeRef& dir, BranchIndex branch) {
     SharedDir at;
+    NodeRef top;                 // whose directory `at` is
     std::vector<NodeRef> below;  // from dir upwards, those not cached
     for (NodeRef node = dir;;) {
-        if (node == root_) {
-            at = roots_[static_cast<std::size_t>(branch)];
+        at = node == root_ ? roots_[static_cast<std::size_t>(branch)] : dirs_.find(*node, branch);
+        if (at) {
+            top = std::move(node);
             break;
         }
-        if ((at = dirs_.find(*node, branch))) break;
         LockedNode state(*node);
         if (state->links.empty()) return Errno(state->unlinked ? ENOENT : ESTALE);
         if (const Detour* detour = detour_on(state->detours, branch); detour && detour->from_root) {
@@ -83,6 +85,7 @@ Result<SharedDir> Tree::dir_on(const NodeRef& dir, BranchIndex branch) {
             auto fd = TRY(sys::open_dir_path(place.dir, TRY(Name::parse(place.name))));
             at = std::make_shared<const UniqueFd>(std::move(fd));
             dirs_.put(*node, branch, at);
+            top = node;
             break;
         }
         NodeRef parent = state->links[0].parent;
@@ -92,14 +95,21 @@ Result<SharedDir> Tree::dir_on(const NodeRef& dir, BranchIndex branch) {
     while (!below.empty()) {
         const NodeRef node = std::move(below.back());
         below.pop_back();
-        // Under the node's lock: a rename of this directory holds it, so name and parent belong together.
-        LockedNode state(*node);
-        if (state->links.empty()) return Errno(ESTALE);
-        const Detour* detour = detour_on(state->detours, branch);
-        auto fd = TRY(sys::open_dir_path(*at, *Name::parse(detour ? detour->path : state->links[0].name)));
-        if (branch == state->winner && sys::key_of(TRY(sys::stat_fd(fd))) != state->key) return Errno(ESTALE);
-        at = std::make_shared<const UniqueFd>(std::move(fd));
-        dirs_.put(*node, branch, at);
+        {
+            // Under the node's lock: a rename of this directory holds it, so name and parent belong together.
+            LockedNode state(*node);
+            if (state->links.empty()) return Errno(ESTALE);
+            if (state->links[0].parent == top) {
+                const Detour* detour = detour_on(state->detours, branch);
+                auto fd = TRY(sys::open_dir_path(*at, *Name::parse(detour ? detour->path : state->links[0].name)));
+                if (branch == state->winner && sys::key_of(TRY(sys::stat_fd(fd))) != state->key) return Errno(ESTALE);
+                at = std::make_shared<const UniqueFd>(std::move(fd));
+                dirs_.put(*node, branch, at);
+                top = node;
+                continue;
+            }
+        }
+        return dir_on(dir, branch);  // moved while we were on the way to it
     }
     return at;
 }
@@ -123,6 +133,17 @@ Result<Layers> Tree::layers_of(const NodeRef& dir) {
     }
     if (out.empty()) return Errno(ESTALE);
     return out;
+}
+
+bool Tree::drop_removed(const NodeRef& dir, const Layers& layers) {
+    bool any = false;
+    for (const Layer& layer : layers) {
+        const auto st = sys::stat_fd(layer.fd());
+        if (!st || st->stx_nlink > 0) continue;
+        dirs_.drop(*dir, layer.branch);
+        any = true;
+    }
+    return any;
 }
 
 // Calls use(directory, name) for the place where the node's winner should be, until what it returns has the node's

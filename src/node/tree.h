@@ -59,6 +59,9 @@ class Tree : NodeTable::Observer {
     Result<SharedDir> dir_on(const NodeRef& dir, BranchIndex branch);
     // All branches of a directory, in order; those where it vanished are left out. ESTALE when none is left.
     Result<Layers> layers_of(const NodeRef& dir);
+    // Lets go of those that somebody removed on their branch, so that what has their name now is found; true if any
+    // was.
+    bool drop_removed(const NodeRef& dir, const Layers& layers);
     // The winner of a node, opened and checked.
     Result<Located> find_object(const NodeRef& node);
     // The file that has a node's bytes: of a metacopy another one than the winner. The generations are the node's.

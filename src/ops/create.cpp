@@ -103,9 +103,11 @@ Result<Created> tmpfile(Context& ctx, const Request& request, NodeId parent_id, 
     for (BranchIndex branch : TRY(ctx.tree.rank_branches(parent, {}))) {
         TRY(ensure_dir_on(ctx.tree, parent, branch));
         auto dir = TRY(ctx.tree.dir_on(parent, branch));
-        sys::ActAs caller(request.caller);
-        TRY(caller.status());
-        auto file = sys::open_tmpfile(*dir, O_RDWR | (flags & O_EXCL), mode & 07777);
+        auto file = [&]() -> Result<UniqueFd> {
+            sys::ActAs caller(request.caller);
+            TRY(caller.status());
+            return sys::open_tmpfile(*dir, O_RDWR | (flags & O_EXCL), mode & 07777);
+        }();
         if (!file) {
             last = file.error();
             if (last == ENOSPC || last == EDQUOT || last == EROFS) continue;

@@ -108,7 +108,10 @@ Result<DirHandle*> opendir(Context& ctx, NodeId id) {
     if (!node->is_dir()) return Errno(ENOTDIR);
     Layers layers;
     // A directory that was removed while somebody is in it has no entries.
-    if (!LockedNode(*node)->unlinked) layers = TRY(ctx.tree.layers_of(node));
+    if (!LockedNode(*node)->unlinked) {
+        layers = TRY(ctx.tree.layers_of(node));
+        if (ctx.tree.drop_removed(node, layers)) layers = TRY(ctx.tree.layers_of(node));
+    }
     auto devices = TRY(devices_of(layers));
     const auto hidden = ctx.tree.reserved_prefix(*node);
     return new DirHandle(std::move(node), std::move(layers), std::move(devices), ctx.tree.shared_set(), hidden);

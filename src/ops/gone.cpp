@@ -111,6 +111,10 @@ Status pin_if_last(LockedNode& node, const NodeRef& parent, const Name& name, co
     return {};
 }
 
+void unpin(LockedNode& node) {
+    if (!node->unlinked) node->pinned.reset();
+}
+
 void forget_name(Context& ctx, LockedNode& node, const NodeRef& parent, const Name& name, const AtName& at) {
     std::erase(node->links, Link{parent, name.str()});
     if (!ctx.tree.set().at(at.winner().branch).writable()) {

@@ -44,9 +44,10 @@ Status require_empty(Context& ctx, const Name& name, const AtName& at);
 // One copy on one branch; nothing there is as good.
 Status remove_on(Context& ctx, const Layer& layer, const Name& name);
 
-// The node lives on without this name; without any, by a descriptor. Pinned before the name is removed; both under the
-// lock.
+// The node lives on without this name; without any, by a descriptor. Pinned before the name is removed, and unpinned
+// when it was not; all under the lock.
 Status pin_if_last(LockedNode& node, const NodeRef& parent, const Name& name, const AtName& at);
+void unpin(LockedNode& node);
 void forget_name(Context& ctx, LockedNode& node, const NodeRef& parent, const Name& name, const AtName& at);
 
 }  // namespace plyfs::ops

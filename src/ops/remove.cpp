@@ -7,11 +7,10 @@ namespace {
 
 enum class Kind { file, directory };
 
-// One try; this stands for "a copy-up came in between, look again" and does not leave this file. No file system
-// call has this error.
-constexpr int kAgain = ESTRPIPE;
+// look_again: a copy-up came in between.
+enum class Outcome { done, look_again };
 
-Status remove_once(Context& ctx, const NodeRef& parent, const Name& name, Kind kind) {
+Result<Outcome> remove_once(Context& ctx, const Request& request, const NodeRef& parent, const Name& name, Kind kind) {
     const AtName at = TRY(look_at(ctx, parent, name));
     const bool is_dir = sys::is_dir(at.winner().st);
     if (kind == Kind::file && is_dir) return Errno(EISDIR);
@@ -20,37 +19,37 @@ Status remove_once(Context& ctx, const NodeRef& parent, const Name& name, Kind k
     if (is_dir) TRY(require_empty(ctx, name, at));
     SharedDir hiding;
     if (!ctx.tree.set().at(at.winner().branch).writable()) hiding = TRY(prepare_hiding(ctx, parent, at));
-    if (!at.node) return remove_everywhere(ctx, name, at, hiding);
+    if (!at.node) {
+        TRY(remove_everywhere(ctx, name, at, hiding));
+        return Outcome::done;
+    }
 
     LockedNode node(*at.node);
-    wait_until_copied(ctx.tree, node);
-    if (at.node->generation() != at.generation) return Errno(kAgain);
+    TRY(wait_until_copied(ctx.tree, node, request.copy_up()));
+    if (at.node->generation() != at.generation) return Outcome::look_again;
     TRY(pin_if_last(node, parent, name, at));
-    auto removed = remove_everywhere(ctx, name, at, hiding);
-    if (removed) {
-        forget_name(ctx, node, parent, name, at);
-    } else if (!node->unlinked) {
-        node->pinned.reset();
+    if (auto removed = remove_everywhere(ctx, name, at, hiding); !removed) {
+        unpin(node);
+        return removed.error();
     }
-    return removed;
+    forget_name(ctx, node, parent, name, at);
+    return Outcome::done;
 }
 
-Status remove_name(Context& ctx, NodeId parent_id, const Name& name, Kind kind) {
+Status remove_name(Context& ctx, const Request& request, NodeId parent_id, const Name& name, Kind kind) {
     const NodeRef parent = TRY(node_of(ctx, parent_id));
-    for (;;) {
-        auto removed = remove_once(ctx, parent, name, kind);
-        if (!removed.failed_with(kAgain)) return removed;
-    }
+    while (TRY(remove_once(ctx, request, parent, name, kind)) == Outcome::look_again) continue;
+    return {};
 }
 
 }  // namespace
 
-Status unlink(Context& ctx, NodeId parent, const Name& name) {
-    return remove_name(ctx, parent, name, Kind::file);
+Status unlink(Context& ctx, const Request& request, NodeId parent, const Name& name) {
+    return remove_name(ctx, request, parent, name, Kind::file);
 }
 
-Status rmdir(Context& ctx, NodeId parent, const Name& name) {
-    return remove_name(ctx, parent, name, Kind::directory);
+Status rmdir(Context& ctx, const Request& request, NodeId parent, const Name& name) {
+    return remove_name(ctx, request, parent, name, Kind::directory);
 }
 
 }  // namespace plyfs::ops

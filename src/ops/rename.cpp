@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "base/log.h"
 #include "node/redirect.h"
 #include "ops/gone.h"
 #include "ops/remove.h"
@@ -137,9 +138,12 @@ Status move_other_parts(Context& ctx, const RenamePlan& plan, const Side& from, 
             continue;
         }
         for (BranchIndex back : moved) {
-            auto source = TRY(ctx.tree.dir_on(to.parent, back));
-            auto target = TRY(ctx.tree.dir_on(from.parent, back));
-            TRY(sys::rename_entry(*source, to.name, *target, from.name));
+            auto source = ctx.tree.dir_on(to.parent, back);
+            auto target = ctx.tree.dir_on(from.parent, back);
+            if (!source || !target || !sys::rename_entry(**source, to.name, **target, from.name)) {
+                log::warn("a part of directory {} stays at its new name {} on {}", from.name.view(), to.name.view(),
+                          ctx.tree.set().at(back).path());
+            }
         }
         return done;
     }
@@ -220,8 +224,12 @@ Result<Outcome> rename_once(Context& ctx, const Request& request, Side& from, Si
     if ((source && (*source)->copying) || (target && (*target)->copying)) return Outcome::look_again;
     if (changed_since(from) || changed_since(to)) return Outcome::look_again;
     if (target && !exchange) TRY(pin_if_last(*target, to.parent, to.name, *to.at));
-    TRY(move_on(ctx, plan, from, to, *from_dir, *to_dir, exchange));
-    TRY(move_other_parts(ctx, plan, from, to));
+    auto moved = move_on(ctx, plan, from, to, *from_dir, *to_dir, exchange);
+    if (moved) moved = move_other_parts(ctx, plan, from, to);
+    if (!moved) {
+        if (target && !exchange) unpin(*target);
+        return moved.error();
+    }
     if (source) rename_link(*source, from.link(), to.link());
     if (target && exchange) rename_link(*target, to.link(), from.link());
     if (target && !exchange) forget_name(ctx, *target, to.parent, to.name, *to.at);
@@ -242,7 +250,7 @@ Status rename(Context& ctx, const Request& request, NodeId parent, const Name& n
         for (const Side* side : {&from, &to}) {
             if (!side->at || !side->at->node) continue;
             LockedNode node(*side->at->node);
-            wait_until_copied(ctx.tree, node);
+            TRY(wait_until_copied(ctx.tree, node, request.copy_up()));
         }
         if (request.cancelled && request.cancelled()) return Errno(EINTR);
     }

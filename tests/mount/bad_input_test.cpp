@@ -112,7 +112,40 @@ TEST_CASE("bad input: work directories") {
               {g.other / "work", "file system"});
     g.refused({"-o", g.layers() + ",workdir=" + (g.disk / "upper"), g.mnt}, kMountFailure, {"workdir"});
     g.refused({"-o", g.layers() + ",workdir=" + (g.disk / "never"), g.mnt}, kMountFailure, {"never"});
+    make_dirs(g.disk / "a/inside");
+    g.refused({"-o", g.layers() + ",workdir=" + (g.disk / "a/inside"), g.mnt}, kMountFailure,
+              {"workdir " + (g.disk / "a/inside"), "lowerdir " + (g.disk / "a;")});
+    CHECK(list_dir(g.disk / "a/inside").empty());
     g.refused({"-o", g.layers(), g.mnt}, kUsage, {"workdir"});
+}
+
+TEST_CASE("bad input: a second mount on one upper, whatever its work directory") {
+    Ground g;
+    const std::string first = g.scratch.dir("first");
+    g.disk.dir("work2");
+    const std::string second = g.layers() + ",workdir=" + (g.disk / "work2");
+    {
+        Mount mount(g.layers() + ",workdir=" + (g.disk / "work"), "", first);
+        g.refused({"-o", second, g.mnt}, kMountFailure, {"upperdir=" + (g.disk / "upper"), "in use"});
+        g.refused({"-o", g.layers() + ",workdir=" + (g.disk / "work"), g.mnt}, kMountFailure, {"in use"});
+        write_file(mount / "f", "the first goes on");
+    }
+    Mount mount(second, "", g.mnt);
+    CHECK(read_file(mount / "f") == "the first goes on");
+    write_file(mount / "g", "and the second has it now");
+    CHECK(exists(g.disk / "upper/g"));
+}
+
+TEST_CASE("bad input: pools with work directories of their own share a read-only branch") {
+    Ground g;
+    const std::string first = g.scratch.dir("first");
+    g.disk.dir("work2");
+    Mount one("workdir=" + (g.disk / "work"), (g.disk / "a") + "=ro:" + (g.disk / "b") + "=rw", first);
+    Mount two("workdir=" + (g.disk / "work2"), (g.disk / "a") + "=ro:" + (g.disk / "upper") + "=rw", g.mnt);
+    write_file(one / "f", "one");
+    write_file(two / "f", "two");
+    CHECK(read_file(g.disk / "b/f") == "one");
+    CHECK(read_file(g.disk / "upper/f") == "two");
 }
 
 TEST_CASE("bad input: relative paths mean the directory one is in, also after the daemon has left it") {
