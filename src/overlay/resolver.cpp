@@ -16,6 +16,11 @@ Result<bool> entry_is_opaque(BorrowedFd dir, const Name& name) {
     return marks::is_opaque(fd);
 }
 
+Result<sys::Stat> open_and_stat(BorrowedFd dir, const Name& name, UniqueFd& opened) {
+    opened = TRY(sys::open_path(dir, name));
+    return sys::stat_fd(opened);
+}
+
 }  // namespace
 
 Result<Resolved> find_winner(const BranchSet& set, std::span<const Layer> parent, const Name& name) {
@@ -44,10 +49,11 @@ Result<Resolved> find_winner(const BranchSet& set, std::span<const Layer> parent
     return out;
 }
 
-Result<std::vector<Hit>> find_all(const BranchSet& set, std::span<const Layer> parent, const Name& name) {
+Result<std::vector<Hit>> find_all(const BranchSet& set, std::span<const Layer> parent, const Name& name,
+                                  UniqueFd* opened) {
     std::vector<Hit> hits;
     for (const Layer& layer : parent) {
-        auto st = sys::stat_at(layer.fd(), name);
+        auto st = opened && hits.empty() ? open_and_stat(layer.fd(), name, *opened) : sys::stat_at(layer.fd(), name);
         if (!st) {
             if (is_absent(st.error())) continue;
             return st.error();
