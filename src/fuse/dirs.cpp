@@ -23,6 +23,8 @@ void on_opendir(fuse_req_t req, fuse_ino_t id, fuse_file_info* fi) {
              [asked](fuse_req_t to, ops::DirHandle* handle) {
                  fuse_file_info answer = asked;
                  answer.fh = reinterpret_cast<std::uintptr_t>(handle);
+                 answer.cache_readdir = 1;
+                 answer.keep_cache = handle->keep_listing();
                  return fuse_reply_open(to, &answer);
              },
              [](ops::Context&, ops::DirHandle* handle) { ops::releasedir(handle); });

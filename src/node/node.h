@@ -7,6 +7,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -66,6 +67,21 @@ struct Opens {
     bool any() const { return passthrough + cached != 0; }
 };
 
+// What lay on one branch for a directory at one moment; differs after each change of its names there.
+struct DirPart {
+    sys::FileKey key;
+    std::int64_t seconds = 0;  // the time of the last change
+    std::uint32_t nanoseconds = 0;
+    friend bool operator==(const DirPart&, const DirPart&) = default;
+};
+
+// Of a directory: whether the listing that the kernel keeps is still right (ops/dirs).
+struct Listings {
+    std::uint32_t open = 0;      // handles
+    std::vector<DirPart> parts;  // as they were before the kept listing was read; empty: what is kept is not known
+    std::chrono::steady_clock::time_point read;
+};
+
 struct Face {
     NodeId id = 0;
     std::uint64_t lookups = 0;  // references the kernel will FORGET
@@ -89,6 +105,7 @@ struct NodeState {
     BranchIndex data = -1;                  // of a metacopy: the branch with its content; -1: the winner's own
     std::vector<Link> links;                // known names; empty once unlinked (and for the root)
     std::uint64_t shown_inode = 0;
+    std::unique_ptr<Listings> listings;
     UniqueFd pinned;  // O_PATH of an object without a name
     NodeRef kept;     // to itself while names of the original still lie below: only this node knows the copy
     std::uint32_t hidden_links = 0;   // names of the copied-up original that still lie below

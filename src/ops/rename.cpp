@@ -47,27 +47,22 @@ class LockedPair {
     std::optional<LockedNode> second_;
 };
 
-Status look(Context& ctx, Side& side) {
+Status look(Context& ctx, Side& side, Open open) {
     side.at.reset();
-    side.layers = TRY(ctx.tree.layers_of(side.parent));
     side.presence.clear();
     side.visible_layers = 0;
     side.redirects = false;
-    auto at = look_at(ctx, side.parent, side.name);
-    if (at.failed_with(ENOENT)) {
-        // A whiteout alone matters as well: a directory can not be renamed over it.
-        for (const Hit& hit : TRY(find_all(ctx.tree.set(), side.layers, side.name))) {
-            side.presence.push_back({hit.branch, Presence::Kind::whiteout, ctx.tree.set().at(hit.branch).writable()});
-        }
-        return {};
-    }
-    side.at = TRY(std::move(at));
-    for (const Hit& hit : side.at->hits) {
+    auto at = TRY(look_at(ctx, side.parent, side.name, open));
+    side.layers = at.layers;
+    // A whiteout alone matters as well: a directory can not be renamed over it.
+    for (const Hit& hit : at.hits) {
         const auto kind = hit.whiteout          ? Presence::Kind::whiteout
                           : sys::is_dir(hit.st) ? Presence::Kind::directory
                                                 : Presence::Kind::file;
         side.presence.push_back({hit.branch, kind, ctx.tree.set().at(hit.branch).writable()});
     }
+    if (!is_seen(at)) return {};
+    side.at = std::move(at);
     if (sys::is_dir(side.at->winner().st)) {
         const BranchSet& set = ctx.tree.set();
         const auto layers = TRY(find_winner(set, side.at->layers, side.name)).layers;
@@ -199,8 +194,8 @@ enum class Outcome { done, look_again };
 
 Result<Outcome> rename_once(Context& ctx, const Request& request, Side& from, Side& to, unsigned flags) {
     const bool exchange = (flags & RENAME_EXCHANGE) != 0;
-    TRY(look(ctx, from));
-    TRY(look(ctx, to));
+    TRY(look(ctx, from, Open::nothing));
+    TRY(look(ctx, to, exchange ? Open::nothing : Open::winner));
     if (!from.at) return Errno(ENOENT);
     if (to.at && (flags & RENAME_NOREPLACE)) return Errno(EEXIST);
     TRY(require_removable(*from.at));
@@ -223,7 +218,7 @@ Result<Outcome> rename_once(Context& ctx, const Request& request, Side& from, Si
     LockedNode* target = to.at ? locks.of(to.at->node.get()) : nullptr;
     if ((source && (*source)->copying) || (target && (*target)->copying)) return Outcome::look_again;
     if (changed_since(from) || changed_since(to)) return Outcome::look_again;
-    if (target && !exchange) TRY(pin_if_last(*target, to.parent, to.name, *to.at));
+    if (target && !exchange) pin_if_last(*target, to.parent, to.name, *to.at);
     auto moved = move_on(ctx, plan, from, to, *from_dir, *to_dir, exchange);
     if (moved) moved = move_other_parts(ctx, plan, from, to);
     if (!moved) {

@@ -19,6 +19,11 @@ bool may_be_metacopy(const sys::Stat& st) {
     return sys::is_regular(st) && (st.stx_blocks <= kAttributeSectors || st.stx_blocks < st.stx_size / 512);
 }
 
+Result<sys::Stat> open_and_stat(BorrowedFd dir, const Name& name, UniqueFd& opened) {
+    opened = TRY(sys::open_path(dir, name));
+    return sys::stat_fd(opened);
+}
+
 // One name on its way down the layers. The rules are overlayfs' own (ovl_lookup): the first object found wins; a
 // directory goes on collecting, a metacopy goes on to its content; a redirect changes where the layers below are
 // searched, until the next one.
@@ -235,10 +240,11 @@ Result<Resolved> find_winner(const BranchSet& set, std::span<const Layer> parent
     return Search(set, parent, name).run();
 }
 
-Result<std::vector<Hit>> find_all(const BranchSet& set, std::span<const Layer> parent, const Name& name) {
+Result<std::vector<Hit>> find_all(const BranchSet& set, std::span<const Layer> parent, const Name& name,
+                                  UniqueFd* opened) {
     std::vector<Hit> hits;
     for (const Layer& layer : parent) {
-        auto st = sys::stat_at(layer.fd(), name);
+        auto st = opened && hits.empty() ? open_and_stat(layer.fd(), name, *opened) : sys::stat_at(layer.fd(), name);
         if (!st) {
             if (is_absent(st.error())) continue;
             return st.error();

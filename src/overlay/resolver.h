@@ -72,6 +72,8 @@ Result<Resolved> find_winner(const BranchSet& set, std::span<const Layer> parent
 // Everything of the name on every layer down to the first whiteout, also what a file or an opaque directory hides:
 // removing that would reveal it, so an unlink, a rename or a whiteout decision has to know. The whiteout itself is the
 // last hit.
-Result<std::vector<Hit>> find_all(const BranchSet& set, std::span<const Layer> parent, const Name& name);
+// opened: receives an O_PATH descriptor of the first hit, the very object that its `st` is of.
+Result<std::vector<Hit>> find_all(const BranchSet& set, std::span<const Layer> parent, const Name& name,
+                                  UniqueFd* opened = nullptr);
 
 }  // namespace plyfs
