@@ -100,8 +100,8 @@ Result<struct statvfs> statfs(Context& ctx) {
     std::set<std::uint64_t> counted;
     struct statvfs sum = {};
     for (const auto& branch : set.all()) {
-        // What lower branches have free is of no use to a writer.
-        if (!counted.empty() && !branch->writable()) continue;
+        // What read-only branches have free is of no use to a writer.
+        if (set.any_writable() && !branch->writable()) continue;
         if (!counted.insert(branch->device()).second) continue;
         const struct statvfs one = TRY(sys::stat_fs(branch->root()));
         if (counted.size() == 1) {
