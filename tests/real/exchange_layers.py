@@ -142,7 +142,7 @@ def both(top, base):
 
 
 def plain(layer):
-    for i in range(1, 31):
+    for i in range(1, 33):
         layer.file("files/small%d" % i, 90 + i, 0o600 + i % 8 * 8 + 4, (i, 100 + i))
     for i in range(1, 7):
         layer.file("files/large%d" % i, 300_000 + i)

@@ -62,6 +62,13 @@ def renameat2(old, new_name, flags):
         raise OSError(number, os.strerror(number))
 
 
+def linkat(old, new_name):
+    """os.link does not follow links, whatever it is told."""
+    if libc.linkat(-100, os.fsencode(old), -100, os.fsencode(new_name), 0x400) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
 def move(old, new_name):
     """A rename, or what mv makes of it where a directory can not be renamed."""
     try:
@@ -116,11 +123,11 @@ def as_user(function, uid=1000):
         raise OSError(code, os.strerror(code))
 
 
-def must_fail(number, function, *arguments):
+def must_fail(numbers, function, *arguments):
     try:
         function(*arguments)
     except OSError as error:
-        if error.errno != number:
+        if error.errno not in numbers:
             raise
         return "refused"
     return "NOT REFUSED"
@@ -160,7 +167,7 @@ def create_as_user():
     os.chmod("attrs/sgiddir1", 0o2777)
     as_user(lambda: new("attrs/sgiddir1/by user"))
     as_user(lambda: os.mkdir("attrs/sgiddir2/dir by user"))
-    return must_fail(errno.EACCES, as_user, lambda: new("files/not allowed"))
+    return must_fail([errno.EACCES], as_user, lambda: new("files/not allowed"))
 
 
 @step(1)
@@ -243,7 +250,7 @@ def xattrs():
     os.removexattr("attrs/trusted2", "trusted.note")
     os.setxattr("attrs/security1", "security.other", b"o")
     os.setxattr("attrs/sym", "trusted.more", b"m", follow_symlinks=False)
-    return must_fail(errno.ENODATA, os.removexattr, "files/small11", "user.none")
+    return must_fail([errno.ENODATA], os.removexattr, "files/small11", "user.none")
 
 
 @step(1)
@@ -391,7 +398,7 @@ def rename_files():
 def rename_noreplace():
     renameat2("files/small28", "files/small28 moved", NOREPLACE)
     return several(lambda: renameat2("files/small29", "files/small30", NOREPLACE),
-                   lambda: renameat2("files/small29", "files/small28", NOREPLACE))
+                   lambda: renameat2("files/small30", "files/small31", NOREPLACE))
 
 
 @step(1)
@@ -425,7 +432,8 @@ def rename_directory_over_directory():
     os.mkdir("ren/own")
     new("ren/own/f")
     return several(lambda: move("ren/own", "ren/m5/sub"), lambda: os.mkdir("ren/l6/sub"),
-                   lambda: move("ren/m6/sub", "ren/l6/sub"), lambda: os.rename("ren/l7/sub", "ren/m7/sub"))
+                   lambda: move("ren/m6/sub", "ren/l6/sub"),
+                   lambda: must_fail([errno.ENOTEMPTY, errno.EXDEV], os.rename, "ren/l7/sub", "ren/m7/sub"))
 
 
 @step(1)
@@ -451,9 +459,8 @@ def change_renamed():
 @step(1)
 def exchange_files():
     exchange("files/large5", "files/sparse3")
-    exchange("files/small29", "merge/both.tmp") if os.path.exists("merge/both.tmp") else None
     new("mine")
-    exchange("mine", "files/small30")
+    exchange("mine", "files/small31")
     exchange("special/sym6", "special/fifo6")
     exchange("special/chr4", "special/blk4")
 
@@ -492,9 +499,11 @@ def lower_hard_links():
 def nameless_file():
     fd = os.open("files", os.O_TMPFILE | os.O_RDWR, 0o640)
     os.write(fd, b"nameless")
-    os.link("/proc/self/fd/%d" % fd, "merge/named now", follow_symlinks=True)
-    os.write(fd, b", then named")
-    os.close(fd)
+    try:
+        linkat("/proc/self/fd/%d" % fd, "merge/named now")
+        os.write(fd, b", then named")
+    finally:
+        os.close(fd)
 
 
 @step(1)
@@ -541,7 +550,7 @@ def open_and_unlinked():
 @step(1)
 def sticky_directories():
     as_user(lambda: os.unlink("attrs/sticky1/users"))
-    return must_fail(errno.EPERM, as_user, lambda: os.unlink("attrs/sticky1/roots"))
+    return must_fail([errno.EPERM], as_user, lambda: os.unlink("attrs/sticky1/roots"))
 
 
 @step(1)
@@ -714,7 +723,7 @@ def renamed_and_back():
 @step(2)
 def exchange_again():
     return several(lambda: exchange("ren/l8", "ren/l9"), lambda: exchange("ren/m8", "merge/sub"),
-                   lambda: exchange("ren/m9", "files/small30"), lambda: exchange("ren/m10/sub", "ren/m12/sub"),
+                   lambda: exchange("ren/m9", "files/small31"), lambda: exchange("ren/m10/sub", "ren/m12/sub"),
                    lambda: exchange("special/sym6", "again4/nest"))
 
 
@@ -744,8 +753,9 @@ def kinds_again():
 
 @step(2)
 def remove_a_lot():
+    # But not xwh: the kernel's overlayfs finds a directory not empty once whiteouts of both forms are in it.
     return several(lambda: remove("attrs/private3"), lambda: remove("hidden"), lambda: os.mkdir("hidden"),
-                   lambda: remove("xwh"), lambda: remove("ren/m7"), lambda: remove("odd/dirs"),
+                   lambda: remove("ren/m7"), lambda: remove("odd/dirs"),
                    lambda: os.mkdir("odd/dirs"))
 
 
