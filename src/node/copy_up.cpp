@@ -139,7 +139,7 @@ Result<BranchIndex> make_room(Tree& tree, const std::vector<Link>& links, Branch
 
 Status copy_up(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
     auto object = TRY(tree.find_object(node));
-    if (object.st.stx_attributes & STATX_ATTR_IMMUTABLE) return Errno(EPERM);
+    if ((object.st.stx_attributes & STATX_ATTR_IMMUTABLE) && !request.even_immutable) return Errno(EPERM);
     // What may only be appended to is not truncated either, least of all by the copy.
     if ((object.st.stx_attributes & STATX_ATTR_APPEND) && request.keep_bytes < object.st.stx_size) return Errno(EPERM);
     std::vector<Link> links = LockedNode(*node)->links;

@@ -38,7 +38,9 @@ struct Request {
     sys::Caller caller;
     std::function<bool()> cancelled;  // the caller was interrupted; may be empty
     bool may_block = true;            // see CopyUpRequest
-    CopyUpRequest copy_up(std::uint64_t keep_bytes = kAllData) const { return {keep_bytes, may_block, cancelled}; }
+    CopyUpRequest copy_up(std::uint64_t keep_bytes = kAllData) const {
+        return {keep_bytes, may_block, cancelled, false};
+    }
 };
 
 // What stat shows of a node, and for how long.

@@ -313,9 +313,9 @@ TEST_CASE("copy-up: what it makes is in the upper with the same content, and the
 
 TEST_CASE("copy-up: append-only and immutable files of a lower are neither emptied, removed nor renamed") {
     Layers tree;
-    for (std::string name : {"append", "append2", "fixed"}) write_file(tree.lower + "/" + name, "precious");
+    for (std::string name : {"append", "append2", "fixed", "fixed2"}) write_file(tree.lower + "/" + name, "precious");
     for (std::string name : {"append", "append2"}) must_run({"chattr", "+a", tree.lower + "/" + name});
-    must_run({"chattr", "+i", tree.lower + "/fixed"});
+    for (std::string name : {"fixed", "fixed2"}) must_run({"chattr", "+i", tree.lower + "/" + name});
     tree.mount();
     for (std::string name : {"append", "fixed"}) {
         CAPTURE(name);
@@ -331,7 +331,19 @@ TEST_CASE("copy-up: append-only and immutable files of a lower are neither empti
     CHECK(read_file(tree / "append2") == "precious!");
     fd.reset();
     must_run({"chattr", "-a", tree / "append2"});
+    // Flags that forbid everything can be taken away, by whoever may.
+    CHECK(as_user({}, [&] { return ::execlp("chattr", "chattr", "-i", (tree / "fixed").c_str(), nullptr); }) != 0);
+    CHECK_FALSE(run({"chattr", "+d", tree / "fixed2"}).ok());  // as ext4 has it; the copy of it is as immutable
+    FAILS(EPERM, ::open((tree / "fixed2").c_str(), O_WRONLY | O_CLOEXEC));
+    for (std::string name : {"fixed", "fixed2"}) {
+        CAPTURE(name);
+        must_run({"chattr", "-i", tree / name});
+        CHECK(read_file(tree / name) == "precious");
+        write_file(tree / name, "changed");
+        CHECK(read_file(tree / name) == "changed");
+        OK(::unlink((tree / name).c_str()));
+    }
     tree.unmount();
     for (std::string name : {"append", "append2"}) must_run({"chattr", "-a", tree.lower + "/" + name});
-    must_run({"chattr", "-i", tree.lower + "/fixed"});
+    for (std::string name : {"fixed", "fixed2"}) must_run({"chattr", "-i", tree.lower + "/" + name});
 }
