@@ -255,6 +255,28 @@ TEST_CASE("copy-up: of only what is kept, when the open truncates") {
     CHECK(read_file(tree / "big") == "short");
 }
 
+TEST_CASE("copy-up: a truncated file has changed now, whatever the file system thinks of its size") {
+    for (std::string kind : {"ext4", "tmpfs", "xfs"}) {
+        if (!have_tool("mkfs." + kind) && kind != "tmpfs") continue;
+        CAPTURE(kind);
+        Layers tree({.upper_kind = kind, .mib = 320});  // the least that XFS takes
+        for (std::string name : {"shorter", "empty", "opened", "longer"}) {
+            write_file(tree.lower + "/" + name, pattern(5000));
+            touch_past(tree.lower + "/" + name);
+        }
+        tree.mount();
+        OK(::truncate((tree / "shorter").c_str(), 100));
+        OK(::truncate((tree / "empty").c_str(), 0));
+        OK(::truncate((tree / "longer").c_str(), 6000));
+        CHECK(try_open(tree / "opened", O_WRONLY | O_TRUNC) == 0);
+        for (std::string name : {"shorter", "empty", "opened", "longer"}) {
+            CAPTURE(name);
+            CHECK(stat_of(tree / name).st_mtim.tv_sec > 1700000000);
+            CHECK(stat_of(tree.upper + "/" + name).st_mtim.tv_sec > 1700000000);
+        }
+    }
+}
+
 TEST_CASE("copy-up: a big one is interrupted by a signal, and leaves nothing") {
     // Rings deliver no interrupts, and the stand-in is not asked.
     Layers tree({.mib = 700});
