@@ -5,7 +5,8 @@
     exchange_digest.py compare FIRST SECOND [since=SECONDS] [ino] [skip=PREFIX]...
 
 compare prints a line for each difference and exits with 1 if there was one. since: times from then on count as equal
-(two runs of the same changes); ino: inode numbers count; skip: paths that begin so do not.
+(two runs of the same changes); ino: inode numbers count, and those that readdir gives have to be the same; skip: paths
+that begin so do not.
 """
 import fcntl
 import hashlib
@@ -73,6 +74,7 @@ def see(root, strict):
                     folders.append(name)
                 else:
                     look[os.fsdecode(name)] = describe(root + b"/" + name, strict)
+                    look[os.fsdecode(name)]["listed ino"] = entry.inode()
             except OSError as error:
                 look[os.fsdecode(name)] = {"error": error.strerror}
     # Hard links: which name of the same file comes first, and how many are seen.
@@ -97,9 +99,13 @@ def compare(first, second, since, ino, skipped):
             count += 1
             print("  %s: only in the %s: %s" % (ascii(name), "first" if a else "second", json.dumps(a or b)[:200]))
             continue
+        for x in (a, b) if ino and name != "." else ():
+            if x.get("listed ino", x["ino"]) != x["ino"]:
+                count += 1
+                print("  %s: is listed as inode %d, and is %d" % (ascii(name), x["listed ino"], x["ino"]))
         for key in sorted(set(a) | set(b)):
             x, y = a.get(key), b.get(key)
-            if key == "ino" and not ino or x == y:
+            if key.endswith("ino") and not ino or x == y:
                 continue
             if key == "mtime" and x and y and min(x, y) >= since * 10**9:
                 continue
