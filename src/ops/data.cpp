@@ -39,7 +39,10 @@ Result<UniqueFd> for_setting_flags(Context& ctx, const Request& request, const N
     if (node->is_dir()) {
         TRY(ensure_dir_writable(ctx.tree, node));
     } else {
-        TRY(ensure_writable(ctx.tree, node, request.copy_up_metadata()));
+        // The kernel has checked that the caller may change these flags: it asks for the old ones before.
+        CopyUpRequest copy = request.copy_up_metadata();
+        copy.even_immutable = true;
+        TRY(ensure_writable(ctx.tree, node, copy));
     }
     return for_flags(ctx, node);
 }
