@@ -18,7 +18,8 @@ Status remove_once(Context& ctx, const NodeRef& parent, const Name& name, Kind k
     if (kind == Kind::directory && !is_dir) return Errno(ENOTDIR);
     TRY(require_removable(at));
     if (is_dir) TRY(require_empty(ctx, name, at));
-    SharedDir hiding;
+    TRY(require_hideable(ctx, name, at));
+    Layer hiding{-1, nullptr};
     if (!ctx.tree.set().at(at.winner().branch).writable()) hiding = TRY(prepare_hiding(ctx, parent, at));
     if (!at.node) return remove_everywhere(ctx, name, at, hiding);
 

@@ -141,7 +141,7 @@ Result<Staged> stage_directory(WorkDir& work, BorrowedFd original, const sys::St
     }
     Staged staged(work, std::move(*fd), std::move(temp));
     TRY(copy_metadata(original, staged.fd(), st));
-    if (opaque) TRY(marks::make_opaque(staged.fd()));
+    if (opaque) TRY(marks::make_opaque(staged.fd(), work.marks()));
     // Immutable or append-only, the copy could not take the children that are about to be copied into it.
     return staged;
 }
