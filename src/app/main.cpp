@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <iostream>
 
 #include "app/command_line.h"
@@ -20,6 +21,7 @@
 #include "config/validate.h"
 #include "fuse/session.h"
 #include "node/tree.h"
+#include "overlay/upper_format.h"
 #include "overlay/workdir.h"
 #include "sys/cred.h"
 #include "sys/lock.h"
@@ -105,6 +107,14 @@ int serve(const config::Config& config, Readiness& readiness) {
         auto lock = lock_upper(config, failure);
         if (!lock) return fail(kExitMount, failure.empty() ? log::errno_text(lock.error().value()) : failure);
         upper_lock = std::move(*lock);
+    }
+    if (workdir && config.layered) {
+        std::string failure;
+        MarkRules rules = set->marks();
+        const bool no_devices = std::getenv("FUSE_OVERLAYFS_DISABLE_OVL_WHITEOUT") != nullptr;
+        if (!choose_upper_format(*workdir, config.layers, no_devices, rules, failure)) return fail(kExitMount, failure);
+        set->set_marks(rules);
+        log::debug("marks are written as {}", format_text(rules));
     }
     const auto transport = fuse::choose_transport(config.transport, config.locks);
     const bool needs_ring = config.transport == config::Transport::io_uring && config.locks == config::Locks::local;
