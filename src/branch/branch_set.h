@@ -12,9 +12,17 @@
 
 namespace plyfs {
 
+// What marks are followed and made, beside whiteouts and opaque directories.
+struct LayerRules {
+    bool follow_redirects = true;  // and metacopy; false: an object that has one can not be looked up (EPERM)
+    bool make_redirects = false;
+    bool make_metacopies = false;
+    int data_layers = 0;  // the last branches that hold nothing but content, reached by a metacopy's redirect
+};
+
 class BranchSet {
   public:
-    explicit BranchSet(std::vector<std::unique_ptr<Branch>> branches);
+    explicit BranchSet(std::vector<std::unique_ptr<Branch>> branches, LayerRules rules = {});
 
     int size() const { return static_cast<int>(branches_.size()); }
     Branch& at(int index) const { return *branches_[static_cast<std::size_t>(index)]; }
@@ -25,10 +33,13 @@ class BranchSet {
     bool uses_marks() const { return uses_marks_; }
     const MarkRules& marks() const { return marks_; }
     // Before anybody shares the set.
-    void set_marks(const MarkRules& rules) { marks_ = rules; }
+    void set_marks(const MarkRules& rules);
     // AUFS' files are marks here.
     bool reads_aufs_marks() const { return uses_marks_ && marks_.aufs; }
     bool any_writable() const { return any_writable_; }
+    const LayerRules& rules() const { return rules_; }
+    // How many branches have directories to merge; data layers come after them.
+    int merged_size() const { return size() - rules_.data_layers; }
 
     // The inode number shown for an object: the branch's own where that is unique, else the device's place in the set
     // is mixed into the top bits. Objects of file systems mounted inside a branch count as a device of their own.
@@ -38,6 +49,7 @@ class BranchSet {
     std::uint64_t device_number(std::uint64_t device) const;
 
     std::vector<std::unique_ptr<Branch>> branches_;
+    LayerRules rules_;
     bool uses_marks_ = false;
     MarkRules marks_;
     bool any_writable_ = false;

@@ -75,7 +75,7 @@ Status split_for_size(Context& ctx, const Request& request, const NodeRef& node,
     Face* face = state->face_of(id);
     if (!face || !face->opens || face->opens->passthrough == 0) return {};
     Opens& opens = *face->opens;
-    if (opens.backing && opens.backing->generation() == node->generation()) return {};
+    if (opens.backing && opens.backing->generation() == node->data_generation()) return {};
     if (std::find(opens.told_stale.begin(), opens.told_stale.end(), request.caller.pid) != opens.told_stale.end()) {
         return {};  // no path to walk again: in place, as the file's new size is right for everybody but old readers
     }
@@ -107,10 +107,12 @@ Status kill_privileges(const sys::Caller& caller, BorrowedFd file, const sys::St
 Result<Attr> setattr(Context& ctx, const Request& request, NodeId id, const AttrChange& change) {
     const NodeRef node = TRY(node_of(ctx, id));
     if (change.size && node->is_dir()) return Errno(EISDIR);
-    auto objects = TRY(writable_objects(ctx, node, request.copy_up(change.size.value_or(kAllData))));
+    auto objects =
+        TRY(writable_objects(ctx, node, change.size ? request.copy_up(*change.size) : request.copy_up_metadata()));
     if (change.size && !change.by_handle) TRY(split_for_size(ctx, request, node, id));
     for (const auto& object : objects) TRY(apply(ctx, request.caller, node, object, change));
-    const auto st = TRY(sys::stat_fd(objects.front()));
+    auto st = TRY(sys::stat_fd(objects.front()));
+    if (LockedNode(*node)->data >= 0) st.stx_blocks = TRY(ctx.tree.find_content(node)).st.stx_blocks;
     LockedNode state(*node);
     if (change.size) state->changed_since_copy = true;
     return show(ctx, state, id, st);
@@ -147,7 +149,7 @@ Status setxattr(Context& ctx, const Request& request, NodeId id, const char* nam
                 int flags) {
     const NodeRef node = TRY(node_of(ctx, id));
     const std::string stored = TRY(stored_name(ctx, name));
-    auto objects = TRY(writable_objects(ctx, node, request.copy_up()));
+    auto objects = TRY(writable_objects(ctx, node, request.copy_up_metadata()));
     // An ACL that a non-member of the group sets takes setgid away: the branch decides that by the caller's
     // credentials, which for this need the supplementary groups.
     const bool acl = stored.starts_with("system.posix_acl_access");
@@ -175,7 +177,7 @@ Status removexattr(Context& ctx, const Request& request, NodeId id, const char* 
         const auto object = TRY(ctx.tree.find_object(node));
         TRY(sys::get_xattr(object.fd, stored.c_str(), {}));
     }
-    auto objects = TRY(writable_objects(ctx, node, request.copy_up()));
+    auto objects = TRY(writable_objects(ctx, node, request.copy_up_metadata()));
     for (std::size_t i = 0; i < objects.size(); ++i) {
         auto removed = sys::remove_xattr(objects[i], stored.c_str());
         if (!removed && (i == 0 || !removed.failed_with(ENODATA))) return removed;

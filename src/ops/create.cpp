@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 
+#include "node/redirect.h"
 #include "ops/place.h"
 #include "overlay/marks.h"
 #include "sys/entry.h"
@@ -52,7 +53,8 @@ Result<Entry> link(Context& ctx, const Request& request, NodeId id, NodeId new_p
     const NodeRef node = TRY(node_of(ctx, id));
     const NodeRef parent = TRY(node_of(ctx, new_parent));
     TRY(require_free_for_users(ctx, *parent, name));
-    TRY(ensure_writable(ctx.tree, node, request.copy_up()));
+    TRY(ensure_writable(ctx.tree, node, request.copy_up_metadata()));
+    TRY(make_findable(ctx.tree, node));
     auto object = TRY(ctx.tree.find_object(node));
     if (TRY(would_be_hidden(ctx, parent, name, object.branch))) return Errno(EXDEV);
     // The name belongs to whoever links, but the object is there already: no credentials to act under.
@@ -78,7 +80,7 @@ Result<Created> create(Context& ctx, const Request& request, NodeId parent_id, c
     });
     if (placed.has_value()) {
         const Entry entry = TRY(enter_new(ctx, parent, *placed, name));
-        auto opened = open_new(ctx, entry.id, flags, {std::move(file), entry.attr.st, placed->branch, 0});
+        auto opened = open_new(ctx, entry.id, flags, {std::move(file), entry.attr.st, placed->branch});
         if (!opened) {
             forget(ctx, entry.id, 1);
             return opened.error();
@@ -101,9 +103,11 @@ Result<Created> tmpfile(Context& ctx, const Request& request, NodeId parent_id, 
     for (BranchIndex branch : TRY(ctx.tree.rank_branches(parent, {}))) {
         TRY(ensure_dir_on(ctx.tree, parent, branch));
         auto dir = TRY(ctx.tree.dir_on(parent, branch));
-        sys::ActAs caller(request.caller);
-        TRY(caller.status());
-        auto file = sys::open_tmpfile(*dir, O_RDWR | (flags & O_EXCL), mode & 07777);
+        auto file = [&]() -> Result<UniqueFd> {
+            sys::ActAs caller(request.caller);
+            TRY(caller.status());
+            return sys::open_tmpfile(*dir, O_RDWR | (flags & O_EXCL), mode & 07777);
+        }();
         if (!file) {
             last = file.error();
             if (last == ENOSPC || last == EDQUOT || last == EROFS) continue;
@@ -120,7 +124,7 @@ Result<Created> tmpfile(Context& ctx, const Request& request, NodeId parent_id, 
             state->pinned = TRY(sys::duplicate(*file));
         }
         const Entry entry = TRY(entry_of(ctx, node));
-        auto opened = open_new(ctx, entry.id, flags, {std::move(*file), st, branch, node->generation()});
+        auto opened = open_new(ctx, entry.id, flags, {std::move(*file), st, branch});
         if (!opened) {
             forget(ctx, entry.id, 1);
             return opened.error();

@@ -39,7 +39,7 @@ Result<UniqueFd> for_setting_flags(Context& ctx, const Request& request, const N
     if (node->is_dir()) {
         TRY(ensure_dir_writable(ctx.tree, node));
     } else {
-        TRY(ensure_writable(ctx.tree, node, request.copy_up()));
+        TRY(ensure_writable(ctx.tree, node, request.copy_up_metadata()));
     }
     return for_flags(ctx, node);
 }

@@ -50,8 +50,4 @@ Result<bool> LayerDir::holds_xattr_whiteouts(const MarkRules& rules) const {
     return once(xattr_whiteouts_, [&] { return marks::holds_xattr_whiteouts(fd_, rules); });
 }
 
-Result<bool> LayerDir::is_opaque(const MarkRules& rules) const {
-    return once(opaque_, [&] { return marks::is_opaque(fd_, rules); });
-}
-
 }  // namespace plyfs

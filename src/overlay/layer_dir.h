@@ -27,7 +27,6 @@ class LayerDir {
     // Told by whoever has read it as a whole.
     void note_aufs_names(bool any) const;
     Result<bool> holds_xattr_whiteouts(const MarkRules& rules) const;
-    Result<bool> is_opaque(const MarkRules& rules) const;
 
   private:
     enum class Fact : unsigned char { unknown, no, yes };
@@ -37,7 +36,6 @@ class LayerDir {
     UniqueFd fd_;
     mutable std::atomic<Fact> aufs_names_{Fact::unknown};
     mutable std::atomic<Fact> xattr_whiteouts_{Fact::unknown};
-    mutable std::atomic<Fact> opaque_{Fact::unknown};
 };
 
 using SharedDir = std::shared_ptr<const LayerDir>;

@@ -3,8 +3,12 @@
 #include <fcntl.h>
 #include <sys/sysmacros.h>
 
+#include <algorithm>
 #include <array>
+#include <climits>
 #include <cstring>
+#include <span>
+#include <vector>
 
 #include "sys/entry.h"
 #include "sys/open.h"
@@ -15,6 +19,12 @@ namespace {
 
 constexpr std::string_view kPrefixes[] = {"trusted.overlay.", "user.overlay."};
 constexpr std::string_view kEscape = "overlay.";
+
+// Those that count: all, or user.overlay. alone.
+std::span<const std::string_view> prefixes_of(bool user_alone) {
+    return std::span(kPrefixes).subspan(user_alone ? 1 : 0);
+}
+
 constexpr std::string_view kNotes = "user.fuseoverlayfs.";
 constexpr const char* kOpaqueXattrNotes = "user.fuseoverlayfs.opaque";
 constexpr const char* kWhiteoutXattr = "trusted.overlay.whiteout";
@@ -59,14 +69,54 @@ Result<OpaqueLetters> opaque_letters(BorrowedFd dir, const MarkRules& rules) {
     return out;
 }
 
-// In trusted.* where that is wanted and allowed.
-Status set_mark(BorrowedFd fd, const char* trusted, const char* user, std::span<const std::byte> value,
-                const MarkRules& rules) {
-    if (!rules.user) {
-        auto done = sys::set_xattr(fd, trusted, value, 0);
+constexpr std::string_view kRedirect = "redirect";
+constexpr std::string_view kMetacopy = "metacopy";
+
+// In the namespace that we may write.
+Status set_mark(BorrowedFd object, std::string_view mark, std::span<const std::byte> value, const MarkRules& rules) {
+    Status done;
+    for (auto prefix : prefixes_of(rules.user)) {
+        done = sys::set_xattr(object, std::string(prefix).append(mark).c_str(), value, 0);
         if (done || !(done.failed_with(EPERM) || done.failed_with(EOPNOTSUPP))) return done;
     }
-    return sys::set_xattr(fd, user, value, 0);
+    return done;
+}
+
+Status clear_mark(BorrowedFd object, std::string_view mark) {
+    for (auto prefix : kPrefixes) {
+        auto done = sys::remove_xattr(object, std::string(prefix).append(mark).c_str());
+        const bool absent = done.failed_with(ENODATA) || done.failed_with(EPERM) || done.failed_with(EOPNOTSUPP);
+        if (!done && !absent) return done;
+    }
+    return {};
+}
+
+// "/a/b" without empty components or "." and "..", or one component.
+bool is_valid_redirect(std::string_view text) {
+    if (text.empty() || text.size() >= PATH_MAX) return false;
+    if (text.front() != '/') return Name::parse(text).has_value();
+    while (!text.empty()) {
+        text.remove_prefix(1);
+        const auto end = std::min(text.find('/'), text.size());
+        if (!Name::parse(text.substr(0, end))) return false;
+        text.remove_prefix(end);
+    }
+    return true;
+}
+
+// The names of an entry's attributes, whatever their number.
+Result<std::vector<char>> names_of(BorrowedFd dir, const Name& name) {
+    std::vector<char> out(256);
+    for (;;) {
+        auto size = sys::list_xattr_raw_at(dir, name.c_str(), out);
+        if (size) {
+            out.resize(*size);
+            return out;
+        }
+        if (size.failed_with(EOPNOTSUPP)) return std::vector<char>();
+        if (!size.failed_with(ERANGE)) return size.error();
+        out.resize(out.size() * 4);
+    }
 }
 
 Result<bool> has_xattr_at(BorrowedFd dir, const Name& name, const char* attribute) {
@@ -109,6 +159,11 @@ Result<bool> is_opaque(BorrowedFd dir, const MarkRules& rules) {
     return rules.aufs ? has_aufs_opaque(dir) : Result<bool>(false);
 }
 
+Result<bool> is_opaque(BorrowedFd dir, const MarkRules& rules, const Found& found) {
+    if (found.opaque) return is_opaque(dir, rules);
+    return rules.aufs ? has_aufs_opaque(dir) : Result<bool>(false);
+}
+
 Result<bool> has_aufs_opaque(BorrowedFd dir) {
     auto file = sys::stat_at(dir, *Name::parse(kAufsOpaque));
     if (file) return may_be_mark_file(*file);
@@ -124,13 +179,13 @@ Result<bool> holds_xattr_whiteouts(BorrowedFd dir, const MarkRules& rules) {
 
 Status make_opaque(BorrowedFd dir, const MarkRules& rules) {
     if (rules.whiteout == MarkRules::Whiteout::file) return make_empty_file(dir, *Name::parse(kAufsOpaque));
-    return set_mark(dir, kOpaqueXattr, kOpaqueXattrUser, kYes, rules);
+    return set_mark(dir, "opaque", kYes, rules);
 }
 
 Status allow_xattr_whiteouts(BorrowedFd dir, const MarkRules& rules) {
     const auto letters = TRY(opaque_letters(dir, rules));
     if (letters.any('x') || letters.any('y')) return {};
-    return set_mark(dir, kOpaqueXattr, kOpaqueXattrUser, kHolds, rules);
+    return set_mark(dir, "opaque", kHolds, rules);
 }
 
 Status make_whiteout(BorrowedFd dir, const Name& name) {
@@ -143,7 +198,7 @@ Status make_aufs_whiteout(BorrowedFd dir, const Name& name) {
 }
 
 Status make_xattr_whiteout(BorrowedFd file, const MarkRules& rules) {
-    return set_mark(file, kWhiteoutXattr, kWhiteoutXattrUser, kYes, rules);
+    return set_mark(file, "whiteout", kYes, rules);
 }
 
 Result<bool> remove_aufs_whiteout(BorrowedFd dir, const Name& name) {
@@ -163,6 +218,52 @@ Result<bool> is_any_mark(BorrowedFd dir, const Name& name) {
     const auto st = TRY(sys::stat_at(dir, name));
     if (is_whiteout(st) || is_aufs_mark(name.view(), st)) return true;
     return may_be_mark_file(st) ? has_whiteout_xattr(dir, name, {}) : Result<bool>(false);
+}
+
+Result<Found> find_marks(BorrowedFd dir, const Name& name, const MarkRules& rules) {
+    const auto list = TRY(names_of(dir, name));
+    Found found;
+    for (std::size_t at = 0; at < list.size();) {
+        const std::string_view attribute(&list[at], strnlen(&list[at], list.size() - at));
+        at += attribute.size() + 1;
+        if (!rules.only_user && attribute == kOpaqueXattrNotes) found.opaque = true;
+        for (auto prefix : prefixes_of(rules.only_user)) {
+            if (!attribute.starts_with(prefix)) continue;
+            const auto mark = attribute.substr(prefix.size());
+            if (mark == "opaque") found.opaque = true;
+            if (mark == kRedirect) found.redirect = true;
+            if (mark == kMetacopy) found.metacopy = true;
+        }
+    }
+    return found;
+}
+
+Result<std::string> read_redirect(BorrowedFd dir, const Name& name, const MarkRules& rules) {
+    std::array<std::byte, PATH_MAX> value;
+    for (auto prefix : prefixes_of(rules.only_user)) {
+        auto size = sys::get_xattr_at(dir, name.c_str(), std::string(prefix).append(kRedirect).c_str(), value);
+        if (!size) {
+            if (size.failed_with(ENODATA) || size.failed_with(EOPNOTSUPP) || size.failed_with(EPERM)) continue;
+            if (size.failed_with(ERANGE)) return std::string();
+            return size.error();
+        }
+        const std::string text(reinterpret_cast<const char*>(value.data()), *size);
+        return is_valid_redirect(text) ? text : std::string();
+    }
+    return std::string();
+}
+
+Status set_redirect(BorrowedFd object, const std::string& to, const MarkRules& rules) {
+    return set_mark(object, kRedirect, std::as_bytes(std::span(to)), rules);
+}
+
+Status set_metacopy(BorrowedFd object, const MarkRules& rules) {
+    return set_mark(object, kMetacopy, {}, rules);
+}
+
+Status clear_metacopy(BorrowedFd object) {
+    TRY(clear_mark(object, kMetacopy));
+    return clear_mark(object, kRedirect);
 }
 
 std::string stored_xattr(std::string_view seen) {

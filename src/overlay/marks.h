@@ -73,6 +73,28 @@ Result<bool> remove_aufs_whiteout(BorrowedFd dir, const Name& name);
 // Any form of whiteout and AUFS' other files: what a directory that shows no entries may hold.
 Result<bool> is_any_mark(BorrowedFd dir, const Name& name);
 
+// Which marks an entry carries, found in one list of its attributes.
+struct Found {
+    bool opaque = false;
+    bool redirect = false;
+    bool metacopy = false;
+};
+Result<Found> find_marks(BorrowedFd dir, const Name& name, const MarkRules& rules = {});
+// As is_opaque, of a directory whose attributes were listed already.
+Result<bool> is_opaque(BorrowedFd dir, const MarkRules& rules, const Found& found);
+
+// Redirect: where the layers below have what this object is merged with, or, of a metacopy, where its content is. An
+// absolute path, walked from the layers' roots, or one name, beside this one. Empty for what is neither: a hostile
+// value leads nowhere.
+Result<std::string> read_redirect(BorrowedFd dir, const Name& name, const MarkRules& rules = {});
+// E2BIG, ENOSPC or ERANGE where the file system can not store one so long.
+Status set_redirect(BorrowedFd object, const std::string& to, const MarkRules& rules = {});
+
+// Metacopy: owner, mode, times and attributes are here, the content still lies below.
+Status set_metacopy(BorrowedFd object, const MarkRules& rules = {});
+// With its redirect, which means nothing for a file that has its content.
+Status clear_metacopy(BorrowedFd object);
+
 // Attribute names as a user of the mount sees them, and as they lie on a branch: "trusted.overlay.X" of a user is
 // stored as "trusted.overlay.overlay.X", so that an overlay can be stacked on us; what we store ourselves is not
 // visible.

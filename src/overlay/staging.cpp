@@ -45,15 +45,21 @@ Result<Staged> new_file(WorkDir& work) {
 }
 
 Result<Staged> stage_regular(WorkDir& work, const CopySource& source, const std::function<bool()>& cancelled) {
-    auto from = TRY(sys::reopen(source.fd, O_RDONLY));
     auto staged = TRY(new_file(work));
+    if (source.metacopy) {
+        TRY(sys::change_size(staged.fd(), static_cast<off_t>(source.st.stx_size)));
+        TRY(copy_metadata(source.fd, staged.fd(), source.st));
+        TRY(marks::set_metacopy(staged.fd(), work.marks()));
+        return staged;
+    }
+    auto from = TRY(sys::reopen(source.content.valid() ? source.content : source.fd, O_RDONLY));
     if (source.data_bytes > 0) {
         sys::RegistrationCred reserve;  // the caller's file: root's reserved blocks are not his
         TRY(sys::copy_data(from, staged.fd(), source.data_bytes, cancelled));
     }
-    TRY(copy_metadata(from, staged.fd(), source.st));
+    TRY(copy_metadata(source.fd, staged.fd(), source.st));
     // A rename can reach the disk before the data it publishes; after a power cut that would be a file of zeros.
-    if (source.data_bytes > 0) TRY(sys::sync_file(staged.fd()));
+    if (source.sync && source.data_bytes > 0) TRY(sys::sync_file(staged.fd()));
     return staged;
 }
 

@@ -44,10 +44,9 @@ Attributes can_hold_attributes(WorkDir& work) {
 
 }  // namespace
 
-bool choose_upper_format(WorkDir& work, const config::LayerOptions& options, bool no_devices, MarkRules& rules,
-                         std::string& failure) {
+bool choose_upper_format(WorkDir& work, const config::LayerOptions& options, MarkRules& rules, std::string& failure) {
     const UpperFormat wanted = options.upper_format;
-    if (wanted == UpperFormat::aufs || (wanted == UpperFormat::automatic && no_devices)) {
+    if (wanted == UpperFormat::aufs) {
         rules.whiteout = Whiteout::file;
         return true;
     }

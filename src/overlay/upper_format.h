@@ -11,11 +11,9 @@
 
 namespace plyfs {
 
-// no_devices: whiteouts are not to be devices whatever the file system says (FUSE_OVERLAYFS_DISABLE_OVL_WHITEOUT);
-// counts where the format is chosen here. rules: what is known already, with what can be written filled in. False, with
-// one line that says why, for a format that the directory can not hold.
-bool choose_upper_format(WorkDir& work, const config::LayerOptions& options, bool no_devices, MarkRules& rules,
-                         std::string& failure);
+// rules: what is known already, with what can be written filled in. False, with one line that says why, for a format
+// that the directory can not hold.
+bool choose_upper_format(WorkDir& work, const config::LayerOptions& options, MarkRules& rules, std::string& failure);
 const char* format_text(const MarkRules& rules);
 
 }  // namespace plyfs
