@@ -82,7 +82,9 @@ std::shared_ptr<BranchSet> probe_branches(const config::Config& config, ProbeFai
         }
         branches.push_back(std::make_unique<Branch>(std::move(parts)));
     }
-    return std::make_shared<BranchSet>(std::move(branches), rules_of(config));
+    auto set = std::make_shared<BranchSet>(std::move(branches), rules_of(config));
+    set->set_marks({.user = config.layers.userxattr, .only_user = config.layers.userxattr, .aufs = config.layered});
+    return set;
 }
 
 int probe_stack_depth(const BranchSet& branches) {

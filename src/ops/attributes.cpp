@@ -84,8 +84,9 @@ Status split_for_size(Context& ctx, const Request& request, const NodeRef& node,
 }
 
 // Attributes that mark what lies on a branch, not what the user stored, can not be reached through the mount.
-Result<std::string> stored_name(Context& ctx, const char* name) {
+Result<std::string> stored_name(Context& ctx, const char* name, int unreachable = EPERM) {
     if (!ctx.tree.set().uses_marks()) return std::string(name);
+    if (marks::is_unreachable_xattr(name)) return Errno(unreachable);
     return marks::stored_xattr(name);
 }
 
@@ -125,7 +126,7 @@ Result<std::string> readlink(Context& ctx, NodeId id) {
 Result<std::size_t> getxattr(Context& ctx, NodeId id, const char* name, std::span<std::byte> buffer) {
     const NodeRef node = TRY(node_of(ctx, id));
     const auto object = TRY(ctx.tree.find_object(node));
-    return sys::get_xattr(object.fd, TRY(stored_name(ctx, name)).c_str(), buffer);
+    return sys::get_xattr(object.fd, TRY(stored_name(ctx, name, ENODATA)).c_str(), buffer);
 }
 
 Result<std::string> listxattr(Context& ctx, NodeId id) {
