@@ -5,6 +5,7 @@
 // either.
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -98,7 +99,7 @@ std::unique_ptr<WorkDir> open_workdir(const config::Config& config, std::string&
     if (work) {
         if (!is_compatible(config, *parent, failure)) return nullptr;
         for (const auto& lack : find_lacks(*parent, kWorkName)) {
-            say("upperdir " + config.branches[0].path + ": its file system " + lack);
+            log::warn("upperdir {}: its file system {}", config.branches[0].path, lack);
         }
         return std::move(*work);
     }
@@ -167,6 +168,8 @@ int serve(const config::Config& config, Readiness& readiness) {
     if (auto dropped = sys::drop_reserve_privilege(); !dropped) {
         log::debug("CAP_SYS_RESOURCE stays: {}", log::errno_text(dropped.error().value()));
     }
+    // Who knows fuse-overlayfs may send it, for an account of itself; that must not end us.
+    ::signal(SIGUSR1, SIG_IGN);
     auto tree = std::make_unique<Tree>(set, config.create, std::move(workdir), budget, config.layers);
     fuse::Session session(config, *tree, transport, depth);
     std::string failure;
@@ -183,7 +186,9 @@ int run_mount(Command& command) {
     for (const auto& notice : command.notices) say(notice);
     if (!command.mount_namespace.empty()) enter_mount_namespace(command.mount_namespace);
     config::Config& config = command.config;
-    config::check_host(config::find_host_facts());
+    const config::HostFacts host = config::find_host_facts();
+    config::check_host(host);
+    for (const auto& notice : config::drop_labels(config, host)) say(notice);
     for (const auto& notice : config::validate(config)) say(notice);
     log::set_level(config.debug ? log::Level::debug : config.log_level);
     if (command.action == Action::fake) return 0;

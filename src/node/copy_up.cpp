@@ -187,11 +187,13 @@ Status complete(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
         if (tree.layer_options().sync) TRY(sys::sync_file(to));
     }
     const auto time = [](const statx_timestamp& t) { return timespec{t.tv_sec, t.tv_nsec}; };
-    TRY(sys::set_times(to, time(object.st.stx_atime), time(object.st.stx_mtime)));
+    // Truncated it is a changed file.
+    const bool whole = size == object.st.stx_size;
+    TRY(sys::set_times(to, time(object.st.stx_atime), whole ? time(object.st.stx_mtime) : timespec{0, UTIME_NOW}));
     LockedNode state(*node);
     TRY(marks::clear_metacopy(to));
     state->redirect = nullptr;
-    take_content(state, size == object.st.stx_size);
+    take_content(state, whole);
     state->detours = nullptr;
     tree.counters().copyups.fetch_add(1, std::memory_order_relaxed);
     return {};
@@ -199,7 +201,7 @@ Status complete(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
 
 Status copy_up(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
     auto object = TRY(tree.find_object(node));
-    if (object.st.stx_attributes & STATX_ATTR_IMMUTABLE) return Errno(EPERM);
+    if ((object.st.stx_attributes & STATX_ATTR_IMMUTABLE) && !request.even_immutable) return Errno(EPERM);
     // What may only be appended to is not truncated either, least of all by the copy.
     if ((object.st.stx_attributes & STATX_ATTR_APPEND) && request.keep_bytes < object.st.stx_size) return Errno(EPERM);
     std::vector<Link> links;

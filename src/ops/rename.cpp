@@ -24,7 +24,8 @@ struct Side {
     Layers layers;             // of the parent
     std::vector<Presence> presence;
     std::size_t visible_layers = 0;
-    bool redirects = false;  // a directory whose read-only parts a redirect may lead to
+    bool fixed = false;      // a directory with parts on branches that may not be modified
+    bool redirects = false;  // to which a redirect may lead
     Link link() const { return {parent, name.str()}; }
 };
 
@@ -52,7 +53,7 @@ Status look(Context& ctx, Side& side, Open open) {
     side.at.reset();
     side.presence.clear();
     side.visible_layers = 0;
-    side.redirects = false;
+    side.fixed = side.redirects = false;
     auto at = TRY(look_at(ctx, side.parent, side.name, open));
     side.layers = at.layers;
     // A whiteout alone matters as well: a directory can not be renamed over it.
@@ -68,9 +69,9 @@ Status look(Context& ctx, Side& side, Open open) {
         const BranchSet& set = ctx.tree.set();
         const auto layers = TRY(find_winner(set, side.at->layers, side.name)).layers;
         side.visible_layers = layers.size();
-        side.redirects =
-            set.rules().make_redirects &&
+        side.fixed =
             std::any_of(layers.begin(), layers.end(), [&](BranchIndex branch) { return !set.at(branch).writable(); });
+        side.redirects = side.fixed && set.rules().make_redirects;
     }
     return {};
 }
@@ -223,6 +224,7 @@ Result<RenamePlan> make_plan(const Side& from, const Side& to, unsigned flags) {
     facts.target = to.presence;
     facts.source_layers = from.visible_layers;
     facts.target_layers = to.visible_layers;
+    facts.source_fixed = from.fixed;
     facts.source_redirects = from.redirects;
     facts.target_redirects = to.redirects;
     facts.exchange = (flags & RENAME_EXCHANGE) != 0;
@@ -293,8 +295,8 @@ Result<Outcome> rename_once(Context& ctx, const Request& request, Side& from, Si
 
 Status rename(Context& ctx, const Request& request, NodeId parent, const Name& name, NodeId new_parent,
               const Name& new_name, unsigned flags) {
-    Side from{TRY(node_of(ctx, parent)), name, {}, {}, {}, 0, false};
-    Side to{TRY(node_of(ctx, new_parent)), new_name, {}, {}, {}, 0, false};
+    Side from{TRY(node_of(ctx, parent)), name, {}, {}, {}, 0, false, false};
+    Side to{TRY(node_of(ctx, new_parent)), new_name, {}, {}, {}, 0, false, false};
     TRY(require_free_for_users(ctx, *to.parent, new_name));
     for (;;) {
         if (TRY(rename_once(ctx, request, from, to, flags)) == Outcome::done) return {};

@@ -38,11 +38,6 @@ bool hidden_beside(std::span<const Presence> hits, BranchIndex branch) {
     });
 }
 
-bool layers_writable(std::span<const Presence> hits, std::size_t layers) {
-    return std::all_of(hits.begin(), hits.begin() + static_cast<std::ptrdiff_t>(std::min(layers, hits.size())),
-                       [](const Presence& hit) { return hit.writable; });
-}
-
 Result<RenamePlan> plan_exchange(const RenameFacts& facts) {
     if (facts.target.empty() || facts.target[0].kind == Kind::whiteout) return Errno(ENOENT);
     const Presence& source = facts.source[0];
@@ -66,8 +61,7 @@ Result<RenamePlan> plan_rename(const RenameFacts& facts) {
     if (facts.source.empty() || facts.source[0].kind == Kind::whiteout) return Errno(ENOENT);
     if (facts.exchange) return plan_exchange(facts);
     const bool directory = facts.source[0].kind == Kind::directory;
-    if (directory && !facts.source_redirects && !layers_writable(facts.source, facts.source_layers))
-        return Errno(EXDEV);
+    if (directory && facts.source_fixed && !facts.source_redirects) return Errno(EXDEV);
     if (!facts.source[0].writable) return Errno(EROFS);
 
     RenamePlan plan;

@@ -133,6 +133,10 @@ Result<Staged> stage_copy(WorkDir& work, const CopySource& source, const std::fu
     if (sys::is_dir(source.st)) return Errno(EISDIR);
     if (!sys::is_regular(source.st)) return stage_special(work, source);
     auto staged = TRY(stage_regular(work, source, cancelled));
+    if (!source.metacopy && source.data_bytes < source.st.stx_size) {
+        // A truncated copy is a changed file. XFS and tmpfs would not say so: the size will be as it is already.
+        TRY(sys::set_times(staged.fd(), {0, UTIME_OMIT}, {0, UTIME_NOW}));
+    }
     staged.protect_with(protection_flags(source.st));
     return staged;
 }
