@@ -79,7 +79,7 @@ constexpr Option kTable[] = {
      [](D& d, const V& v) { d.config.create = static_cast<CreatePolicy>(v.word); }},
 
     // How layers are kept.
-    {Group::layers, "redirect_dir", "", "", Kind::words, "on|follow|nofollow|off", "on", Use::layers,
+    {Group::layers, "redirect_dir", "", "", Kind::words, "on|follow|nofollow|off", "on; follow with userxattr", Use::layers,
      "rename directories of lower layers by redirects; follow: only read those",
      [](D& d, const V& v) { d.config.layers.redirect_dir = static_cast<RedirectDir>(v.word); }},
     {Group::layers, "metacopy", "", "", Kind::flag, "on|off", "off; on as fuse-overlayfs", Use::layers,
