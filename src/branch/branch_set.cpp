@@ -4,7 +4,8 @@
 
 namespace plyfs {
 
-BranchSet::BranchSet(std::vector<std::unique_ptr<Branch>> branches) : branches_(std::move(branches)) {
+BranchSet::BranchSet(std::vector<std::unique_ptr<Branch>> branches, IdMap ids)
+    : branches_(std::move(branches)), ids_(std::move(ids)) {
     for (const auto& branch : branches_) {
         if (branch->writable()) {
             any_writable_ = true;

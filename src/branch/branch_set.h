@@ -8,12 +8,13 @@
 #include <vector>
 
 #include "branch/branch.h"
+#include "branch/id_map.h"
 
 namespace plyfs {
 
 class BranchSet {
   public:
-    explicit BranchSet(std::vector<std::unique_ptr<Branch>> branches);
+    explicit BranchSet(std::vector<std::unique_ptr<Branch>> branches, IdMap ids = {});
 
     int size() const { return static_cast<int>(branches_.size()); }
     Branch& at(int index) const { return *branches_[static_cast<std::size_t>(index)]; }
@@ -23,6 +24,8 @@ class BranchSet {
     // that may; otherwise such objects are ordinary ones, as a pool that serves as another overlay's upper needs.
     bool uses_marks() const { return uses_marks_; }
     bool any_writable() const { return any_writable_; }
+    // From the ids on the branches to those users of the mount see, and back.
+    const IdMap& ids() const { return ids_; }
 
     // The inode number shown for an object: the branch's own where that is unique, else the device's place in the set
     // is mixed into the top bits. Objects of file systems mounted inside a branch count as a device of their own.
@@ -32,6 +35,7 @@ class BranchSet {
     std::uint64_t device_number(std::uint64_t device) const;
 
     std::vector<std::unique_ptr<Branch>> branches_;
+    IdMap ids_;
     bool uses_marks_ = false;
     bool any_writable_ = false;
 
