@@ -95,14 +95,15 @@ Status require_empty(Context& ctx, const Name& name, const AtName& at) {
     return {};
 }
 
-Status pin_if_last(LockedNode& node, const NodeRef& parent, const Name& name, const AtName& at) {
+Status pin_if_last(Context& ctx, LockedNode& node, const NodeRef& parent, const Name& name, const AtName& at) {
     const Link gone{parent, name.str()};
     for (const Link& link : node->links) {
         if (link != gone) return {};
     }
     if (node->pinned.valid()) return {};
+    const Branch& branch = ctx.tree.set().at(at.winner().branch);
     auto fd = TRY(sys::open_path(at.layer(at.winner().branch).fd(), name));
-    if (sys::key_of(TRY(sys::stat_fd(fd))) != node->key) return {};  // a name not linked to the copy: see lookup
+    if (sys::key_of(TRY(branch.stat_fd(fd))) != node->key) return {};  // a name not linked to the copy: see lookup
     node->pinned = std::move(fd);
     return {};
 }

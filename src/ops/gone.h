@@ -45,7 +45,7 @@ Status remove_on(Context& ctx, const Layer& layer, const Name& name);
 
 // The node lives on without this name; without any, by a descriptor. Pinned before the name is removed; both under the
 // lock.
-Status pin_if_last(LockedNode& node, const NodeRef& parent, const Name& name, const AtName& at);
+Status pin_if_last(Context& ctx, LockedNode& node, const NodeRef& parent, const Name& name, const AtName& at);
 void forget_name(Context& ctx, LockedNode& node, const NodeRef& parent, const Name& name, const AtName& at);
 
 }  // namespace plyfs::ops

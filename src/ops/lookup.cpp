@@ -103,6 +103,7 @@ Result<NodeRef> node_of(Context& ctx, NodeId id) {
 Attr show(Context& ctx, LockedNode& node, NodeId id, const sys::Stat& st) {
     Attr out{st, ctx.timeouts.attr};
     out.st.stx_ino = node->shown_inode;
+    ctx.tree.set().ids().show(out.st);
     if (node.node().is_dir()) {
         // With a part that is read-only most subdirectories lie in both: one link tells find(1) and others not to
         // count.

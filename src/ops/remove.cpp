@@ -25,7 +25,7 @@ Status remove_once(Context& ctx, const NodeRef& parent, const Name& name, Kind k
     LockedNode node(*at.node);
     wait_until_copied(ctx.tree, node);
     if (at.node->generation() != at.generation) return Errno(kAgain);
-    TRY(pin_if_last(node, parent, name, at));
+    TRY(pin_if_last(ctx, node, parent, name, at));
     auto removed = remove_everywhere(ctx, name, at, hiding);
     if (removed) {
         forget_name(ctx, node, parent, name, at);

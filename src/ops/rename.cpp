@@ -205,7 +205,7 @@ Result<Outcome> rename_once(Context& ctx, const Request& request, Side& from, Si
     LockedNode* target = to.at ? locks.of(to.at->node.get()) : nullptr;
     if ((source && (*source)->copying) || (target && (*target)->copying)) return Outcome::look_again;
     if (changed_since(from) || changed_since(to)) return Outcome::look_again;
-    if (target && !exchange) TRY(pin_if_last(*target, to.parent, to.name, *to.at));
+    if (target && !exchange) TRY(pin_if_last(ctx, *target, to.parent, to.name, *to.at));
     TRY(move_on(ctx, plan, from, to, *from_dir, *to_dir, exchange));
     TRY(move_other_parts(ctx, plan, from, to));
     if (source) rename_link(*source, from.link(), to.link());

@@ -22,7 +22,7 @@ Result<Resolved> find_winner(const BranchSet& set, std::span<const Layer> parent
     Resolved out;
     const Layer* last = nullptr;  // the directory collected last, whose opaque mark was not read yet
     for (const Layer& layer : parent) {
-        auto st = sys::stat_at(layer.fd(), name);
+        auto st = set.at(layer.branch).stat_at(layer.fd(), name);
         if (!st) {
             if (is_absent(st.error())) continue;
             if (out.branch < 0) return st.error();
@@ -47,7 +47,7 @@ Result<Resolved> find_winner(const BranchSet& set, std::span<const Layer> parent
 Result<std::vector<Hit>> find_all(const BranchSet& set, std::span<const Layer> parent, const Name& name) {
     std::vector<Hit> hits;
     for (const Layer& layer : parent) {
-        auto st = sys::stat_at(layer.fd(), name);
+        auto st = set.at(layer.branch).stat_at(layer.fd(), name);
         if (!st) {
             if (is_absent(st.error())) continue;
             return st.error();
