@@ -82,7 +82,7 @@ mode_t take_type(std::string_view text, sys::Stat& st) {
         const bool device = type == S_IFBLK || type == S_IFCHR;
         if (device && !take_device(text.substr(word.size()), st)) return 0;
         // A whiteout is no object, and a directory is one whatever is written on it.
-        if (device && sys::is_whiteout_device(st)) return 0;
+        if (type == S_IFCHR && st.stx_rdev_major == 0 && st.stx_rdev_minor == 0) return 0;
         return type;
     }
     return 0;
