@@ -26,7 +26,7 @@ constexpr Flag kFlags[] = {
      [](A& a, S) { a.verbose = true; }},
     {'n', "",           "",        Caller::any,    "no effect: there is no mtab to write",
      [](A&, S) {}},
-    {'t', "",           "TYPE",    Caller::any,    "no effect: the type is fuse.plyfs",
+    {'t', "",           "TYPE",    Caller::any,    "no effect: the type is fuse.plyfs, or as subtype= says",
      [](A&, S) {}},
     {'N', "",           "FILE",    Caller::helper, "mount in this mount namespace",
      [](A& a, S v) { a.mount_namespace = v; }},
@@ -39,8 +39,8 @@ constexpr Flag kFlags[] = {
 
 class ArgumentReader {
   public:
-    ArgumentReader(const std::vector<std::string>& argv, bool helper, std::vector<std::string>& errors)
-        : argv_(argv), helper_(helper), errors_(errors) {}
+    ArgumentReader(const std::vector<std::string>& argv, Manner manner, std::vector<std::string>& errors)
+        : argv_(argv), manner_(manner), errors_(errors) {}
 
     Arguments read() {
         for (at_ = 1; at_ < argv_.size(); ++at_) {
@@ -63,7 +63,7 @@ class ArgumentReader {
   private:
     template <typename F>
     const Flag* find(F matches) const {
-        const Caller unknown = helper_ ? Caller::person : Caller::helper;
+        const Caller unknown = manner_ == Manner::helper ? Caller::person : Caller::helper;
         for (const Flag& flag : kFlags) {
             if (flag.caller != unknown && matches(flag)) return &flag;
         }
@@ -71,6 +71,7 @@ class ArgumentReader {
     }
 
     void unknown(const std::string& written) {
+        if (manner_ == Manner::drop_in) return out_.ignored.push_back(argv_[at_]);
         errors_.push_back("unknown flag '" + written + "'; plyfs --help lists those there are");
     }
 
@@ -98,7 +99,7 @@ class ArgumentReader {
     }
 
     const std::vector<std::string>& argv_;
-    const bool helper_;
+    const Manner manner_;
     std::vector<std::string>& errors_;
     std::size_t at_ = 0;
     Arguments out_;
@@ -110,8 +111,8 @@ std::span<const Flag> flag_table() {
     return kFlags;
 }
 
-Arguments read_arguments(const std::vector<std::string>& argv, bool helper, std::vector<std::string>& errors) {
-    return ArgumentReader(argv, helper, errors).read();
+Arguments read_arguments(const std::vector<std::string>& argv, Manner manner, std::vector<std::string>& errors) {
+    return ArgumentReader(argv, manner, errors).read();
 }
 
 }  // namespace plyfs::app

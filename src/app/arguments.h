@@ -1,4 +1,4 @@
-// The flags of the command line, one table for plyfs and its mount helpers: read, and shown by --help.
+// The flags of the command line, one table for plyfs and the other names it is called by: read, and shown by --help.
 #pragma once
 
 #include <optional>
@@ -21,7 +21,11 @@ struct Arguments {
     std::string mount_namespace;
     std::vector<std::string> option_strings;  // every -o
     std::vector<std::string> words;           // what is no flag
+    std::vector<std::string> ignored;         // unknown ones, where those are passed over
 };
+
+// Whose command line it is: a person's, mount(8)'s as to one of its helpers, or one written for fuse-overlayfs.
+enum class Manner { person, helper, drop_in };
 
 // Where a flag is known: -f is "foreground" to plyfs and "fake" to a mount helper.
 enum class Caller { any, person, helper };
@@ -37,7 +41,7 @@ struct Flag {
 std::span<const Flag> flag_table();
 
 // argv with the program's name first. "-ofoo", "-o foo", "-fd", and words after "--" are understood; faults
-// are added to errors and reading goes on.
-Arguments read_arguments(const std::vector<std::string>& argv, bool helper, std::vector<std::string>& errors);
+// are added to errors and reading goes on. An unknown flag is a fault, but where fuse-overlayfs is meant.
+Arguments read_arguments(const std::vector<std::string>& argv, Manner manner, std::vector<std::string>& errors);
 
 }  // namespace plyfs::app

@@ -4,6 +4,7 @@
 
 #include <boost/filesystem.hpp>
 
+#include <cstdlib>
 #include <optional>
 
 #include "app/arguments.h"
@@ -19,6 +20,20 @@ using config::Draft;
 
 // The kernel's newer mount interface takes no longer source than this.
 constexpr std::size_t kLongestSource = 255;
+
+// What fuse-overlayfs does unless it is told otherwise.
+void begin_drop_in(const Invocation& invocation, Draft& draft) {
+    draft.config.drop_in = true;
+    draft.config.subtype = "fuse-overlayfs";
+    draft.config.log_level = log::Level::warn;  // one mount for each container: none is worth a line
+    draft.config.fsname = "fuse-overlayfs";
+    draft.config.kernel_options = {"noatime"};
+    // Engines read layers through the mount, never with the kernel's overlayfs, which would have to be told of it.
+    draft.config.layers.metacopy = true;
+    for (const std::string& options : invocation.environment_options) {
+        config::apply_words(draft, config::split_words(options));
+    }
+}
 
 void apply_option_strings(const Arguments& arguments, Draft& draft) {
     std::vector<config::OptionWord> words;
@@ -41,6 +56,7 @@ void take_branches(const std::string& word, Draft& draft) {
 }
 
 void take_mountpoint(const std::string& word, Draft& draft) {
+    draft.mountpoint_told = true;
     try {
         std::string path = config::make_absolute(word, draft.base);
         if (!draft.config.mountpoint.empty() && draft.config.mountpoint != path) {
@@ -55,7 +71,12 @@ void take_mountpoint(const std::string& word, Draft& draft) {
 // The last word is the mountpoint. One before it is the list of branches, unless options have named those:
 // then it is only what mount(8) wants as a source, shown by df.
 void apply_words(const std::vector<std::string>& words, Draft& draft) {
+    if (draft.config.drop_in) {
+        if (!words.empty()) take_mountpoint(words.back(), draft);
+        return;
+    }
     if (words.size() > 2) {
+        draft.mountpoint_told = true;
         draft.errors.push_back("too many words at '" + words[2] +
                                "'; write 'BRANCHES MOUNTPOINT', with ':' between the branches");
         return;
@@ -64,7 +85,12 @@ void apply_words(const std::vector<std::string>& words, Draft& draft) {
     take_mountpoint(words.back(), draft);
     if (words.size() == 1) return;
     const bool named = draft.branches || draft.lowerdirs || !draft.upperdir.empty();
-    if (!named) take_branches(words[0], draft);
+    if (!named) {
+        take_branches(words[0], draft);
+    } else if (words[0].find_first_of(":/") != std::string::npos) {
+        draft.notices.push_back("the word " + words[0] +
+                                " names nothing to merge, options have done that; it is only what df shows");
+    }
     if (draft.config.fsname.empty() && words[0].size() <= kLongestSource) draft.config.fsname = words[0];
 }
 
@@ -78,6 +104,10 @@ Invocation find_invocation(int argc, char** argv) {
     // A deleted working directory matters only to relative paths, which then are not found.
     if (fault) invocation.cwd = "/";
     invocation.root = ::geteuid() == 0;
+    if (std::getenv("FUSE_OVERLAYFS_DISABLE_OVL_WHITEOUT")) {
+        invocation.environment_options.push_back("upper-format=aufs");
+    }
+    if (std::getenv("FUSE_OVERLAYFS_NO_PASSTHROUGH")) invocation.environment_options.push_back("passthrough=off");
     return invocation;
 }
 
@@ -86,11 +116,23 @@ bool is_mount_helper(std::string_view program) {
     return name == "mount.plyfs" || name == "mount.fuse.plyfs";
 }
 
+bool is_drop_in(std::string_view program) {
+    const std::string_view name = program.substr(program.rfind('/') + 1);
+    return name == "fuse-overlayfs" || name.starts_with("fuse-overlayfs-");
+}
+
+const char* program_name(const std::vector<std::string>& argv) {
+    return !argv.empty() && is_drop_in(argv[0]) ? "fuse-overlayfs" : "plyfs";
+}
+
 Command parse_command_line(const Invocation& invocation) {
     Draft draft;
     draft.base = invocation.cwd;
-    const bool helper = !invocation.argv.empty() && is_mount_helper(invocation.argv[0]);
-    const Arguments arguments = read_arguments(invocation.argv, helper, draft.errors);
+    const std::string program = invocation.argv.empty() ? "" : invocation.argv[0];
+    const Manner manner = is_mount_helper(program) ? Manner::helper
+                          : is_drop_in(program)    ? Manner::drop_in
+                                                   : Manner::person;
+    const Arguments arguments = read_arguments(invocation.argv, manner, draft.errors);
     Command command;
     command.verbose = arguments.verbose;
     command.mount_namespace = arguments.mount_namespace;
@@ -98,6 +140,8 @@ Command parse_command_line(const Invocation& invocation) {
         command.action = arguments.help ? Action::help : Action::version;
         return command;
     }
+    if (manner == Manner::drop_in) begin_drop_in(invocation, draft);
+    for (const auto& flag : arguments.ignored) draft.notices.push_back("unknown argument ignored: " + flag);
     command.action = arguments.fake ? Action::fake : Action::mount;
     draft.sloppy = arguments.sloppy;
     draft.verbose = arguments.verbose;

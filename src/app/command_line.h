@@ -1,6 +1,6 @@
-// From argv to a Config. Two callers share it: a person (`plyfs [-fd] [-o OPTIONS] BRANCHES MOUNTPOINT`) and
-// mount(8)
-// (`mount.plyfs SPEC DIR [-sfnv] [-N ns] [-o OPTIONS] [-t TYPE]`), told apart by the program's own name.
+// From argv to a Config. Three callers share it, told apart by the program's own name: a person (`plyfs [-fd]
+// [-o OPTIONS] BRANCHES MOUNTPOINT`), mount(8) (`mount.plyfs SPEC DIR [-sfnv] [-N ns] [-o OPTIONS] [-t TYPE]`), and
+// container engines that know fuse-overlayfs (`fuse-overlayfs [-fd] [-o OPTIONS]... [WORDS] MOUNTPOINT`).
 // Reads the configuration file and nothing else of the machine; never relies on PATH.
 #pragma once
 
@@ -19,6 +19,8 @@ struct Invocation {
     std::vector<std::string> argv;  // with the program's name first, if there is one
     std::string cwd;                // absolute
     bool root = false;
+    // What the environment says that fuse-overlayfs reads; as options, before all others.
+    std::vector<std::string> environment_options;
 };
 // What this process was started with.
 Invocation find_invocation(int argc, char** argv);
@@ -36,5 +38,9 @@ Command parse_command_line(const Invocation& invocation);
 
 // Whether the name is one that mount(8) calls: mount.plyfs or mount.fuse.plyfs, with any path before it.
 bool is_mount_helper(std::string_view program);
+// fuse-overlayfs, or fuse-overlayfs-ANYTHING as distributions name one of several versions.
+bool is_drop_in(std::string_view program);
+// What messages begin with: "plyfs" or "fuse-overlayfs".
+const char* program_name(const std::vector<std::string>& argv);
 
 }  // namespace plyfs::app

@@ -5,6 +5,7 @@
 // either.
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -20,6 +21,7 @@
 #include "config/validate.h"
 #include "fuse/session.h"
 #include "node/tree.h"
+#include "overlay/upper.h"
 #include "overlay/workdir.h"
 #include "sys/cred.h"
 #include "sys/lock.h"
@@ -43,8 +45,16 @@ std::size_t descriptor_budget() {
     return std::min<std::size_t>(kMaxKept, limit.rlim_cur / 8);
 }
 
+const Name kWorkName = *Name::parse("work");
+
+const char* called_as = "plyfs";  // what messages begin with
+
+void say(const std::string& line) {
+    std::cerr << called_as << ": " << line << "\n";
+}
+
 int fail(int code, const std::string& line) {
-    std::cerr << "plyfs: " << line << "\n";
+    say(line);
     return code;
 }
 
@@ -57,18 +67,43 @@ int print_version(const config::Config& config) {
     facts.passthrough = true;
     facts.passthrough_reason = "by libfuse; the kernel must be Linux 6.9 or newer, and we root";
     facts.stack_depth = "auto (0 over plain file systems, 1 over a branch that is itself stacked)";
-    std::cout << version_text(facts) << std::flush;
+    std::cout << version_text(facts, called_as) << std::flush;
     fuse::print_protocol();
     return 0;
+}
+
+// Whether no earlier mount has left a mark that forbids this one. fuse-overlayfs knows no such marks, so called by that
+// name nothing is refused.
+bool is_compatible(const config::Config& config, BorrowedFd parent, std::string& failure) {
+    const auto mark = find_incompatible(parent, kWorkName);
+    if (!mark || mark->empty()) return true;
+    if (config.drop_in) {
+        log::debug("workdir={}: the mark {} of another mount is passed over", config.workdir, *mark);
+        return true;
+    }
+    const std::string place = config.workdir + "/work/incompat/" + *mark;
+    failure =
+        *mark == "volatile"
+            ? "upperdir=" + config.branches[0].path +
+                  " was mounted volatile and may be incomplete if the machine has crashed since; remove " + place +
+                  " to use it all the same"
+            : "workdir=" + config.workdir + " is in use by a feature that is not known here; its mark is " + place;
+    return false;
 }
 
 // The user's workdir holds a directory "work", as overlayfs makes it, so that the kernel can mount the same upper.
 std::unique_ptr<WorkDir> open_workdir(const config::Config& config, std::string& failure) {
     auto parent = sys::open_root(config.workdir.c_str());
-    auto work = parent ? WorkDir::open(*parent, *Name::parse("work")) : parent.error();
-    if (work) return std::move(*work);
+    auto work = parent ? WorkDir::open(*parent, kWorkName) : parent.error();
+    if (work) {
+        if (!is_compatible(config, *parent, failure)) return nullptr;
+        for (const auto& lack : find_lacks(*parent, kWorkName)) {
+            log::warn("upperdir {}: its file system {}", config.branches[0].path, lack);
+        }
+        return std::move(*work);
+    }
     if (work.failed_with(EBUSY)) {
-        auto dir = sys::open_dir_path(*parent, *Name::parse("work"));
+        auto dir = sys::open_dir_path(*parent, kWorkName);
         const int holder = dir ? lock_holder(*dir) : 0;
         failure = "workdir=" + config.workdir + " is in use by another mount" +
                   (holder ? " (pid " + std::to_string(holder) + ")" : "") +
@@ -102,9 +137,18 @@ int serve(const config::Config& config, Readiness& readiness) {
         std::string failure;
         workdir = open_workdir(config, failure);
         if (!workdir) return fail(kExitMount, failure);
-        auto lock = lock_upper(config, failure);
-        if (!lock) return fail(kExitMount, failure.empty() ? log::errno_text(lock.error().value()) : failure);
-        upper_lock = std::move(*lock);
+        // Other pools may use a branch as well.
+        if (config.layered) {
+            auto lock = lock_upper(config, failure);
+            if (!lock) return fail(kExitMount, failure.empty() ? log::errno_text(lock.error().value()) : failure);
+            upper_lock = std::move(*lock);
+        }
+        if (!config.layers.sync && !config.drop_in) {
+            if (auto marked = mark_volatile(workdir->fd()); !marked) {
+                return fail(kExitMount, "workdir=" + config.workdir + " can not be marked as volatile: " +
+                                            log::errno_text(marked.error().value()));
+            }
+        }
     }
     const auto transport = fuse::choose_transport(config.transport, config.locks);
     const bool needs_ring = config.transport == config::Transport::io_uring && config.locks == config::Locks::local;
@@ -116,7 +160,9 @@ int serve(const config::Config& config, Readiness& readiness) {
     if (auto dropped = sys::drop_reserve_privilege(); !dropped) {
         log::debug("CAP_SYS_RESOURCE stays: {}", log::errno_text(dropped.error().value()));
     }
-    auto tree = std::make_unique<Tree>(set, config.create, std::move(workdir), budget);
+    // Who knows fuse-overlayfs may send it, for an account of itself; that must not end us.
+    ::signal(SIGUSR1, SIG_IGN);
+    auto tree = std::make_unique<Tree>(set, config.create, std::move(workdir), budget, config.layers);
     fuse::Session session(config, *tree, transport, depth);
     std::string failure;
     if (!session.mount(failure)) return fail(kExitMount, failure);
@@ -129,11 +175,13 @@ int serve(const config::Config& config, Readiness& readiness) {
 }
 
 int run_mount(Command& command) {
-    for (const auto& notice : command.notices) std::cerr << "plyfs: " << notice << "\n";
+    for (const auto& notice : command.notices) say(notice);
     if (!command.mount_namespace.empty()) enter_mount_namespace(command.mount_namespace);
     config::Config& config = command.config;
-    config::check_host(config::find_host_facts());
-    for (const auto& notice : config::validate(config)) std::cerr << "plyfs: " << notice << "\n";
+    const config::HostFacts host = config::find_host_facts();
+    config::check_host(host);
+    for (const auto& notice : config::drop_labels(config, host)) say(notice);
+    for (const auto& notice : config::validate(config)) say(notice);
     log::set_level(config.debug ? log::Level::debug : config.log_level);
     if (command.action == Action::fake) return 0;
     Readiness readiness;
@@ -142,10 +190,12 @@ int run_mount(Command& command) {
 }
 
 int run(int argc, char** argv) {
-    Command command = parse_command_line(find_invocation(argc, argv));
+    const Invocation invocation = find_invocation(argc, argv);
+    called_as = program_name(invocation.argv);
+    Command command = parse_command_line(invocation);
     switch (command.action) {
         case Action::help:
-            std::cout << help_text();
+            std::cout << help_text(called_as);
             return 0;
         case Action::version:
             return print_version(command.config);
@@ -164,10 +214,10 @@ int main(int argc, char** argv) {
     try {
         return app::run(argc, argv);
     } catch (const config::Error& error) {
-        for (const auto& line : error.messages()) std::cerr << "plyfs: " << line << "\n";
+        for (const auto& line : error.messages()) app::say(line);
         return static_cast<int>(error.exit_code());
     } catch (const std::exception& error) {
-        std::cerr << "plyfs: " << error.what() << "\n";
+        app::say(error.what());
         return app::kExitSystem;
     }
 }

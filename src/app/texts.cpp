@@ -12,6 +12,11 @@ constexpr std::string_view kForms =
     "usage: plyfs [-fd] [-o OPTIONS] BRANCHES MOUNTPOINT\n"
     "       plyfs [-fd] -o lowerdir=DIR:...[,upperdir=DIR,workdir=DIR][,OPTIONS] [SOURCE] MOUNTPOINT\n";
 
+constexpr std::string_view kDropInForm =
+    "usage: fuse-overlayfs [-fd] -o lowerdir=DIR:...[,upperdir=DIR,workdir=DIR][,OPTIONS] [WORDS] MOUNTPOINT\n"
+    "\nThis is plyfs under the name of fuse-overlayfs. WORDS before the mountpoint and unknown arguments are "
+    "ignored.\n";
+
 constexpr std::size_t kColumn = 34;
 
 std::string row(const std::string& left, const std::string& right) {
@@ -51,13 +56,15 @@ std::string usage_text() {
     return std::string(kForms) + "       plyfs --help explains the words; see also plyfs(8)\n";
 }
 
-std::string help_text() {
-    std::string text(kForms);
-    text +=
-        "\nMerges directories into one tree. BRANCHES is DIR[=MODE]:DIR[=MODE]:..., where MODE is rw (the "
-        "default),\n"
-        "ro or nc (no new files). With lowerdir= the branches are layers, and SOURCE is only a name for "
-        "df.\n\nFlags\n";
+std::string help_text(std::string_view program) {
+    const bool drop_in = program != "plyfs";
+    std::string text(drop_in ? kDropInForm : kForms);
+    text += drop_in
+                ? "\nFlags\n"
+                : "\nMerges directories into one tree. BRANCHES is DIR[=MODE]:DIR[=MODE]:..., where MODE is rw (the "
+                  "default),\n"
+                  "ro or nc (no new files). With lowerdir= the branches are layers, and SOURCE is only a name for "
+                  "df.\n\nFlags\n";
     for (const Flag& flag : flag_table()) text += flag_row(flag);
     std::optional<config::Group> group;
     for (const config::Option& option : config::option_table()) {
@@ -69,8 +76,9 @@ std::string help_text() {
     return text;
 }
 
-std::string version_text(const VersionFacts& facts) {
-    std::string text = fmt::format("plyfs {}\n", PLYFS_VERSION);
+std::string version_text(const VersionFacts& facts, std::string_view program) {
+    std::string text = program == "plyfs" ? "" : fmt::format("{}: ", program);
+    text += fmt::format("plyfs {}\n", PLYFS_VERSION);
     text += fmt::format("libfuse {}\n", facts.libfuse);
     text += fmt::format("transport {} ({})\n", facts.transport, facts.transport_reason);
     text += fmt::format("passthrough {}", facts.passthrough ? "offered" : "not offered");

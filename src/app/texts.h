@@ -6,8 +6,8 @@
 
 namespace plyfs::app {
 
-// Both forms of the command, its flags, and every option with its default.
-std::string help_text();
+// The forms of the command, its flags, and every option with its default. program: by what name it was called.
+std::string help_text(std::string_view program = "plyfs");
 
 // Two lines for a wrong command line: how to write it, and where to read on.
 std::string usage_text();
@@ -20,7 +20,7 @@ struct VersionFacts {
     std::string passthrough_reason;  // why not, or empty
     std::string stack_depth;         // "auto", "0" or "1", with a word on what that means here
 };
-// One fact a line; the first line is "plyfs VERSION".
-std::string version_text(const VersionFacts& facts);
+// One fact a line; the first line is "plyfs VERSION", as fuse-overlayfs "fuse-overlayfs: plyfs VERSION".
+std::string version_text(const VersionFacts& facts, std::string_view program = "plyfs");
 
 }  // namespace plyfs::app

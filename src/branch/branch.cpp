@@ -17,9 +17,11 @@ std::int64_t monotonic_seconds() {
 }  // namespace
 
 Space Branch::space() const {
-    MutexLock lock(mutex_);
     const std::int64_t now = monotonic_seconds();
-    if (space_taken_ == now) return space_;
+    {
+        MutexLock lock(mutex_);
+        if (space_taken_ == now) return space_;
+    }
     Space fresh;
     if (auto st = sys::stat_fs(p_.root)) {
         fresh.available = static_cast<std::uint64_t>(st->f_bavail) * st->f_frsize;
@@ -27,9 +29,10 @@ Space Branch::space() const {
         fresh.read_only = (st->f_flag & ST_RDONLY) != 0;
         fresh.no_inodes = st->f_files != 0 && st->f_favail == 0;  // f_files is 0 where inodes are made on demand
     }
+    MutexLock lock(mutex_);
     space_ = fresh;
     space_taken_ = now;
-    return space_;
+    return fresh;
 }
 
 std::string Branch::passthrough_reason() const {

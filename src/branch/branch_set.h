@@ -12,9 +12,17 @@
 
 namespace plyfs {
 
+// What marks are followed and made, beside whiteouts and opaque directories.
+struct LayerRules {
+    bool follow_redirects = true;  // and metacopy; false: an object that has one can not be looked up (EPERM)
+    bool make_redirects = false;
+    bool make_metacopies = false;
+    int data_layers = 0;  // the last branches that hold nothing but content, reached by a metacopy's redirect
+};
+
 class BranchSet {
   public:
-    explicit BranchSet(std::vector<std::unique_ptr<Branch>> branches, IdMap ids = {});
+    explicit BranchSet(std::vector<std::unique_ptr<Branch>> branches, LayerRules rules = {}, IdMap ids = {});
 
     int size() const { return static_cast<int>(branches_.size()); }
     Branch& at(int index) const { return *branches_[static_cast<std::size_t>(index)]; }
@@ -24,8 +32,11 @@ class BranchSet {
     // that may; otherwise such objects are ordinary ones, as a pool that serves as another overlay's upper needs.
     bool uses_marks() const { return uses_marks_; }
     bool any_writable() const { return any_writable_; }
+    const LayerRules& rules() const { return rules_; }
     // From the ids on the branches to those users of the mount see, and back.
     const IdMap& ids() const { return ids_; }
+    // How many branches have directories to merge; data layers come after them.
+    int merged_size() const { return size() - rules_.data_layers; }
 
     // The inode number shown for an object: the branch's own where that is unique, else the device's place in the set
     // is mixed into the top bits. Objects of file systems mounted inside a branch count as a device of their own.
@@ -35,6 +46,7 @@ class BranchSet {
     std::uint64_t device_number(std::uint64_t device) const;
 
     std::vector<std::unique_ptr<Branch>> branches_;
+    LayerRules rules_;
     IdMap ids_;
     bool uses_marks_ = false;
     bool any_writable_ = false;

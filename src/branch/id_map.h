@@ -29,6 +29,8 @@ class IdMap {
     // Ids differ between the layers and the mount; a squashed owner alone is no translation of what is stored.
     bool maps() const { return !uids_.empty() || !gids_.empty(); }
     // An owner that is forced for all to see: a change of it that fails is none that anybody could see.
+    bool squashes_uid() const { return squash_uid_.has_value(); }
+    bool squashes_gid() const { return squash_gid_.has_value(); }
     bool squashes() const { return squash_uid_ || squash_gid_; }
 
     uid_t shown_uid(uid_t disk) const { return squash_uid_ ? *squash_uid_ : to_shown(uids_, disk); }

@@ -29,6 +29,17 @@ bool is_network(std::uint64_t type) {
     return type == kNfs || type == kCifs || type == kSmb2 || type == kCeph || type == kV9fs || type == FUSE_SUPER_MAGIC;
 }
 
+LayerRules rules_of(const config::Config& config) {
+    const config::LayerOptions& layers = config.layers;
+    LayerRules rules;
+    rules.follow_redirects = layers.redirect_dir != config::RedirectDir::nofollow;
+    rules.make_redirects = config.layered && layers.redirect_dir == config::RedirectDir::on;
+    // A metacopy that is renamed is found again by its redirect.
+    rules.make_metacopies = rules.make_redirects && layers.metacopy;
+    rules.data_layers = config.data_layers;
+    return rules;
+}
+
 std::string failure_line(const config::BranchSpec& spec, const char* what, Errno err) {
     return fmt::format("branch {}: {}: {}", spec.written.empty() ? spec.path : spec.written, what,
                        log::errno_text(err.value()));
@@ -92,7 +103,8 @@ std::shared_ptr<BranchSet> probe_branches(const config::Config& config, ProbeFai
                                        seeded.error());
         return nullptr;
     }
-    return std::make_shared<BranchSet>(std::move(branches), config.layered ? IdMap(config.layers) : IdMap());
+    return std::make_shared<BranchSet>(std::move(branches), rules_of(config),
+                                       config.layered ? IdMap(config.layers) : IdMap());
 }
 
 int probe_stack_depth(const BranchSet& branches) {

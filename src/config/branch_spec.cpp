@@ -98,12 +98,23 @@ std::vector<BranchSpec> parse_branches(std::string_view list, std::string_view b
     return specs;
 }
 
-std::vector<std::string> parse_paths(std::string_view list, std::string_view base) {
-    if (list.find("::") != std::string_view::npos) {
-        throw BadValue("data-only layers ('::') are not supported; separate directories with one ':'");
+LayerPaths parse_layers(std::string_view list, std::string_view base) {
+    LayerPaths paths;
+    const std::vector<std::string> parts = split_list(list);
+    bool data = false;
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+        // Between the colons of a "::" lies an empty part.
+        const bool marked = parts[i].empty() && i > 0 && i + 1 < parts.size();
+        if (marked) {
+            data = true;
+            ++i;
+        } else if (data) {
+            throw BadValue("'" + unescape(parts[i]) +
+                           "' follows a data-only layer and is none; write '::' before each of those, at the end");
+        }
+        auto& kind = data ? paths.data : paths.lowers;
+        kind.push_back(make_absolute(unescape(parts[i]), base));
     }
-    std::vector<std::string> paths;
-    for (const std::string& part : split_list(list)) paths.push_back(make_absolute(unescape(part), base));
     return paths;
 }
 

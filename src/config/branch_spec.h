@@ -28,7 +28,12 @@ std::string_view mode_name(BranchMode mode);
 BranchSpec parse_branch(std::string_view written, std::string_view base);
 // "path[=MODE]:path[=MODE]..."
 std::vector<BranchSpec> parse_branches(std::string_view list, std::string_view base);
-// "path:path...", the leftmost on top, as overlayfs' lowerdir.
-std::vector<std::string> parse_paths(std::string_view list, std::string_view base);
+
+struct LayerPaths {
+    std::vector<std::string> lowers;
+    std::vector<std::string> data;  // below those, and only their files' content is wanted
+};
+// "path:path...", the leftmost on top, as overlayfs' lowerdir; each path after a "::" is a data-only layer.
+LayerPaths parse_layers(std::string_view list, std::string_view base);
 
 }  // namespace plyfs::config

@@ -77,6 +77,7 @@ struct LayerOptions {
 struct Config {
     std::vector<BranchSpec> branches;  // highest priority first; the upper directory, if any, is the first
     bool layered = false;              // given as lowerdir=...: one writable branch (or none) over read-only ones
+    bool drop_in = false;              // called as fuse-overlayfs
     int data_layers = 0;               // how many of the last branches hold nothing but content (lowerdir=A::B)
     LayerOptions layers;
     std::string workdir;     // absolute and canonical; empty: pools stage inside their branches
@@ -100,6 +101,7 @@ struct Config {
     bool suid = true;  // for root
     bool exec = true;
     std::string fsname;
+    std::string subtype = "plyfs";  // the type is shown as fuse.SUBTYPE
     // Words that mount(2) or libfuse understand and plyfs hands on unread, such as "noatime" or "context=...". A comma
     // in one is part of it (context="a,b", quotes included, for the kernel): hand on with fuse_opt_add_opt_escaped.
     std::vector<std::string> kernel_options;

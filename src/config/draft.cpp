@@ -14,13 +14,18 @@ constexpr std::size_t kMostLowers = 500;  // as the kernel's overlayfs
 void settle_layers(Draft& draft) {
     Config& config = draft.config;
     const std::vector<std::string> lowers = draft.lowerdirs.value_or(std::vector<std::string>());
+    const std::size_t count = lowers.size() + draft.datadirs.size();
     config.layered = true;
     if (draft.branches) {
         draft.errors.push_back("branches= and lowerdir= exclude each other; use one of them");
     }
-    if (lowers.empty()) draft.errors.push_back("upperdir= has no layer below it; name one with lowerdir=");
-    if (lowers.size() > kMostLowers) {
-        draft.errors.push_back("lowerdir= names " + std::to_string(lowers.size()) + " directories; the most is " +
+    if (lowers.empty() && draft.errors.empty()) {
+        draft.errors.push_back(draft.datadirs.empty()
+                                   ? "upperdir= has no layer below it; name one with lowerdir="
+                                   : "data-only layers have no layer above them; name one with lowerdir=");
+    }
+    if (count > kMostLowers) {
+        draft.errors.push_back("lowerdir= names " + std::to_string(count) + " directories; the most is " +
                                std::to_string(kMostLowers));
     }
     if (!draft.upperdir.empty()) {
@@ -34,6 +39,13 @@ void settle_layers(Draft& draft) {
         config.workdir.clear();
     }
     for (const std::string& path : lowers) config.branches.push_back({path, BranchMode::ro, "lowerdir=" + path});
+    for (const std::string& path : draft.datadirs) {
+        config.branches.push_back({path, BranchMode::ro, "datadir=" + path});
+    }
+    config.data_layers = static_cast<int>(draft.datadirs.size());
+    if (!draft.squash_to_root) return;
+    if (!config.layers.squash_uid) config.layers.squash_uid = 0;
+    if (!config.layers.squash_gid) config.layers.squash_gid = 0;
 }
 
 void settle_pool(Draft& draft) {
@@ -41,8 +53,11 @@ void settle_pool(Draft& draft) {
     config.branches = draft.branches.value_or(std::vector<BranchSpec>());
     // Branches that were named wrongly have been told of already.
     if (config.branches.empty() && draft.errors.empty()) {
-        draft.errors.push_back("there is nothing to merge; name BRANCHES before the mountpoint, or lowerdir=");
+        draft.errors.push_back(config.drop_in
+                                   ? "there is nothing to merge; name the layers with -o lowerdir=DIR:..."
+                                   : "there is nothing to merge; name BRANCHES before the mountpoint, or lowerdir=");
     }
+    config.layers = LayerOptions();
     const auto writable = std::count_if(config.branches.begin(), config.branches.end(),
                                         [](const BranchSpec& b) { return b.mode != BranchMode::ro; });
     if (!config.workdir.empty() && writable > 1) {
@@ -66,10 +81,12 @@ void refuse_duplicates(Draft& draft) {
 void note_misplaced(Draft& draft) {
     std::set<const Option*> noted;
     for (const Option* option : draft.seen) {
-        if (!draft.config.layered || option->use != Use::pool || option->name == "branches") continue;
-        if (!noted.insert(option).second) continue;
+        const bool misplaced = draft.config.layered ? option->use == Use::pool && option->name != "branches"
+                                                    : option->use == Use::layers && option->group == Group::layers;
+        if (!misplaced || !noted.insert(option).second) continue;
         draft.notices.push_back("option " + std::string(option->name) +
-                                " has no effect with lowerdir=: all changes go to upperdir");
+                                (draft.config.layered ? " has no effect with lowerdir=: all changes go to upperdir"
+                                                      : " has no effect without lowerdir=: it is about layers"));
     }
 }
 
@@ -78,14 +95,14 @@ void note_misplaced(Draft& draft) {
 Config settle(Draft& draft, bool root) {
     Config& config = draft.config;
     config.branches.clear();
-    if (draft.lowerdirs || !draft.upperdir.empty()) {
+    if (draft.lowerdirs || !draft.datadirs.empty() || !draft.upperdir.empty()) {
         settle_layers(draft);
     } else {
         settle_pool(draft);
     }
     refuse_duplicates(draft);
     note_misplaced(draft);
-    if (config.mountpoint.empty()) {
+    if (config.mountpoint.empty() && !draft.mountpoint_told) {
         draft.errors.push_back("the mountpoint is missing; name it as the last word or in the configuration file");
     }
     config.allow_other = draft.allow_other.value_or(root);

@@ -16,9 +16,12 @@ struct Draft {
     Config config;  // what needs no further thought is set here directly
     std::optional<std::vector<BranchSpec>> branches;
     std::optional<std::vector<std::string>> lowerdirs;
+    std::vector<std::string> datadirs;
     std::string upperdir;
     std::string config_file;
     std::optional<bool> allow_other;
+    bool squash_to_root = false;
+    bool mountpoint_told = false;  // that it is missing or faulty has been said
     std::optional<log::Level> log_level;
 
     std::string base;      // absolute path of the directory that relative paths are taken from

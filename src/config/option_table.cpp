@@ -26,7 +26,26 @@ void no_effect(Draft& draft, std::string_view what, std::string_view why) {
     draft.notices.push_back("option " + std::string(what) + " has no effect: " + std::string(why));
 }
 
+void add_lowerdir(Draft& draft, const std::string& path) {
+    if (!draft.datadirs.empty()) throw BadValue("a layer can not follow the data-only ones; name it before them");
+    if (!draft.lowerdirs) draft.lowerdirs.emplace();
+    draft.lowerdirs->push_back(path);
+}
+
+// The word of mount(2), or with a digit as its value fuse-overlayfs' other name for fsync=.
+void set_sync(Draft& draft, const Value& value) {
+    const bool digit = value.name == "sync" && (value.text == "0" || value.text == "1");
+    if (digit) {
+        draft.config.layers.sync = value.on;
+        return;
+    }
+    take_back(draft, "sync");
+    if (value.on) hand_on(draft, "sync");
+}
+
 constexpr std::string_view kNoTimes = "plyfs keeps no times itself, the branch's file system does";
+
+constexpr std::string_view kOurs = "plyfs sees to it itself";
 
 // clang-format off
 constexpr Option kTable[] = {
@@ -34,9 +53,15 @@ constexpr Option kTable[] = {
     {Group::tree, "branches", "", "", Kind::branches, "DIR[=MODE]:...", "the word BRANCHES", Use::pool,
      "directories to merge, the first has priority; MODE is rw, ro or nc",
      [](D& d, const V& v) { d.branches = v.branches; }},
-    {Group::tree, "lowerdir", "", "", Kind::paths, "DIR:...", "none", Use::layers,
-     "read-only layers, the leftmost on top",
-     [](D& d, const V& v) { d.lowerdirs = v.paths; }},
+    {Group::tree, "lowerdir", "", "", Kind::layers, "DIR:...", "none", Use::layers,
+     "read-only layers, the leftmost on top; after '::' data-only ones",
+     [](D& d, const V& v) { d.lowerdirs = v.paths; d.datadirs = v.data_paths; }},
+    {Group::tree, "lowerdir+", "", "", Kind::path, "DIR", "none", Use::layers,
+     "one more read-only layer, below those named before",
+     [](D& d, const V& v) { add_lowerdir(d, v.text); }},
+    {Group::tree, "datadir+", "", "", Kind::path, "DIR", "none", Use::layers,
+     "one more data-only layer, below everything named before",
+     [](D& d, const V& v) { d.datadirs.push_back(v.text); }},
     {Group::tree, "upperdir", "", "", Kind::path, "DIR", "none: read-only", Use::layers,
      "the layer that takes all changes",
      [](D& d, const V& v) { d.upperdir = v.text; }},
@@ -52,6 +77,84 @@ constexpr Option kTable[] = {
     {Group::tree, "create", "", "", Kind::words, "ff|mfs|lfs|rand|epmfs|pfrd", "pfrd", Use::pool,
      "which branch takes a new file",
      [](D& d, const V& v) { d.config.create = static_cast<CreatePolicy>(v.word); }},
+
+    // How layers are kept.
+    {Group::layers, "redirect_dir", "", "", Kind::words, "on|follow|nofollow|off", "on", Use::layers,
+     "rename directories of lower layers by redirects; follow: only read those",
+     [](D& d, const V& v) { d.config.layers.redirect_dir = static_cast<RedirectDir>(v.word); }},
+    {Group::layers, "metacopy", "", "", Kind::flag, "on|off", "off; on as fuse-overlayfs", Use::layers,
+     "a change of owner, mode or times copies up no data",
+     [](D& d, const V& v) { d.config.layers.metacopy = v.on; }},
+    {Group::layers, "index", "", "", Kind::words, "auto|on|off", "auto", Use::layers,
+     "names of one file stay one file when it is copied up",
+     [](D& d, const V& v) { d.config.layers.index = static_cast<Index>(v.word); }},
+    {Group::layers, "userxattr", "", "", Kind::flag, "", "off", Use::layers,
+     "marks are kept in user.overlay.* alone",
+     [](D& d, const V& v) { d.config.layers.userxattr = v.on; }},
+    {Group::layers, "upper-format", "", "", Kind::words, "auto|overlay|overlay-user|aufs", "auto", Use::layers,
+     "how whiteouts and opaque directories are written",
+     [](D& d, const V& v) { d.config.layers.upper_format = static_cast<UpperFormat>(v.word); }},
+    {Group::layers, "copyup-readers", "", "", Kind::words, "snapshot|follow", "snapshot", Use::layers,
+     "what a descriptor opened before a copy-up reads: the original, or the copy",
+     [](D& d, const V& v) { d.config.layers.readers = static_cast<CopyUpReaders>(v.word); }},
+    {Group::layers, "volatile", "", "", Kind::flag, "", "off", Use::layers,
+     "nothing is synced; a crash of the machine may lose everything",
+     [](D& d, const V& v) { d.config.layers.sync = !v.on; }},
+    {Group::layers, "fsync", "", "", Kind::flag, "0|1", "1", Use::layers,
+     "0 says the same as volatile, as does sync=0",
+     [](D& d, const V& v) { d.config.layers.sync = v.on; }},
+    {Group::layers, "uidmapping", "", "", Kind::id_ranges, "DISK:SHOWN:COUNT:...", "none", Use::layers,
+     "users with ids from DISK on a layer are shown from SHOWN on",
+     [](D& d, const V& v) { d.config.layers.uids = v.ranges; }},
+    {Group::layers, "gidmapping", "", "", Kind::id_ranges, "DISK:SHOWN:COUNT:...", "none", Use::layers,
+     "the same for groups",
+     [](D& d, const V& v) { d.config.layers.gids = v.ranges; }},
+    {Group::layers, "squash_to_root", "", "", Kind::flag, "", "off", Use::layers,
+     "everything is shown as root's",
+     [](D& d, const V& v) { d.squash_to_root = v.on; }},
+    {Group::layers, "squash_to_uid", "", "", Kind::id, "UID", "none", Use::layers,
+     "everything is shown as this user's",
+     [](D& d, const V& v) { d.config.layers.squash_uid = v.id; }},
+    {Group::layers, "squash_to_gid", "", "", Kind::id, "GID", "none", Use::layers,
+     "everything is shown as this group's",
+     [](D& d, const V& v) { d.config.layers.squash_gid = v.id; }},
+    {Group::layers, "xattr_permissions", "", "", Kind::words, "auto|0|1|2", "auto", Use::layers,
+     "owner and mode are kept in an attribute: 1 security.*, 2 user.containers.override_stat",
+     [](D& d, const V& v) { d.config.layers.stat_override = static_cast<StatOverride>(v.word); }},
+    {Group::layers, "static_nlink", "", "", Kind::flag, "", "off", Use::layers,
+     "directories show one link",
+     [](D& d, const V& v) { d.config.layers.static_nlink = v.on; }},
+    {Group::layers, "noxattrs", "", "", Kind::flag, "", "off", Use::layers,
+     "there are no extended attributes in the mount",
+     [](D& d, const V& v) { d.config.layers.xattrs = !v.on; }},
+    {Group::layers, "noacl", "", "", Kind::flag, "", "off", Use::layers,
+     "ACLs are not looked at",
+     [](D& d, const V& v) { d.config.layers.acls = !v.on; }},
+    {Group::layers, "xino", "", "", Kind::words, "off|auto|on", "on", Use::layers,
+     "off has no effect: inode numbers are always made unique",
+     [](D& d, const V& v) { if (v.word == 0) no_effect(d, "xino=off", "inode numbers are always made unique"); }},
+    {Group::layers, "nfs_export", "", "", Kind::flag, "on|off", "off", Use::layers,
+     "on has no effect: file handles of a FUSE mount do not last",
+     [](D& d, const V& v) { if (v.on) no_effect(d, "nfs_export=on", "file handles of a FUSE mount do not last"); }},
+    {Group::layers, "uuid", "", "", Kind::words, "off|null|auto|on", "off", Use::layers,
+     "on has no effect: a FUSE mount has no lasting id",
+     [](D& d, const V& v) { if (v.word == 3) no_effect(d, "uuid=on", "a FUSE mount has no lasting id"); }},
+    {Group::layers, "verity", "", "", Kind::words, "off|on|require", "off", Use::layers,
+     "on and require are refused: content would not be verified",
+     [](D&, const V& v) {
+         if (v.word != 0) throw BadValue("content would not be verified against fs-verity digests; use verity=off");
+     }},
+    {Group::layers, "plugins", "", "", Kind::ignored, "", "none", Use::layers,
+     "refused: layers that a plugin of fuse-overlayfs serves can not be read",
+     [](D&, const V&) { throw BadValue("plugins of fuse-overlayfs can not be loaded; leave it out"); }},
+    {Group::layers, "threaded", "", "writeback fast_ino fast_ino_check ino32_t", Kind::ignored, "", "none", Use::layers,
+     "words of fuse-overlayfs that have no effect here",
+     [](D& d, const V& v) { no_effect(d, v.name, "plyfs serves requests in parallel and data in passthrough"); }},
+    {Group::layers, "override_creds", "nooverride_creds", "", Kind::flag, "", "override_creds", Use::layers,
+     "nooverride_creds has no effect: layers are read with the daemon's rights",
+     [](D& d, const V& v) {
+         if (!v.on) no_effect(d, "nooverride_creds", "layers are read with the daemon's rights");
+     }},
 
     // Who may do what.
     {Group::access, "allow_other", "noallow_other", "", Kind::flag, "", "on for root", Use::both,
@@ -110,8 +213,8 @@ constexpr Option kTable[] = {
      "what df(1) and mount(8) show as the source",
      [](D& d, const V& v) { d.config.fsname = v.text; }},
     {Group::kernel, "subtype", "", "", Kind::text, "NAME", "plyfs", Use::both,
-     "has no effect: the type is always fuse.plyfs",
-     [](D& d, const V&) { no_effect(d, "subtype", "the type is always fuse.plyfs"); }},
+     "the type is shown as fuse.NAME; as fuse-overlayfs: fuse.fuse-overlayfs",
+     [](D& d, const V& v) { d.config.subtype = v.text; }},
     {Group::kernel, "atime", "noatime", "", Kind::flag, "", "atime", Use::both,
      "noatime: reading does not change access times",
      [](D& d, const V& v) { take_back(d, "noatime"); if (!v.on) hand_on(d, "noatime"); }},
@@ -129,7 +232,7 @@ constexpr Option kTable[] = {
      [](D& d, const V& v) { if (v.on) no_effect(d, "lazytime", kNoTimes); }},
     {Group::kernel, "sync", "async", "", Kind::flag, "", "async", Use::both,
      "every write is on the disk before it returns",
-     [](D& d, const V& v) { take_back(d, "sync"); if (v.on) hand_on(d, "sync"); }},
+     set_sync},
     {Group::kernel, "dirsync", "", "", Kind::flag, "", "off", Use::both,
      "the same for changes of directories",
      [](D& d, const V& v) { take_back(d, "dirsync"); if (v.on) hand_on(d, "dirsync"); }},
@@ -142,6 +245,15 @@ constexpr Option kTable[] = {
     {Group::kernel, "max_read", "", "", Kind::size, "BYTES", "the kernel's", Use::both,
      "largest read request to the daemon",
      [](D& d, const V& v) { hand_on(d, "max_read=" + std::to_string(v.bytes)); }},
+    {Group::kernel, "max_write", "", "max_background max_threads max_idle_threads clone_fd big_writes nonempty allow_root",
+     Kind::ignored, "", "none", Use::both,
+     "words of FUSE programs without effect: plyfs sees to it itself",
+     [](D& d, const V& v) { no_effect(d, v.name, kOurs); }},
+    {Group::kernel, "kernel_cache", "",
+     "auto_cache splice_read splice_write splice_move no_splice_read no_splice_write no_splice_move", Kind::ignored, "",
+     "none", Use::both,
+     "the same",
+     [](D& d, const V& v) { no_effect(d, v.name, kOurs); }},
     {Group::kernel, "context", "", "", Kind::text, "LABEL", "none", Use::both,
      "SELinux label of everything in the mount",
      [](D& d, const V& v) { hand_on_label(d, "context", v.text); }},
@@ -170,6 +282,9 @@ constexpr Option kTable[] = {
      "when to mount, and whether a failure matters", nullptr},
     {Group::fstab, "user", "", "users nouser nousers owner noowner group nogroup", Kind::ignored, "", "", Use::both,
      "who may mount; mount(8) adds noexec, nosuid and nodev itself", nullptr},
+    {Group::fstab, "private", "", "rprivate shared rshared slave rslave unbindable runbindable", Kind::ignored, "", "",
+     Use::both,
+     "how mounts spread to other namespaces: for mount(8) and container engines, which see to it", nullptr},
     {Group::fstab, "x-*", "", "comment", Kind::ignored, "", "", Use::both,
      "x-systemd.automount and the like, comment=TEXT", nullptr},
     {Group::fstab, "remount", "", "", Kind::ignored, "", "", Use::both,

@@ -37,7 +37,9 @@ std::string take_word(std::string_view options, std::size_t& i) {
 void apply_word(Draft& draft, const OptionWord& word) {
     const auto match = find_option(word.name);
     if (!match) {
-        if (draft.sloppy) {
+        if (draft.config.drop_in) {
+            draft.notices.push_back("unknown argument ignored: " + word.name + (word.value ? "=" + *word.value : ""));
+        } else if (draft.sloppy) {
             draft.notices.push_back("unknown option '" + word.name + "' ignored because of -s");
         } else {
             draft.errors.push_back(unknown_option(word.name));

@@ -54,9 +54,9 @@ bool matches(std::string_view pattern, const std::string& word) {
 }  // namespace
 
 std::string_view group_title(Group group) {
-    constexpr std::array<std::string_view, 7> kTitles = {
-        "What is merged",          "Who may do what",    "What the kernel may remember",  "How data is served",
-        "Handed on to the kernel", "The program itself", "Words of fstab(5) and mount(8)"};
+    constexpr std::array<std::string_view, 8> kTitles = {
+        "What is merged",     "How layers are kept",     "Who may do what",    "What the kernel may remember",
+        "How data is served", "Handed on to the kernel", "The program itself", "Words of fstab(5) and mount(8)"};
     return kTitles[static_cast<std::size_t>(group)];
 }
 
@@ -105,6 +105,7 @@ void apply_option(Draft& draft, const Match& match, const std::optional<std::str
 
 void set_option(Draft& draft, const Match& match, Value value) {
     if (match.negative) value.on = !value.on;
+    value.name = match.word;
     draft.seen.push_back(match.option);
     if (match.option->set) {
         match.option->set(draft, value);

@@ -66,12 +66,57 @@ std::uint64_t parse_size(std::string_view word) {
     return bytes << shift;
 }
 
+std::uint32_t parse_id(std::string_view word) {
+    constexpr std::uint32_t kNobody = 0xffffffff;  // "do not change" to chown(2)
+    std::uint32_t id = 0;
+    const auto [end, fault] = std::from_chars(word.data(), word.data() + word.size(), id);
+    if (fault != std::errc() || end != word.data() + word.size() || id == kNobody) {
+        throw BadValue(quoted(word) + " is no user or group id; use a number from 0 to 4294967294");
+    }
+    return id;
+}
+
+std::vector<IdRange> parse_id_ranges(std::string_view list) {
+    std::string_view rest = list;
+    if (rest.starts_with(':')) rest.remove_prefix(1);
+    std::vector<std::uint32_t> numbers;
+    for (std::size_t i = 0; i <= rest.size();) {
+        const std::size_t end = std::min(rest.find(':', i), rest.size());
+        const std::string_view word = rest.substr(i, end - i);
+        std::uint32_t number = 0;
+        const auto [stop, fault] = std::from_chars(word.data(), word.data() + word.size(), number);
+        if (fault != std::errc() || stop != word.data() + word.size()) {
+            numbers.clear();
+            break;
+        }
+        numbers.push_back(number);
+        i = end + 1;
+    }
+    if (numbers.empty() || numbers.size() % 3 != 0) {
+        throw BadValue(quoted(list) + " is no list of disk:shown:count; write three numbers for each range of ids, " +
+                       "such as 0:100000:65536");
+    }
+    std::vector<IdRange> ranges;
+    for (std::size_t i = 0; i < numbers.size(); i += 3) {
+        const IdRange range{numbers[i], numbers[i + 1], numbers[i + 2]};
+        constexpr std::uint64_t kIds = 0xffffffff;
+        if (range.count == 0 || std::uint64_t{range.disk} + range.count > kIds ||
+            std::uint64_t{range.shown} + range.count > kIds) {
+            throw BadValue("in " + quoted(list) + " a range is empty or goes beyond the last id; its third number " +
+                           "is how many ids it has");
+        }
+        ranges.push_back(range);
+    }
+    return ranges;
+}
+
 Value parse_value(Kind kind, std::string_view words, const std::optional<std::string>& text, std::string_view base,
                   Written where) {
     Value value;
     if (kind == Kind::ignored) return value;
     if (kind == Kind::flag) {
         value.on = !text || parse_bool(*text);
+        if (text && where == Written::in_words) value.text = *text;
         return value;
     }
     if (!text || text->empty()) throw BadValue("a value is missing");
@@ -92,11 +137,20 @@ Value parse_value(Kind kind, std::string_view words, const std::optional<std::st
         case Kind::path:
             value.text = make_absolute(escapes ? unescape(*text) : *text, base);
             break;
-        case Kind::paths:
-            value.paths = parse_paths(*text, base);
+        case Kind::layers: {
+            LayerPaths layers = parse_layers(*text, base);
+            value.paths = std::move(layers.lowers);
+            value.data_paths = std::move(layers.data);
             break;
+        }
         case Kind::branches:
             value.branches = parse_branches(*text, base);
+            break;
+        case Kind::id:
+            value.id = parse_id(*text);
+            break;
+        case Kind::id_ranges:
+            value.ranges = parse_id_ranges(*text);
             break;
         case Kind::flag:
         case Kind::ignored:

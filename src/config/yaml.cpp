@@ -53,10 +53,20 @@ class Reader {
             for (const auto& item : node) add_branch(name, item, value);
             return set_option(draft_, match, std::move(value));
         }
-        if (kind == Kind::paths && node.IsSequence()) {
+        if (kind == Kind::layers && node.IsSequence()) {
             Value value;
             for (const auto& item : node) add_path(name, item, value);
             return set_option(draft_, match, std::move(value));
+        }
+        // lowerdir+ and datadir+ append, so a list of them is one after the other.
+        if (kind == Kind::path && match.option->name.ends_with('+') && node.IsSequence()) {
+            for (const auto& item : node) {
+                item_of(name, item, [&] {
+                    if (!item.IsScalar()) throw BadValue("a directory is wanted here");
+                    apply_option(draft_, match, item.Scalar(), Written::in_yaml);
+                });
+            }
+            return;
         }
         if (node.IsNull()) throw BadValue("a value is missing");
         if (!node.IsScalar()) throw BadValue("one value is wanted here, not a list or a map");

@@ -75,6 +75,11 @@ bool asks_for_stats(fuse_req_t req, fuse_ino_t id, const char* name) {
     return id == kRootId && std::strcmp(name, control::kStatsXattr) == 0 && fuse_req_ctx(req)->uid == 0;
 }
 
+// noxattrs. Asked to change one we answer ENOSYS, and the kernel refuses all further ones without asking.
+bool has_no_xattrs(const Call& call) {
+    return !call.ctx().tree.layer_options().xattrs;
+}
+
 void on_getxattr(fuse_req_t req, fuse_ino_t id, const char* raw, std::size_t size) {
     Call call(req, Slot::getxattr);
     if (asks_for_stats(req, id, raw)) {
@@ -82,6 +87,7 @@ void on_getxattr(fuse_req_t req, fuse_ino_t id, const char* raw, std::size_t siz
         reply_value(req, control::status_text(server.ctx, server.requests, server.facts), size);
         return;
     }
+    if (has_no_xattrs(call)) return call.fail(Errno(EOPNOTSUPP));
     call.run(
         [=, name = std::string(raw)](ops::Context& ctx, const ops::Request&) -> Result<std::string> {
             std::string value(size, '\0');
@@ -94,22 +100,26 @@ void on_getxattr(fuse_req_t req, fuse_ino_t id, const char* raw, std::size_t siz
 }
 
 void on_listxattr(fuse_req_t req, fuse_ino_t id, std::size_t size) {
-    Call(req, Slot::listxattr)
-        .run([id](ops::Context& ctx, const ops::Request&) { return ops::listxattr(ctx, id); },
+    Call call(req, Slot::listxattr);
+    if (has_no_xattrs(call)) return call.fail(Errno(EOPNOTSUPP));
+    call.run([id](ops::Context& ctx, const ops::Request&) { return ops::listxattr(ctx, id); },
              [size](fuse_req_t to, const std::string& names) { return reply_value(to, names, size); });
 }
 
 void on_setxattr(fuse_req_t req, fuse_ino_t id, const char* raw, const char* value, std::size_t size, int flags) {
-    Call(req, Slot::setxattr)
-        .run([=, name = std::string(raw), bytes = std::string(value, size)](ops::Context& ctx,
-                                                                            const ops::Request& request) {
+    Call call(req, Slot::setxattr);
+    if (has_no_xattrs(call)) return call.fail(Errno(ENOSYS));
+    call.run(
+        [=, name = std::string(raw), bytes = std::string(value, size)](ops::Context& ctx, const ops::Request& request) {
             return ops::setxattr(ctx, request, id, name.c_str(), std::as_bytes(std::span(bytes.data(), bytes.size())),
                                  flags);
         });
 }
 
 void on_removexattr(fuse_req_t req, fuse_ino_t id, const char* raw) {
-    Call(req, Slot::removexattr).run([id, name = std::string(raw)](ops::Context& ctx, const ops::Request& request) {
+    Call call(req, Slot::removexattr);
+    if (has_no_xattrs(call)) return call.fail(Errno(ENOSYS));
+    call.run([id, name = std::string(raw)](ops::Context& ctx, const ops::Request& request) {
         return ops::removexattr(ctx, request, id, name.c_str());
     });
 }

@@ -23,6 +23,8 @@ void on_opendir(fuse_req_t req, fuse_ino_t id, fuse_file_info* fi) {
              [asked](fuse_req_t to, ops::DirHandle* handle) {
                  fuse_file_info answer = asked;
                  answer.fh = reinterpret_cast<std::uintptr_t>(handle);
+                 answer.cache_readdir = 1;
+                 answer.keep_cache = handle->keep_listing();
                  return fuse_reply_open(to, &answer);
              },
              [](ops::Context&, ops::DirHandle* handle) { ops::releasedir(handle); });
@@ -106,9 +108,9 @@ void on_readdirplus(fuse_req_t req, fuse_ino_t, std::size_t size, off_t offset, 
 }
 
 void on_fsyncdir(fuse_req_t req, fuse_ino_t id, int data_only, fuse_file_info*) {
-    Call(req, Slot::fsyncdir).run_later([=](ops::Context& ctx, const ops::Request&) {
-        return ops::fsyncdir(ctx, id, data_only != 0);
-    });
+    Call call(req, Slot::fsyncdir);
+    if (!call.ctx().tree.layer_options().sync) return call.fail(Errno(ENOSYS));  // as for files
+    call.run_later([=](ops::Context& ctx, const ops::Request&) { return ops::fsyncdir(ctx, id, data_only != 0); });
 }
 
 }  // namespace

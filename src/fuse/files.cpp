@@ -85,9 +85,10 @@ void on_write(fuse_req_t req, fuse_ino_t, const char* data, std::size_t size, of
 
 void on_fsync(fuse_req_t req, fuse_ino_t, int data_only, fuse_file_info* fi) {
     auto* handle = handle_of(fi);
-    Call(req, Slot::fsync).run_later([=](ops::Context& ctx, const ops::Request&) {
-        return ops::fsync(ctx, *handle, data_only != 0);
-    });
+    Call call(req, Slot::fsync);
+    // ENOSYS: from now on the kernel says "done" by itself.
+    if (!call.ctx().tree.layer_options().sync) return call.fail(Errno(ENOSYS));
+    call.run_later([=](ops::Context& ctx, const ops::Request&) { return ops::fsync(ctx, *handle, data_only != 0); });
 }
 
 void on_fallocate(fuse_req_t req, fuse_ino_t, int mode, off_t offset, off_t length, fuse_file_info* fi) {

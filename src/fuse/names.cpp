@@ -78,15 +78,17 @@ void on_link(fuse_req_t req, fuse_ino_t id, fuse_ino_t parent, const char* raw) 
 }
 
 void on_unlink(fuse_req_t req, fuse_ino_t parent, const char* raw) {
-    Call(req, Slot::unlink).run([parent, name = OwnedName(raw)](ops::Context& ctx, const ops::Request&) -> Status {
-        return ops::unlink(ctx, parent, TRY(name.get()));
-    });
+    Call(req, Slot::unlink)
+        .run([parent, name = OwnedName(raw)](ops::Context& ctx, const ops::Request& request) -> Status {
+            return ops::unlink(ctx, request, parent, TRY(name.get()));
+        });
 }
 
 void on_rmdir(fuse_req_t req, fuse_ino_t parent, const char* raw) {
-    Call(req, Slot::rmdir).run([parent, name = OwnedName(raw)](ops::Context& ctx, const ops::Request&) -> Status {
-        return ops::rmdir(ctx, parent, TRY(name.get()));
-    });
+    Call(req, Slot::rmdir)
+        .run([parent, name = OwnedName(raw)](ops::Context& ctx, const ops::Request& request) -> Status {
+            return ops::rmdir(ctx, request, parent, TRY(name.get()));
+        });
 }
 
 void on_rename(fuse_req_t req, fuse_ino_t parent, const char* raw, fuse_ino_t new_parent, const char* new_raw,

@@ -59,7 +59,8 @@ std::string escaped(const std::string& value) {
 }
 
 std::string mount_options(const config::Config& config, bool io_uring) {
-    std::string out = "subtype=plyfs,fsname=" + escaped(config.fsname.empty() ? "plyfs" : config.fsname);
+    std::string out =
+        "subtype=" + escaped(config.subtype) + ",fsname=" + escaped(config.fsname.empty() ? "plyfs" : config.fsname);
     if (config.allow_other) out += ",allow_other";
     if (config.default_permissions) out += ",default_permissions";
     if (config.read_only) out += ",ro";
@@ -80,6 +81,7 @@ struct Session::Impl {
           mountpoint(config.mountpoint),
           options(mount_options(config, transport.io_uring)),
           debug(config.debug),
+          acls(config.layers.acls && config.layers.xattrs),
           registrar(tree_.counters()),
           server(tree_, registrar, timeouts_of(config), !transport.io_uring, kExecutorThreads) {
         server.facts.transport = transport.io_uring ? "io_uring" : "devfuse";
@@ -105,6 +107,7 @@ struct Session::Impl {
     std::string mountpoint;
     std::string options;
     bool debug;
+    bool acls;
     PassthroughRegistrar registrar;
     Server server;
     fuse_lowlevel_ops table = {};
@@ -114,12 +117,16 @@ struct Session::Impl {
 };
 
 void Session::Impl::init(fuse_conn_info& conn) {
-    for (std::uint64_t flag :
-         {FUSE_CAP_HANDLE_KILLPRIV_V2, FUSE_CAP_PARALLEL_DIROPS, FUSE_CAP_POSIX_ACL, FUSE_CAP_DONT_MASK,
-          FUSE_CAP_CACHE_SYMLINKS, FUSE_CAP_READDIRPLUS, FUSE_CAP_READDIRPLUS_AUTO, FUSE_CAP_NO_EXPORT_SUPPORT,
-          FUSE_CAP_EXPIRE_ONLY, FUSE_CAP_ATOMIC_O_TRUNC, FUSE_CAP_AUTO_INVAL_DATA, FUSE_CAP_IOCTL_DIR,
-          FUSE_CAP_ASYNC_READ, FUSE_CAP_ASYNC_DIO}) {
+    for (std::uint64_t flag : {FUSE_CAP_HANDLE_KILLPRIV_V2, FUSE_CAP_PARALLEL_DIROPS, FUSE_CAP_DONT_MASK,
+                               FUSE_CAP_CACHE_SYMLINKS, FUSE_CAP_READDIRPLUS, FUSE_CAP_READDIRPLUS_AUTO,
+                               FUSE_CAP_NO_EXPORT_SUPPORT, FUSE_CAP_EXPIRE_ONLY, FUSE_CAP_ATOMIC_O_TRUNC,
+                               FUSE_CAP_AUTO_INVAL_DATA, FUSE_CAP_IOCTL_DIR, FUSE_CAP_ASYNC_READ, FUSE_CAP_ASYNC_DIO}) {
         if (!fuse_set_feature_flag(&conn, flag)) log::debug("the kernel does not offer FUSE feature {:#x}", flag);
+    }
+    if (!acls) {
+        fuse_unset_feature_flag(&conn, FUSE_CAP_POSIX_ACL);
+    } else if (!fuse_set_feature_flag(&conn, FUSE_CAP_POSIX_ACL)) {
+        log::debug("the kernel does not offer ACLs over FUSE");
     }
     if (server.forwards_locks) {
         for (std::uint64_t flag : {FUSE_CAP_POSIX_LOCKS, FUSE_CAP_FLOCK_LOCKS}) fuse_set_feature_flag(&conn, flag);

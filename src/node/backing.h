@@ -59,7 +59,7 @@ class Backing {
 
     std::int32_t id() const { return id_; }
     BranchIndex branch() const { return branch_; }
-    // The node's generation whose source file this is.
+    // The node's data generation whose source file this is.
     std::uint32_t generation() const { return generation_; }
     // O_PATH of the file, for the calls that passthrough leaves to us; invalid when descriptors were short.
     BorrowedFd path() const { return path_; }

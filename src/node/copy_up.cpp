@@ -1,15 +1,22 @@
 #include "node/copy_up.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
 #include <chrono>
 #include <list>
 
 #include "base/defer.h"
 #include "base/log.h"
+#include "overlay/marks.h"
 #include "overlay/staging.h"
 #include "sys/attributes.h"
+#include "sys/copy_data.h"
+#include "sys/cred.h"
 #include "sys/entry.h"
+#include "sys/file_io.h"
 #include "sys/open.h"
+#include "sys/xattr.h"
 
 namespace plyfs {
 namespace {
@@ -23,16 +30,26 @@ bool is_cancelled(const CopyUpRequest& request) {
 
 enum class Turn { nothing_to_do, ours };
 
+// What a request still has to carry up.
+enum class Need { nothing, object, content };
+
+Need needed(Tree& tree, LockedNode& node, const CopyUpRequest& request) {
+    if (!tree.set().at(node->winner).writable()) return Need::object;
+    return node->data >= 0 && !request.metadata_only ? Need::content : Need::nothing;
+}
+
+// Whether the content of a file may stay below. It is found there by the file's name, so there has to be one.
+bool may_leave_content(Tree& tree, LockedNode& node, const CopyUpRequest& request) {
+    return request.metadata_only && node.node().is_regular() && tree.set().rules().make_metacopies &&
+           !node->links.empty();
+}
+
 // Waits until nobody copies the node; when it still has to be copied, it is this thread's turn and marked so.
 Result<Turn> take_turn(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
     LockedNode state(*node);
-    while (state->copying) {
-        if (!request.may_block) return Errno(EINPROGRESS);
-        if (is_cancelled(request)) return Errno(EINTR);
-        state.wait_for(tree.copy_condition(*node), kInterruptPoll);
-    }
-    if (tree.set().at(state->winner).writable()) return Turn::nothing_to_do;
-    if (!request.may_block && node->is_regular()) return Errno(EINPROGRESS);
+    TRY(wait_until_copied(tree, state, request));
+    if (needed(tree, state, request) == Need::nothing) return Turn::nothing_to_do;
+    if (!request.may_block && node->is_regular() && !may_leave_content(tree, state, request)) return Errno(EINPROGRESS);
     state->copying = true;
     return Turn::ours;
 }
@@ -75,6 +92,13 @@ void take_source(Tree& tree, LockedNode& node, const sys::FileKey& key, BranchIn
     node->key = key;
     node->winner = branch;
     node.next_generation();
+}
+
+// The winner has the content now, from here on another file than the readers of the original have.
+void take_content(LockedNode& node, bool whole) {
+    node->data = -1;
+    node.next_data_generation();
+    node->changed_since_copy = !whole;
 }
 
 // All names known of a hard-linked original, so that they stay names of one file; all or none.
@@ -137,17 +161,66 @@ Result<BranchIndex> make_room(Tree& tree, const std::vector<Link>& links, Branch
     return last;
 }
 
+// A file whose attributes were copied up earlier gets its content, in place: the mark says until the end that the
+// content below is the right one.
+Status complete(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
+    const auto object = TRY(tree.find_object(node));
+    const auto content = TRY(tree.find_content(node));
+    const std::uint64_t size = std::min<std::uint64_t>(object.st.stx_size, request.keep_bytes);
+    const auto to = TRY(sys::reopen(object.fd, O_RDWR));
+    // What an attempt that was interrupted left behind.
+    if (!sys::allocate(to, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, object.st.stx_size)) {
+        TRY(sys::change_size(to, 0));
+        TRY(sys::change_size(to, static_cast<off_t>(object.st.stx_size)));
+    }
+    if (size == 0) {
+        TRY(sys::change_size(to, 0));
+    } else {
+        // Writing takes file capabilities away and changes the times, and nobody has written yet.
+        auto capability = sys::get_xattr_all(to, "security.capability");
+        {
+            sys::RegistrationCred reserve;
+            TRY(sys::copy_data(TRY(sys::reopen(content.fd, O_RDONLY)), to, size,
+                               [&] { return is_cancelled(request); }));
+        }
+        if (capability) TRY(sys::set_xattr(to, "security.capability", *capability));
+        if (tree.layer_options().sync) TRY(sys::sync_file(to));
+    }
+    const auto time = [](const statx_timestamp& t) { return timespec{t.tv_sec, t.tv_nsec}; };
+    // Truncated it is a changed file.
+    const bool whole = size == object.st.stx_size;
+    TRY(sys::set_times(to, time(object.st.stx_atime), whole ? time(object.st.stx_mtime) : timespec{0, UTIME_NOW}));
+    LockedNode state(*node);
+    TRY(marks::clear_metacopy(to));
+    state->redirect = nullptr;
+    take_content(state, whole);
+    state->detours = nullptr;
+    tree.counters().copyups.fetch_add(1, std::memory_order_relaxed);
+    return {};
+}
+
 Status copy_up(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
     auto object = TRY(tree.find_object(node));
-    if (object.st.stx_attributes & STATX_ATTR_IMMUTABLE) return Errno(EPERM);
+    if ((object.st.stx_attributes & STATX_ATTR_IMMUTABLE) && !request.even_immutable) return Errno(EPERM);
     // What may only be appended to is not truncated either, least of all by the copy.
     if ((object.st.stx_attributes & STATX_ATTR_APPEND) && request.keep_bytes < object.st.stx_size) return Errno(EPERM);
-    std::vector<Link> links = LockedNode(*node)->links;
+    std::vector<Link> links;
+    CopySource source{.fd = object.fd, .st = object.st, .sync = tree.layer_options().sync};
+    {
+        LockedNode state(*node);
+        links = state->links;
+        source.metacopy = may_leave_content(tree, state, request);
+    }
     const BranchIndex branch = TRY(make_room(tree, links, object.branch));
     WorkDir* work = TRY(tree.workdir_of(branch));
     const Carry carry{tree.set().at(object.branch).ownership(), tree.set().at(branch).ownership(), tree.set().ids()};
-    CopySource source{object.fd, object.st, 0, &carry};
-    if (node->is_regular()) source.data_bytes = std::min<std::uint64_t>(object.st.stx_size, request.keep_bytes);
+    source.carry = &carry;
+    Located content;
+    if (node->is_regular() && !source.metacopy) {
+        source.data_bytes = std::min<std::uint64_t>(object.st.stx_size, request.keep_bytes);
+        content = TRY(tree.find_content(node));
+        source.content = content.fd;
+    }
     auto staged = TRY(stage_copy(*work, source, [&] { return is_cancelled(request); }));
     const Names names = TRY(Names::find(tree, links, branch));
     const auto key = sys::key_of(TRY(tree.set().at(branch).stat_fd(staged.fd())));
@@ -159,7 +232,11 @@ Status copy_up(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
     TRY(names.publish(staged));
     not_ours.cancel();
     take_source(tree, state, key, branch);
-    state->changed_since_copy = false;
+    if (source.metacopy) {
+        if (state->data < 0) state->data = object.branch;
+    } else {
+        take_content(state, !node->is_regular() || source.data_bytes == object.st.stx_size);
+    }
     if (state->pinned.valid()) {
         if (auto pin = sys::duplicate(staged.fd())) state->pinned = std::move(*pin);
     }
@@ -167,7 +244,6 @@ Status copy_up(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
     state->removed_links = 0;
     state->hidden_links = object.st.stx_nlink > published ? object.st.stx_nlink - published : 0;
     if (state->hidden_links > 0 && node->is_regular()) state->kept = node;
-    if (source.data_bytes != object.st.stx_size && node->is_regular()) state->changed_since_copy = true;
     tree.counters().copyups.fetch_add(1, std::memory_order_relaxed);
     log::debug("copied up {} to {}", links.empty() ? "a nameless file" : links[0].name, tree.set().at(branch).path());
     return {};
@@ -178,11 +254,17 @@ Status copy_up(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
 Status ensure_writable(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
     if (TRY(take_turn(tree, node, request)) == Turn::nothing_to_do) return {};
     Defer end([&] { end_turn(tree, node); });
-    return copy_up(tree, node, request);
+    const bool writable = tree.set().at(LockedNode(*node)->winner).writable();
+    return writable ? complete(tree, node, request) : copy_up(tree, node, request);
 }
 
-void wait_until_copied(Tree& tree, LockedNode& node) {
-    while (node->copying) node.wait_for(tree.copy_condition(node.node()), kInterruptPoll);
+Status wait_until_copied(Tree& tree, LockedNode& node, const CopyUpRequest& request) {
+    while (node->copying) {
+        if (!request.may_block) return Errno(EINPROGRESS);
+        if (is_cancelled(request)) return Errno(EINTR);
+        node.wait_for(tree.copy_condition(node.node()), kInterruptPoll);
+    }
+    return {};
 }
 
 Status ensure_dir_on(Tree& tree, const NodeRef& dir, BranchIndex branch) {

@@ -17,17 +17,23 @@ inline constexpr std::uint64_t kAllData = std::numeric_limits<std::uint64_t>::ma
 struct CopyUpRequest {
     // Bytes of a regular file's content that are still wanted: 0 when it is about to be truncated.
     std::uint64_t keep_bytes = kAllData;
+    // True: owner, mode, times or attributes are about to change, or the name; the content may stay where it is.
+    bool metadata_only = false;
     // False: EINPROGRESS, before anything was changed, instead of copying data or waiting for somebody who does.
     bool may_block = true;
     // True: the caller was interrupted; a copy in progress ends with EINTR and leaves nothing behind.
     std::function<bool()> cancelled;
+    // True: an immutable file is copied as well, for whoever changes its inode flags; the copy is immutable too.
+    bool even_immutable = false;
 };
 
-// Makes the winner of a file (any type but a directory) writable. EROFS: no branch to copy to. EPERM: immutable.
+// Makes the winner of a file (any type but a directory) writable, with its content unless metadata_only. EROFS: no
+// branch to copy to. EPERM: immutable.
 Status ensure_writable(Tree& tree, const NodeRef& node, const CopyUpRequest& request);
 
-// Waits, under the node's lock, until no copy-up of it is in progress: for whoever changes its names.
-void wait_until_copied(Tree& tree, LockedNode& node);
+// Waits, under the node's lock, until no copy-up of it is in progress: for whoever changes its names. EINPROGRESS and
+// EINTR as the request says.
+Status wait_until_copied(Tree& tree, LockedNode& node, const CopyUpRequest& request);
 
 // Makes a directory exist on a branch, parents first, looking like its winner.
 Status ensure_dir_on(Tree& tree, const NodeRef& dir, BranchIndex branch);

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -46,6 +47,7 @@ class NodeRef {
     friend bool operator==(const NodeRef& a, const NodeRef& b) { return a.node_ == b.node_; }
 
   private:
+    friend class NodeTable;
     explicit NodeRef(Node* node) : node_(node) {}
     Node* node_ = nullptr;
 };
@@ -58,12 +60,26 @@ struct Link {
 
 // What the kernel has open through one node id.
 struct Opens {
-    std::uint32_t passthrough = 0;
+    std::uint32_t passthrough = 0;  // those served from the winner among them: they carry the backing as well
     std::uint32_t cached = 0;
-    std::uint32_t direct = 0;
     std::shared_ptr<Backing> backing;      // shared by all passthrough opens
     std::vector<std::int32_t> told_stale;  // callers sent back to walk again, until a lookup answers this node
-    bool any() const { return passthrough + cached + direct != 0; }
+    bool any() const { return passthrough + cached != 0; }
+};
+
+// What lay on one branch for a directory at one moment; differs after each change of its names there.
+struct DirPart {
+    sys::FileKey key;
+    std::int64_t seconds = 0;  // the time of the last change
+    std::uint32_t nanoseconds = 0;
+    friend bool operator==(const DirPart&, const DirPart&) = default;
+};
+
+// Of a directory: whether the listing that the kernel keeps is still right (ops/dirs).
+struct Listings {
+    std::uint32_t open = 0;      // handles
+    std::vector<DirPart> parts;  // as they were before the kept listing was read; empty: what is kept is not known
+    std::chrono::steady_clock::time_point read;
 };
 
 struct Face {
@@ -83,9 +99,13 @@ struct NodeState {
     sys::FileKey key;       // of the winner
     sys::FileKey original;  // of what the winner was copied up from; leads here as well
     BranchIndex winner = -1;
-    std::vector<BranchIndex> layers;  // of a directory: where it exists and is merged, the winner first
-    std::vector<Link> links;          // known names; empty once unlinked (and for the root)
+    std::vector<BranchIndex> layers;        // of a directory: where it exists and is merged, the winner first
+    Detours detours;                        // where that is, and `data`, on branches that have it elsewhere
+    std::unique_ptr<std::string> redirect;  // what the winner says of it; see marks::read_redirect
+    BranchIndex data = -1;                  // of a metacopy: the branch with its content; -1: the winner's own
+    std::vector<Link> links;                // known names; empty once unlinked (and for the root)
     std::uint64_t shown_inode = 0;
+    std::unique_ptr<Listings> listings;
     UniqueFd pinned;  // O_PATH of an object without a name
     NodeRef kept;     // to itself while names of the original still lie below: only this node knows the copy
     std::uint32_t hidden_links = 0;   // names of the copied-up original that still lie below
@@ -111,8 +131,10 @@ class Node {
     std::uint32_t type() const { return type_; }  // S_IFMT bits, constant
     bool is_dir() const { return S_ISDIR(type_); }
     bool is_regular() const { return S_ISREG(type_); }
-    // Raised whenever another file becomes the source of the node's bytes.
+    // Raised whenever another object becomes the winner.
     std::uint32_t generation() const { return generation_.load(std::memory_order_acquire); }
+    // Raised whenever another file becomes the source of the node's bytes: not by a copy-up of attributes alone.
+    std::uint32_t data_generation() const { return data_generation_.load(std::memory_order_acquire); }
 
   private:
     friend class NodeRef;
@@ -121,6 +143,7 @@ class Node {
     NodeTable& table_;
     const std::uint32_t type_;
     std::atomic<std::uint32_t> generation_{0};
+    std::atomic<std::uint32_t> data_generation_{0};
     std::atomic<std::uint64_t> references_{1};
     Mutex mutex_;
     NodeState state_ GUARDED_BY(mutex_);
@@ -138,6 +161,7 @@ class SCOPED_CAPABILITY LockedNode {
     NodeState* operator->() NO_THREAD_SAFETY_ANALYSIS { return &node_.state_; }
     NodeState& operator*() NO_THREAD_SAFETY_ANALYSIS { return node_.state_; }
     void next_generation() { node_.generation_.fetch_add(1, std::memory_order_acq_rel); }
+    void next_data_generation() { node_.data_generation_.fetch_add(1, std::memory_order_acq_rel); }
     template <typename Duration>
     void wait_for(CondVar& condition, Duration d) NO_THREAD_SAFETY_ANALYSIS {
         condition.wait_for(node_.mutex_, d);

@@ -151,13 +151,28 @@ NodeRef NodeTable::forget(LockedNode& node, Face& face, std::uint64_t count) {
     return given_back;
 }
 
+bool NodeTable::was_last(Node& node) {
+    return node.references_.fetch_sub(1, std::memory_order_acq_rel) == 1;
+}
+
+// A chain of parents is let go one after another, not recursively: trees may be deeper than a stack.
 void NodeTable::release(Node* node) {
-    if (node->references_.fetch_sub(1, std::memory_order_acq_rel) == 1) reap(node);
+    if (!was_last(*node)) return;
+    std::vector<Node*> more;
+    for (;;) {
+        for (Link& link : reap(node)) {
+            Node* parent = std::exchange(link.parent.node_, nullptr);
+            if (parent && was_last(*parent)) more.push_back(parent);
+        }
+        if (more.empty()) return;
+        node = more.back();
+        more.pop_back();
+    }
 }
 
 // Nobody else can reach the node any more: ids lead nowhere without the kernel's reference, and keys are not taken up
-// from a count of zero. A chain of parents is let go one after another, not recursively.
-void NodeTable::reap(Node* node) {
+// from a count of zero. Returns what the node referred to.
+std::vector<Link> NodeTable::reap(Node* node) {
     std::vector<Link> links;
     std::vector<sys::FileKey> keys;
     {
@@ -172,7 +187,7 @@ void NodeTable::reap(Node* node) {
     if (observer_) observer_->forgotten(*node);
     delete node;
     size_.fetch_sub(1, std::memory_order_relaxed);
-    // Destroying `links` drops the parents; each may reap in turn, one frame a level of the tree.
+    return links;
 }
 
 }  // namespace plyfs

@@ -73,8 +73,9 @@ class NodeTable {
     Shard& shard_of(const sys::FileKey& key) { return shards_[KeyHash()(key) >> 7 & (kShards - 1)]; }
     static bool try_reference(Node& node);
     Node* new_node(std::uint32_t type);
+    static bool was_last(Node& node);
     void release(Node* node);
-    void reap(Node* node);
+    std::vector<Link> reap(Node* node);
 
     mutable std::array<Shard, kShards> shards_;
     std::unique_ptr<std::atomic<Slot*>[]> chunks_;

@@ -22,6 +22,7 @@ struct Place {
     BranchIndex branch;
     sys::FileKey key;
     std::uint32_t generation;
+    std::uint32_t data_generation;
 };
 
 bool is_gone(Errno e) {
@@ -31,9 +32,10 @@ bool is_gone(Errno e) {
 }  // namespace
 
 Tree::Tree(std::shared_ptr<BranchSet> set, config::CreatePolicy create, std::unique_ptr<WorkDir> workdir,
-           std::size_t descriptor_budget)
+           std::size_t descriptor_budget, config::LayerOptions layer_options)
     : set_(std::move(set)),
       create_(create),
+      layer_options_(std::move(layer_options)),
       workdir_(std::move(workdir)),
       pool_workdirs_(static_cast<std::size_t>(set_->size())),
       dirs_(descriptor_budget),
@@ -46,7 +48,7 @@ Tree::Tree(std::shared_ptr<BranchSet> set, config::CreatePolicy create, std::uni
     root_ = nodes_.make_root(S_IFDIR);
     LockedNode root(*root_);
     root->winner = 0;
-    for (int i = 0; i < set_->size(); ++i) root->layers.push_back(static_cast<BranchIndex>(i));
+    for (int i = 0; i < set_->merged_size(); ++i) root->layers.push_back(static_cast<BranchIndex>(i));
     if (auto st = sys::stat_fd(set_->at(0).root())) {
         root->key = sys::key_of(*st);
         root->shown_inode = set_->shown_inode(root->key.dev, root->key.ino);
@@ -58,24 +60,34 @@ Tree::~Tree() {
     for (std::size_t i = 0; i < pool_workdirs_.size(); ++i) {
         PoolWork& pool = pool_workdirs_[i];
         if (!pool.work) continue;
-        pool.work.reset();
-        // Empty unless something staged could not be removed; then the next mount sweeps it.
+        // Empty unless something staged could not be removed; then the next mount sweeps it. While we still hold its
+        // lock: another pool must not take up a directory that goes.
         auto removed = sys::remove_dir(set_->at(static_cast<int>(i)).root(), *Name::parse(pool.name));
         if (!removed) log::debug("{} stays: {}", pool.name, log::errno_text(removed.error().value()));
+        pool.work.reset();
     }
 }
 
 Result<SharedDir> Tree::dir_on(const NodeRef& dir, BranchIndex branch) {
     SharedDir at;
+    NodeRef top;                 // whose directory `at` is
     std::vector<NodeRef> below;  // from dir upwards, those not cached
     for (NodeRef node = dir;;) {
-        if (node == root_) {
-            at = roots_[static_cast<std::size_t>(branch)];
+        at = node == root_ ? roots_[static_cast<std::size_t>(branch)] : dirs_.find(*node, branch);
+        if (at) {
+            top = std::move(node);
             break;
         }
-        if ((at = dirs_.find(*node, branch))) break;
         LockedNode state(*node);
         if (state->links.empty()) return Errno(state->unlinked ? ENOENT : ESTALE);
+        if (const Detour* detour = detour_on(state->detours, branch); detour && detour->from_root) {
+            const auto place = TRY(walk_from_root(*roots_[static_cast<std::size_t>(branch)], detour->path));
+            auto fd = TRY(sys::open_dir_path(place.dir, TRY(Name::parse(place.name))));
+            at = std::make_shared<const UniqueFd>(std::move(fd));
+            dirs_.put(*node, branch, at);
+            top = node;
+            break;
+        }
         NodeRef parent = state->links[0].parent;
         below.push_back(std::move(node));
         node = std::move(parent);
@@ -83,13 +95,21 @@ Result<SharedDir> Tree::dir_on(const NodeRef& dir, BranchIndex branch) {
     while (!below.empty()) {
         const NodeRef node = std::move(below.back());
         below.pop_back();
-        // Under the node's lock: a rename of this directory holds it, so name and parent belong together.
-        LockedNode state(*node);
-        if (state->links.empty()) return Errno(ESTALE);
-        auto fd = TRY(sys::open_dir_path(*at, *Name::parse(state->links[0].name)));
-        if (branch == state->winner && sys::key_of(TRY(sys::stat_fd(fd))) != state->key) return Errno(ESTALE);
-        at = std::make_shared<const UniqueFd>(std::move(fd));
-        dirs_.put(*node, branch, at);
+        {
+            // Under the node's lock: a rename of this directory holds it, so name and parent belong together.
+            LockedNode state(*node);
+            if (state->links.empty()) return Errno(ESTALE);
+            if (state->links[0].parent == top) {
+                const Detour* detour = detour_on(state->detours, branch);
+                auto fd = TRY(sys::open_dir_path(*at, *Name::parse(detour ? detour->path : state->links[0].name)));
+                if (branch == state->winner && sys::key_of(TRY(sys::stat_fd(fd))) != state->key) return Errno(ESTALE);
+                at = std::make_shared<const UniqueFd>(std::move(fd));
+                dirs_.put(*node, branch, at);
+                top = node;
+                continue;
+            }
+        }
+        return dir_on(dir, branch);  // moved while we were on the way to it
     }
     return at;
 }
@@ -115,6 +135,17 @@ Result<Layers> Tree::layers_of(const NodeRef& dir) {
     return out;
 }
 
+bool Tree::drop_removed(const NodeRef& dir, const Layers& layers) {
+    bool any = false;
+    for (const Layer& layer : layers) {
+        const auto st = sys::stat_fd(layer.fd());
+        if (!st || st->stx_nlink > 0) continue;
+        dirs_.drop(*dir, layer.branch);
+        any = true;
+    }
+    return any;
+}
+
 // Calls use(branch, directory, name) for the place where the node's winner should be, until what it returns has the
 // node's key. Use gives a Result of something with a member `st`.
 template <typename Use>
@@ -125,13 +156,15 @@ auto Tree::with_place(const NodeRef& node, Use use)
         {
             LockedNode state(*node);
             if (state->links.empty()) return Errno(ESTALE);
-            place = {state->links[0].parent, state->links[0].name, state->winner, state->key, node->generation()};
+            place = {state->links[0].parent, state->links[0].name,   state->winner, state->key,
+                     node->generation(),     node->data_generation()};
         }
         auto dir = dir_on(place.parent, place.branch);
         auto found = dir ? use(set_->at(place.branch), **dir, *Name::parse(place.name)) : dir.error();
         if (found && sys::key_of(found->st) == place.key) {
             found->branch = place.branch;
             found->generation = place.generation;
+            found->data_generation = place.data_generation;
             return found;
         }
         if (!found && !is_gone(found.error())) return found;
@@ -152,14 +185,14 @@ Result<Located> Tree::find_object(const NodeRef& node) {
         if (state->pinned.valid()) {
             auto fd = TRY(sys::duplicate(state->pinned));
             auto st = TRY(set_->at(branch).stat_fd(fd));
-            return Located{std::move(fd), st, branch, node->generation()};
+            return Located{std::move(fd), st, branch, node->generation(), node->data_generation()};
         }
     }
     if (node->is_dir()) {
         const BranchIndex branch = LockedNode(*node)->winner;
         auto fd = TRY(sys::duplicate(*TRY(dir_on(node, branch))));
         auto st = TRY(set_->at(branch).stat_fd(fd));
-        return Located{std::move(fd), st, branch, node->generation()};
+        return Located{std::move(fd), st, branch, node->generation(), node->data_generation()};
     }
     return with_place(node, [](const Branch& branch, BorrowedFd dir, const Name& name) -> Result<Located> {
         Located out;
@@ -169,12 +202,88 @@ Result<Located> Tree::find_object(const NodeRef& node) {
     });
 }
 
+Result<Located> Tree::find_content(const NodeRef& node) {
+    Located out;
+    std::string path;
+    NodeRef parent;
+    {
+        LockedNode state(*node);
+        out.branch = state->data;
+        out.generation = node->generation();
+        out.data_generation = node->data_generation();
+        const Detour* detour = detour_on(state->detours, out.branch);
+        if (detour) path = detour->path;
+        if (!detour || !detour->from_root) {
+            if (out.branch >= 0 && state->links.empty()) return Errno(ESTALE);
+            if (!state->links.empty()) parent = state->links[0].parent;
+            if (!detour && parent) path = state->links[0].name;
+        }
+    }
+    if (out.branch < 0) return find_object(node);
+    if (parent) {
+        out.fd = TRY(sys::open_path(*TRY(dir_on(parent, out.branch)), TRY(Name::parse(path))));
+    } else {
+        const auto at = TRY(walk_from_root(set_->at(out.branch).root(), path));
+        out.fd = TRY(sys::open_path(at.dir, TRY(Name::parse(at.name))));
+    }
+    out.st = TRY(sys::stat_fd(out.fd));
+    // Where its content was something else lies now: the layer was changed under the mount.
+    if (!sys::is_regular(out.st)) return Errno(ESTALE);
+    return out;
+}
+
+Result<std::string> Tree::path_on(const NodeRef& node, BranchIndex branch) {
+    std::string path;
+    for (NodeRef at = node; at != root_;) {
+        LockedNode state(*at);
+        if (state->links.empty()) return Errno(ESTALE);
+        const Detour* detour = detour_on(state->detours, branch);
+        const std::string& part = detour ? detour->path : state->links[0].name;
+        path = path.empty() ? part : part + "/" + path;
+        if (detour && detour->from_root) break;
+        NodeRef parent = state->links[0].parent;
+        at = std::move(parent);
+    }
+    return path;
+}
+
+Result<Detours> Tree::fixed_places(const NodeRef& node) {
+    std::vector<BranchIndex> branches;
+    {
+        LockedNode state(*node);
+        for (BranchIndex branch : state->layers) {
+            if (!set_->at(branch).writable()) branches.push_back(branch);
+        }
+        if (state->data >= 0) branches.push_back(state->data);
+    }
+    if (branches.empty()) return Detours();
+    std::vector<Detour> out;
+    for (BranchIndex branch : branches) out.push_back({branch, true, TRY(path_on(node, branch))});
+    return Detours(std::make_shared<const std::vector<Detour>>(std::move(out)));
+}
+
+Result<std::string> Tree::redirect_to(const NodeRef& node) {
+    std::string path;
+    for (NodeRef at = node; at != root_;) {
+        LockedNode state(*at);
+        if (state->links.empty()) return Errno(ESTALE);
+        const std::string& part = state->redirect ? *state->redirect : state->links[0].name;
+        if (part.front() == '/') return part + path;
+        path = "/" + part + path;
+        NodeRef parent = state->links[0].parent;
+        at = std::move(parent);
+    }
+    return path;
+}
+
 Result<sys::Stat> Tree::stat_object(const NodeRef& node) {
     BranchIndex branch;
+    bool metacopy;
     std::vector<BranchIndex> layers;
     {
         LockedNode state(*node);
-        if (state->pinned.valid()) return set_->at(state->winner).stat_fd(state->pinned);
+        metacopy = state->data >= 0;
+        if (state->pinned.valid() && !metacopy) return set_->at(state->winner).stat_fd(state->pinned);
         branch = state->winner;
         layers = state->layers;
     }
@@ -191,6 +300,12 @@ Result<sys::Stat> Tree::stat_object(const NodeRef& node) {
             if (!dir) continue;
             if (auto part = sys::stat_fd(**dir)) sys::add_directory(st, *part);
         }
+        return st;
+    }
+    if (metacopy) {
+        // The blocks are those of the content.
+        auto st = TRY(find_object(node)).st;
+        if (auto content = find_content(node)) st.stx_blocks = content->st.stx_blocks;
         return st;
     }
     return TRY(with_place(node,

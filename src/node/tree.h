@@ -27,6 +27,7 @@ struct Located {
     sys::Stat st;
     BranchIndex branch = -1;
     std::uint32_t generation = 0;
+    std::uint32_t data_generation = 0;
 };
 
 struct TreeCounters {
@@ -42,10 +43,11 @@ class Tree : NodeTable::Observer {
     // workdir: of a layered mount; null for a pool, which makes its own when it needs one. descriptor_budget: how many
     // directories, and how many files, may be kept open only to save opening them again.
     Tree(std::shared_ptr<BranchSet> set, config::CreatePolicy create, std::unique_ptr<WorkDir> workdir,
-         std::size_t descriptor_budget);
+         std::size_t descriptor_budget, config::LayerOptions layer_options = {});
     ~Tree() override;
 
     const BranchSet& set() const { return *set_; }
+    const config::LayerOptions& layer_options() const { return layer_options_; }
     std::shared_ptr<const BranchSet> shared_set() const { return set_; }
     NodeTable& nodes() { return nodes_; }
     ShownInodes& shown_inodes() { return shown_inodes_; }
@@ -57,10 +59,21 @@ class Tree : NodeTable::Observer {
     Result<SharedDir> dir_on(const NodeRef& dir, BranchIndex branch);
     // All branches of a directory, in order; those where it vanished are left out. ESTALE when none is left.
     Result<Layers> layers_of(const NodeRef& dir);
+    // Lets go of those that somebody removed on their branch, so that what has their name now is found; true if any
+    // was.
+    bool drop_removed(const NodeRef& dir, const Layers& layers);
     // The winner of a node, opened and checked.
     Result<Located> find_object(const NodeRef& node);
+    // The file that has a node's bytes: of a metacopy another one than the winner. The generations are the node's.
+    Result<Located> find_content(const NodeRef& node);
     // As find_object without opening: for a stat.
     Result<sys::Stat> stat_object(const NodeRef& node);
+
+    // Where a node's read-only parts lie, by paths that hold whatever is renamed from now on.
+    Result<Detours> fixed_places(const NodeRef& node);
+    // What a redirect has to say for a node's read-only parts to be found from anywhere: its path, from the root, in
+    // the layers below the writable one.
+    Result<std::string> redirect_to(const NodeRef& node);
 
     // Where staged objects of a branch are prepared.
     Result<WorkDir*> workdir_of(BranchIndex branch);
@@ -90,10 +103,12 @@ class Tree : NodeTable::Observer {
     template <typename Use>
     auto with_place(const NodeRef& node, Use use)
         -> decltype(use(std::declval<const Branch&>(), BorrowedFd(), *Name::parse("x")));
+    Result<std::string> path_on(const NodeRef& node, BranchIndex branch);
     std::uint64_t next_random();
 
     std::shared_ptr<BranchSet> set_;
     config::CreatePolicy create_;
+    const config::LayerOptions layer_options_;
     std::unique_ptr<WorkDir> workdir_;
     Mutex pool_mutex_;
     struct PoolWork {

@@ -63,23 +63,26 @@ bool is_in_group(const IdMap& ids, const sys::Caller& caller, gid_t group) {
     return std::find(groups.begin(), groups.end(), group) != groups.end();
 }
 
-// An owner that nobody would see, because another one is shown for all, need not be stored.
+// An owner that can not be stored, and that nobody would see because another one is shown for all, is none to miss.
 Status change_owner(Context& ctx, const WritableObject& object, const AttrChange& change) {
-    const BranchSet& set = ctx.tree.set();
-    AttrChange stored = change;
-    if (stored.uid) stored.uid = set.ids().disk_uid(*stored.uid);
-    if (stored.gid) stored.gid = set.ids().disk_gid(*stored.gid);
-    auto done = set.at(object.branch).ownership().set_owner(object.fd, stored.uid, stored.gid);
-    return done || set.ids().squashes() ? Status() : done;
+    const IdMap& ids = ctx.tree.set().ids();
+    const Ownership& ownership = ctx.tree.set().at(object.branch).ownership();
+    auto uid = change.uid;
+    auto gid = change.gid;
+    if (uid) uid = ids.disk_uid(*uid);
+    if (gid) gid = ids.disk_gid(*gid);
+    auto done = ownership.set_owner(object.fd, uid, gid);
+    if (done || !ids.squashes()) return done;
+    if (ids.squashes_uid()) uid.reset();
+    if (ids.squashes_gid()) gid.reset();
+    return uid || gid ? ownership.set_owner(object.fd, uid, gid) : Status();
 }
 
 Status apply(Context& ctx, const sys::Caller& caller, const NodeRef& node, const WritableObject& object,
              const AttrChange& change) {
     const BorrowedFd fd = object.fd;
     if (change.size) TRY(set_size(ctx, node, fd, *change.size));
-    if (change.uid || change.gid) {
-        TRY(change_owner(ctx, object, change));
-    }
+    if (change.uid || change.gid) TRY(change_owner(ctx, object, change));
     if (change.mode) TRY(ctx.tree.set().at(object.branch).ownership().set_mode(fd, *change.mode & 07777));
     if (change.kill_privileges && !change.mode) TRY(kill_privileges(ctx, caller, fd, object.branch));
     if (change.atime || change.mtime) {
@@ -95,7 +98,7 @@ Status split_for_size(Context& ctx, const Request& request, const NodeRef& node,
     Face* face = state->face_of(id);
     if (!face || !face->opens || face->opens->passthrough == 0) return {};
     Opens& opens = *face->opens;
-    if (opens.backing && opens.backing->generation() == node->generation()) return {};
+    if (opens.backing && opens.backing->generation() == node->data_generation()) return {};
     if (std::find(opens.told_stale.begin(), opens.told_stale.end(), request.caller.pid) != opens.told_stale.end()) {
         return {};  // no path to walk again: in place, as the file's new size is right for everybody but old readers
     }
@@ -145,10 +148,12 @@ Status kill_privileges(Context& ctx, const sys::Caller& caller, BorrowedFd file,
 Result<Attr> setattr(Context& ctx, const Request& request, NodeId id, const AttrChange& change) {
     const NodeRef node = TRY(node_of(ctx, id));
     if (change.size && node->is_dir()) return Errno(EISDIR);
-    auto objects = TRY(writable_objects(ctx, node, request.copy_up(change.size.value_or(kAllData))));
+    auto objects =
+        TRY(writable_objects(ctx, node, change.size ? request.copy_up(*change.size) : request.copy_up_metadata()));
     if (change.size && !change.by_handle) TRY(split_for_size(ctx, request, node, id));
     for (const auto& object : objects) TRY(apply(ctx, request.caller, node, object, change));
-    const auto st = TRY(ctx.tree.set().at(objects.front().branch).stat_fd(objects.front().fd));
+    auto st = TRY(ctx.tree.set().at(objects.front().branch).stat_fd(objects.front().fd));
+    if (LockedNode(*node)->data >= 0) st.stx_blocks = TRY(ctx.tree.find_content(node)).st.stx_blocks;
     LockedNode state(*node);
     if (change.size) state->changed_since_copy = true;
     return show(ctx, state, id, st);
@@ -193,7 +198,7 @@ Result<std::string> listxattr(Context& ctx, NodeId id) {
 Status setxattr(Context& ctx, const Request& request, NodeId id, const char* name, std::span<const std::byte> value,
                 int flags) {
     const NodeRef node = TRY(node_of(ctx, id));
-    auto objects = TRY(writable_objects(ctx, node, request.copy_up()));
+    auto objects = TRY(writable_objects(ctx, node, request.copy_up_metadata()));
     const IdMap& ids = ctx.tree.set().ids();
     std::vector<std::byte> translated;
     if (ids.translates_value(name)) {
@@ -227,7 +232,7 @@ Status removexattr(Context& ctx, const Request& request, NodeId id, const char* 
         const auto object = TRY(ctx.tree.find_object(node));
         TRY(sys::get_xattr(object.fd, TRY(stored_name(ctx, object.branch, name)).c_str(), {}));
     }
-    auto objects = TRY(writable_objects(ctx, node, request.copy_up()));
+    auto objects = TRY(writable_objects(ctx, node, request.copy_up_metadata()));
     for (std::size_t i = 0; i < objects.size(); ++i) {
         const std::string stored = TRY(stored_name(ctx, objects[i].branch, name));
         auto removed = sys::remove_xattr(objects[i].fd, stored.c_str());

@@ -38,7 +38,12 @@ struct Request {
     sys::Caller caller;               // with the ids it has on the branches
     std::function<bool()> cancelled;  // the caller was interrupted; may be empty
     bool may_block = true;            // see CopyUpRequest
-    CopyUpRequest copy_up(std::uint64_t keep_bytes = kAllData) const { return {keep_bytes, may_block, cancelled}; }
+    CopyUpRequest copy_up(std::uint64_t keep_bytes = kAllData) const {
+        return {.keep_bytes = keep_bytes, .may_block = may_block, .cancelled = cancelled};
+    }
+    CopyUpRequest copy_up_metadata() const {
+        return {.metadata_only = true, .may_block = may_block, .cancelled = cancelled};
+    }
 };
 
 // The supplementary groups of the caller, with the ids they have on the branches; none when they can not be told.

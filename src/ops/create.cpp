@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/sysmacros.h>
 
+#include "node/redirect.h"
 #include "ops/place.h"
 #include "overlay/marks.h"
 #include "sys/entry.h"
@@ -58,7 +59,8 @@ Result<Entry> link(Context& ctx, const Request& request, NodeId id, NodeId new_p
     const NodeRef node = TRY(node_of(ctx, id));
     const NodeRef parent = TRY(node_of(ctx, new_parent));
     if (ctx.tree.reserves(*parent, name)) return Errno(EPERM);
-    TRY(ensure_writable(ctx.tree, node, request.copy_up()));
+    TRY(ensure_writable(ctx.tree, node, request.copy_up_metadata()));
+    TRY(make_findable(ctx.tree, node));
     auto object = TRY(ctx.tree.find_object(node));
     if (TRY(would_be_hidden(ctx, parent, name, object.branch))) return Errno(EXDEV);
     // The name belongs to whoever links, but the object is there already: no credentials to act under.
@@ -84,7 +86,7 @@ Result<Created> create(Context& ctx, const Request& request, NodeId parent_id, c
     });
     if (placed.has_value()) {
         const Entry entry = TRY(enter_new(ctx, parent, *placed, name));
-        auto opened = open_new(ctx, entry.id, flags, {std::move(file), entry.attr.st, placed->branch, 0});
+        auto opened = open_new(ctx, entry.id, flags, {std::move(file), entry.attr.st, placed->branch});
         if (!opened) {
             forget(ctx, entry.id, 1);
             return opened.error();
@@ -130,7 +132,7 @@ Result<Created> tmpfile(Context& ctx, const Request& request, NodeId parent_id, 
             state->pinned = TRY(sys::duplicate(*file));
         }
         const Entry entry = TRY(entry_of(ctx, node));
-        auto opened = open_new(ctx, entry.id, flags, {std::move(*file), st, branch, node->generation()});
+        auto opened = open_new(ctx, entry.id, flags, {std::move(*file), st, branch});
         if (!opened) {
             forget(ctx, entry.id, 1);
             return opened.error();

@@ -39,7 +39,10 @@ Result<UniqueFd> for_setting_flags(Context& ctx, const Request& request, const N
     if (node->is_dir()) {
         TRY(ensure_dir_writable(ctx.tree, node));
     } else {
-        TRY(ensure_writable(ctx.tree, node, request.copy_up()));
+        // The kernel has checked that the caller may change these flags: it asks for the old ones before.
+        CopyUpRequest copy = request.copy_up_metadata();
+        copy.even_immutable = true;
+        TRY(ensure_writable(ctx.tree, node, copy));
     }
     return for_flags(ctx, node);
 }
@@ -100,8 +103,8 @@ Result<struct statvfs> statfs(Context& ctx) {
     std::set<std::uint64_t> counted;
     struct statvfs sum = {};
     for (const auto& branch : set.all()) {
-        // What lower branches have free is of no use to a writer.
-        if (!counted.empty() && !branch->writable()) continue;
+        // What read-only branches have free is of no use to a writer.
+        if (set.any_writable() && !branch->writable()) continue;
         if (!counted.insert(branch->device()).second) continue;
         const struct statvfs one = TRY(sys::stat_fs(branch->root()));
         if (counted.size() == 1) {

@@ -27,7 +27,8 @@ Status set_flags(Context& ctx, const Request& request, NodeId id, unsigned flags
 Result<struct fsxattr> get_fsxattr(Context& ctx, NodeId id);
 Status set_fsxattr(Context& ctx, const Request& request, NodeId id, const struct fsxattr& value);
 
-// Of a layered mount its upper's, of a pool the sum over the distinct file systems of its branches.
+// The sum over the distinct file systems of the branches that may be modified, so of a layered mount its upper's;
+// without any, of all branches.
 Result<struct statvfs> statfs(Context& ctx);
 
 }  // namespace plyfs::ops

@@ -1,8 +1,10 @@
 #include "ops/dirs.h"
 
 #include <dirent.h>
+#include <time.h>
 
 #include <algorithm>
+#include <chrono>
 
 #include "sys/entry.h"
 #include "sys/open.h"
@@ -10,10 +12,60 @@
 namespace plyfs::ops {
 namespace {
 
-Result<std::vector<std::uint64_t>> devices_of(const Layers& layers) {
+// Longer than a tick of the clock that file systems take their times from: two changes within one tick leave the same
+// time, so a directory that changed just now can not be told from one that will have changed again.
+constexpr std::int64_t kSettledAfter = 100'000'000;  // nanoseconds
+
+Result<std::vector<DirPart>> parts_of(const Layers& layers) {
+    std::vector<DirPart> parts;
+    parts.reserve(layers.size());
+    for (const Layer& layer : layers) {
+        const auto st = TRY(sys::stat_fd(layer.fd()));
+        parts.push_back({sys::key_of(st), st.stx_ctime.tv_sec, st.stx_ctime.tv_nsec});
+    }
+    return parts;
+}
+
+std::vector<std::uint64_t> devices_of(const std::vector<DirPart>& parts) {
     std::vector<std::uint64_t> devices;
-    for (const Layer& layer : layers) devices.push_back(sys::device_of(TRY(sys::stat_fd(layer.fd()))));
+    devices.reserve(parts.size());
+    for (const DirPart& part : parts) devices.push_back(part.key.dev);
     return devices;
+}
+
+// Whether each further change will be seen by its time. Other machines have other clocks and tell us late.
+bool would_tell(const BranchSet& set, const Layers& layers, const std::vector<DirPart>& parts) {
+    struct timespec now;
+    ::clock_gettime(CLOCK_REALTIME, &now);
+    const auto is_settled = [&](const DirPart& part) {
+        const std::int64_t seconds = now.tv_sec - part.seconds;
+        if (seconds < 0 || seconds > 1) return seconds > 0;
+        return seconds * 1'000'000'000 + now.tv_nsec - part.nanoseconds > kSettledAfter;
+    };
+    return std::all_of(parts.begin(), parts.end(), is_settled) &&
+           std::none_of(layers.begin(), layers.end(),
+                        [&](const Layer& layer) { return set.at(layer.branch).network(); });
+}
+
+// Whether the kernel may serve the directory about to be opened from the listing it kept. What changes through the
+// mount it notices by itself (each create, unlink or rename raises the directory's version). What changes on a branch
+// we notice: a kept listing is right while every part has the change time that it had before the listing was read, as
+// long as nobody else had the directory open then, whose older answers might have entered it. And it is not believed
+// longer than the names in it: reading it again renews them all at the price of one request.
+bool opens_kept_listing(Context& ctx, LockedNode& node, const Layers& layers, std::vector<DirPart> parts) {
+    if (!node->listings) node->listings = std::make_unique<Listings>();
+    Listings& known = *node->listings;
+    const auto now = std::chrono::steady_clock::now();
+    const bool others = known.open++ != 0;
+    if (!known.parts.empty() && known.parts == parts &&
+        std::chrono::duration<double>(now - known.read).count() < ctx.timeouts.entry) {
+        return true;
+    }
+    known.parts.clear();
+    if (others || !would_tell(ctx.tree.set(), layers, parts)) return false;
+    known.parts = std::move(parts);
+    known.read = now;
+    return false;
 }
 
 }  // namespace
@@ -59,7 +111,7 @@ class DirReading {
                                      [](BranchIndex branch, const Layer& layer) { return branch == layer.branch; });
         if (same) return {};
         Layers layers = TRY(ctx_.tree.layers_of(handle_.node_));
-        handle_.devices_ = TRY(devices_of(layers));
+        handle_.devices_ = devices_of(TRY(parts_of(layers)));
         handle_.listing_.restart(std::move(layers));
         return {};
     }
@@ -113,13 +165,23 @@ Result<DirHandle*> opendir(Context& ctx, NodeId id) {
     if (!node->is_dir()) return Errno(ENOTDIR);
     Layers layers;
     // A directory that was removed while somebody is in it has no entries.
-    if (!LockedNode(*node)->unlinked) layers = TRY(ctx.tree.layers_of(node));
-    auto devices = TRY(devices_of(layers));
+    if (!LockedNode(*node)->unlinked) {
+        layers = TRY(ctx.tree.layers_of(node));
+        if (ctx.tree.drop_removed(node, layers)) layers = TRY(ctx.tree.layers_of(node));
+    }
+    auto parts = TRY(parts_of(layers));
+    auto devices = devices_of(parts);
     const auto hidden = ctx.tree.reserved_prefix(*node);
-    return new DirHandle(std::move(node), std::move(layers), std::move(devices), ctx.tree.shared_set(), hidden);
+    bool keep;
+    {
+        LockedNode state(*node);
+        keep = opens_kept_listing(ctx, state, layers, std::move(parts));
+    }
+    return new DirHandle(std::move(node), std::move(layers), std::move(devices), ctx.tree.shared_set(), hidden, keep);
 }
 
 void releasedir(DirHandle* handle) {
+    --LockedNode(*handle->node_)->listings->open;
     delete handle;
 }
 

@@ -9,16 +9,23 @@ namespace plyfs::ops {
 class DirHandle {
   public:
     DirHandle(NodeRef node, Layers layers, std::vector<std::uint64_t> devices, std::shared_ptr<const BranchSet> set,
-              std::string_view hidden)
-        : node_(std::move(node)), devices_(std::move(devices)), listing_(std::move(set), std::move(layers), hidden) {}
+              std::string_view hidden, bool keep_listing)
+        : node_(std::move(node)),
+          devices_(std::move(devices)),
+          listing_(std::move(set), std::move(layers), hidden),
+          keep_listing_(keep_listing) {}
+    // The kernel may serve this handle from the listing it kept.
+    bool keep_listing() const { return keep_listing_; }
 
   private:
     friend class DirReading;
+    friend void releasedir(DirHandle* handle);
     NodeRef node_;
     std::vector<std::uint64_t> devices_;  // of each layer
     Mutex mutex_;
     Listing listing_ GUARDED_BY(mutex_);
     std::int64_t at_ GUARDED_BY(mutex_) = 0;
+    const bool keep_listing_;
 };
 
 // Owned by the kernel's open directory: give it to releasedir().

@@ -24,14 +24,16 @@ const Layer& layer_of(const Layers& layers, BranchIndex branch) {
     return *std::find_if(layers.begin(), layers.end(), [&](const Layer& layer) { return layer.branch == branch; });
 }
 
-Result<AtName> look_at(Context& ctx, const NodeRef& parent, const Name& name) {
-    if (ctx.tree.reserves(*parent, name)) return Errno(ENOENT);
+Result<AtName> look_at(Context& ctx, const NodeRef& parent, const Name& name, Open open) {
     AtName at;
     at.layers = TRY(ctx.tree.layers_of(parent));
-    at.hits = TRY(find_all(ctx.tree.set(), at.layers, name));
-    if (at.hits.empty() || at.hits[0].whiteout) return Errno(ENOENT);
+    if (ctx.tree.reserves(*parent, name)) return at;
+    at.hits = TRY(find_all(ctx.tree.set(), at.layers, name, open == Open::winner ? &at.object : nullptr));
+    if (!is_seen(at)) return at;
     at.node = ctx.tree.nodes().find(sys::key_of(at.hits[0].st));
-    if (at.node) at.generation = at.node->generation();
+    if (!at.node) return at;
+    at.generation = at.node->generation();
+    if (LockedNode(*at.node)->data >= 0) at.content = TRY(ctx.tree.fixed_places(at.node));
     return at;
 }
 
@@ -82,8 +84,9 @@ Status require_empty(Context& ctx, const Name& name, const AtName& at) {
     if (at.node) {
         inside = TRY(ctx.tree.layers_of(at.node));
     } else {
-        for (BranchIndex branch : TRY(find_winner(ctx.tree.set(), at.layers, name)).layers) {
-            auto dir = TRY(sys::open_dir_path(at.layer(branch).fd(), name));
+        const auto found = TRY(find_winner(ctx.tree.set(), at.layers, name));
+        for (BranchIndex branch : found.layers) {
+            auto dir = TRY(open_layer(ctx.tree.set(), at.layers, branch, name, found.detours));
             inside.push_back({branch, std::make_shared<const UniqueFd>(std::move(dir))});
         }
     }
@@ -95,17 +98,19 @@ Status require_empty(Context& ctx, const Name& name, const AtName& at) {
     return {};
 }
 
-Status pin_if_last(Context& ctx, LockedNode& node, const NodeRef& parent, const Name& name, const AtName& at) {
+void pin_if_last(LockedNode& node, const NodeRef& parent, const Name& name, AtName& at) {
     const Link gone{parent, name.str()};
     for (const Link& link : node->links) {
-        if (link != gone) return {};
+        if (link != gone) return;
     }
-    if (node->pinned.valid()) return {};
-    const Branch& branch = ctx.tree.set().at(at.winner().branch);
-    auto fd = TRY(sys::open_path(at.layer(at.winner().branch).fd(), name));
-    if (sys::key_of(TRY(branch.stat_fd(fd))) != node->key) return {};  // a name not linked to the copy: see lookup
-    node->pinned = std::move(fd);
-    return {};
+    if (node->pinned.valid()) return;
+    if (sys::key_of(at.winner().st) != node->key) return;  // a name not linked to the copy: see lookup
+    node->pinned = std::move(at.object);
+    if (at.content) node->detours = at.content;
+}
+
+void unpin(LockedNode& node) {
+    if (!node->unlinked) node->pinned.reset();
 }
 
 void forget_name(Context& ctx, LockedNode& node, const NodeRef& parent, const Name& name, const AtName& at) {

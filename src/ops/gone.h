@@ -15,13 +15,20 @@ struct AtName {
     std::vector<Hit> hits;         // winner first; a whiteout, if any, last
     NodeRef node;                  // of the winner, if the kernel knows it
     std::uint32_t generation = 0;  // of the node when this was seen
+    Detours content;               // where the node's content stays if this is its last name and it is a metacopy
+    UniqueFd object;               // O_PATH of the winner, if it was asked for
 
     const Hit& winner() const { return hits[0]; }
     const Layer& layer(BranchIndex branch) const { return layer_of(layers, branch); }
 };
 
-// ENOENT when the union shows nothing there.
-Result<AtName> look_at(Context& ctx, const NodeRef& parent, const Name& name);
+enum class Open { nothing, winner };
+
+// Nothing seen there: no hits, or a whiteout as the only one.
+Result<AtName> look_at(Context& ctx, const NodeRef& parent, const Name& name, Open open);
+inline bool is_seen(const AtName& at) {
+    return !at.hits.empty() && !at.hits[0].whiteout;
+}
 
 // EPERM for an object that is append-only or immutable. Its own file system says so itself where the name is removed
 // from it; a whiteout over a read-only branch would not ask.
@@ -43,9 +50,11 @@ Status require_empty(Context& ctx, const Name& name, const AtName& at);
 // One copy on one branch; nothing there is as good.
 Status remove_on(Context& ctx, const Layer& layer, const Name& name);
 
-// The node lives on without this name; without any, by a descriptor. Pinned before the name is removed; both under the
-// lock.
-Status pin_if_last(Context& ctx, LockedNode& node, const NodeRef& parent, const Name& name, const AtName& at);
+// The node lives on without this name; without any, by the descriptor in `at`. Pinned before the name is removed, and
+// unpinned when it was not; all under the lock. The kernel may refer to it though nobody has it open: by O_PATH
+// descriptors and working directories.
+void pin_if_last(LockedNode& node, const NodeRef& parent, const Name& name, AtName& at);
+void unpin(LockedNode& node);
 void forget_name(Context& ctx, LockedNode& node, const NodeRef& parent, const Name& name, const AtName& at);
 
 }  // namespace plyfs::ops

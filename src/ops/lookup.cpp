@@ -21,6 +21,9 @@ void start_node(Context& ctx, LockedNode& node, const NodeRef& parent, const Nam
     node->key = key;
     node->winner = found.branch;
     node->layers = found.layers;
+    node->detours = found.detours;
+    node->data = found.data;
+    if (!found.redirect.empty()) node->redirect = std::make_unique<std::string>(found.redirect);
     node->links = {Link{parent, name.str()}};
     node->shown_inode = ctx.tree.shown_inodes().of(ctx.tree.set(), key.dev, key.ino);
 }
@@ -34,47 +37,64 @@ NodeRef make_instead(Context& ctx, const NodeRef& parent, const Name& name, cons
     return fresh;
 }
 
+// The node that the key of what was found leads to, locked; one that nobody knew yet is started as what was found.
+struct Arrival {
+    Arrival(Context& ctx, const NodeRef& parent, const Name& name, const Resolved& found) NO_THREAD_SAFETY_ANALYSIS
+        : key(sys::key_of(found.st)),
+          node(find_or_make(ctx, key)),
+          state(*node),
+          fresh(state->winner < 0) {
+        if (fresh) start_node(ctx, state, parent, name, found);
+    }
+    static NodeRef find_or_make(Context& ctx, const sys::FileKey& key) {
+        bool made;
+        return ctx.tree.nodes().find_or_make(key, made);
+    }
+
+    const sys::FileKey key;
+    const NodeRef node;
+    LockedNode state;
+    const bool fresh;
+};
+
 // A directory has one place. Another one than we know means that it was moved on the branch, or that branches overlap:
 // the old node keeps its id and goes stale, the place found now gets a new node.
 Result<Entered> enter_dir(Context& ctx, const NodeRef& parent, const Layers& layers, const Name& name,
                           const Resolved& found) {
-    bool made;
-    const auto key = sys::key_of(found.st);
-    NodeRef node = ctx.tree.nodes().find_or_make(key, made);
-    LockedNode state(*node);
-    if (state->winner < 0) {
-        start_node(ctx, state, parent, name, found);
-        return Entered{node};
-    }
+    Arrival at(ctx, parent, name, found);
+    if (at.fresh) return Entered{at.node};
+    LockedNode& state = at.state;
     if (state->unlinked || state->links.empty() || state->links[0] != Link{parent, name.str()}) {
         return Entered{make_instead(ctx, parent, name, found)};
     }
-    if (state->layers == found.layers && state->key == key) return Entered{node};
+    if (state->layers == found.layers && state->key == at.key) return Entered{at.node};
     // Looked at again under the lock: a copy-up may have added a branch since.
     auto now = TRY(find_winner(ctx.tree.set(), layers, name));
     if (!sys::is_dir(now.st)) return Errno(ESTALE);
+    for (BranchIndex had : state->layers) {
+        if (std::find(now.layers.begin(), now.layers.end(), had) == now.layers.end()) {
+            ctx.tree.dirs().drop(*at.node, had);
+        }
+    }
     state->layers = std::move(now.layers);
+    state->detours = std::move(now.detours);
+    state->redirect = now.redirect.empty() ? nullptr : std::make_unique<std::string>(std::move(now.redirect));
     state->winner = now.branch;
     const auto key_now = sys::key_of(now.st);
     if (state->key != key_now) {
-        if (state->key != state->original) ctx.tree.nodes().drop_key(state->key, *node);
-        ctx.tree.nodes().add_key(key_now, *node);
+        if (state->key != state->original) ctx.tree.nodes().drop_key(state->key, *at.node);
+        ctx.tree.nodes().add_key(key_now, *at.node);
         state->key = key_now;
     }
-    return Entered{node};
+    return Entered{at.node};
 }
 
 // A file may have several names. The key of a copied-up original leads to the copy's node.
 Result<Entered> enter_file(Context& ctx, const NodeRef& parent, const Name& name, const Resolved& found) {
-    bool made;
-    const auto key = sys::key_of(found.st);
-    NodeRef node = ctx.tree.nodes().find_or_make(key, made);
-    LockedNode state(*node);
-    if (state->winner < 0) {
-        start_node(ctx, state, parent, name, found);
-        return Entered{std::move(node)};
-    }
-    const bool copied = state->key != key;
+    Arrival at(ctx, parent, name, found);
+    if (at.fresh) return Entered{at.node};
+    LockedNode& state = at.state;
+    const bool copied = state->key != at.key;
     if (copied && state->unlinked) {
         // The copy has no name left to link from; the original's other names are files of their own again.
         state->original = {};
@@ -89,7 +109,7 @@ Result<Entered> enter_file(Context& ctx, const NodeRef& parent, const Name& name
         state->unlinked = false;
         if (!copied) state->pinned.reset();
     }
-    return Entered{node, copied};
+    return Entered{at.node, copied};
 }
 
 }  // namespace
@@ -105,6 +125,7 @@ Attr show(Context& ctx, LockedNode& node, NodeId id, const sys::Stat& st) {
     out.st.stx_ino = node->shown_inode;
     ctx.tree.set().ids().show(out.st);
     if (node.node().is_dir()) {
+        if (ctx.tree.layer_options().static_nlink) out.st.stx_nlink = 1;
         // With a part that is read-only most subdirectories lie in both: one link tells find(1) and others not to
         // count.
         const auto& layers = node->layers;
@@ -159,9 +180,15 @@ Result<Entry> enter(Context& ctx, const NodeRef& parent, const Layers& layers, c
 Result<Entry> lookup(Context& ctx, NodeId parent_id, const Name& name) {
     const NodeRef parent = TRY(node_of(ctx, parent_id));
     if (ctx.tree.reserves(*parent, name)) return Errno(ENOENT);
-    const Layers layers = TRY(ctx.tree.layers_of(parent));
-    const Resolved found = TRY(find_winner(ctx.tree.set(), layers, name));
-    return enter(ctx, parent, layers, name, found);
+    Layers layers = TRY(ctx.tree.layers_of(parent));
+    auto found = find_winner(ctx.tree.set(), layers, name);
+    // Others may change a pool's branches: what looks empty may be a directory that is no longer the one of its name.
+    if (found.failed_with(ENOENT) && layers.size() > 1 && !ctx.tree.set().uses_marks() &&
+        ctx.tree.drop_removed(parent, layers)) {
+        layers = TRY(ctx.tree.layers_of(parent));
+        found = find_winner(ctx.tree.set(), layers, name);
+    }
+    return enter(ctx, parent, layers, name, TRY(std::move(found)));
 }
 
 void forget(Context& ctx, NodeId id, std::uint64_t count) {

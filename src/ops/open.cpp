@@ -65,13 +65,15 @@ Result<Granted> register_backing(Context& ctx, const NodeRef& node, NodeId id, L
     }
     branch.passthrough_works();
     ctx.tree.counters().backings_opened.fetch_add(1, std::memory_order_relaxed);
-    auto backing = std::make_shared<Backing>(ctx.registrar, *backing_id, object.branch, object.generation,
+    auto backing = std::make_shared<Backing>(ctx.registrar, *backing_id, object.branch, object.data_generation,
                                              std::move(object.fd), ctx.tree.kept_files());
     LockedNode state(*node);
     Face* face = state->face_of(id);
     if (!face) return Errno(ESTALE);
     Opens& opens = face->need_opens();
-    if (opens.passthrough > 0 || opens.cached > 0 || node->generation() != object.generation) return Granted::again;
+    if (opens.passthrough > 0 || opens.cached > 0 || node->data_generation() != object.data_generation) {
+        return Granted::again;
+    }
     opens.backing.swap(backing);  // an idle one is closed with ours, after the lock
     ++opens.passthrough;
     return Granted::yes;
@@ -101,10 +103,11 @@ Result<Opened> grant(Context& ctx, const Request& request, const NodeRef& node, 
             OpenFacts facts;
             facts.passthrough_opens = opens.passthrough;
             facts.cached_opens = opens.cached;
-            facts.backing_is_winner = !opens.backing || opens.backing->generation() == node->generation();
+            facts.backing_is_winner = !opens.backing || opens.backing->generation() == node->data_generation();
             facts.winner_changed_data = state->changed_since_copy;
             facts.can_pass_through =
-                can_pass_through && ctx.tree.set().at(state->winner).passthrough() != Branch::Passthrough::no;
+                can_pass_through && ctx.tree.set().at(state->data >= 0 ? state->data : state->winner).passthrough() !=
+                                        Branch::Passthrough::no;
             facts.writes = writes;
             facts.came_back = told != opens.told_stale.end() || (!writes && is_from_kernel(flags));
             mode = decide_io_mode(facts);
@@ -130,9 +133,10 @@ Result<Opened> grant(Context& ctx, const Request& request, const NodeRef& node, 
                               mode == IoMode::cached};
             }
         }
-        Located object = created && created->fd.valid() ? Located{TRY(sys::duplicate(created->fd)), created->st,
-                                                                  created->branch, created->generation}
-                                                        : TRY(ctx.tree.find_object(node));
+        Located object = created && created->fd.valid()
+                             ? Located{TRY(sys::duplicate(created->fd)), created->st, created->branch,
+                                       created->generation, created->data_generation}
+                             : TRY(ctx.tree.find_content(node));
         if (TRY(register_backing(ctx, node, id, std::move(object), can_pass_through)) == Granted::again) continue;
         LockedNode state(*node);
         count_writer(state, writes);
@@ -192,7 +196,7 @@ void FileHandle::start_with(UniqueFd fd, std::uint32_t generation) {
 
 Result<std::shared_ptr<const UniqueFd>> FileHandle::descriptor(Context& ctx) {
     MutexLock lock(mutex_);
-    if (fd_ && (passes_through() || generation_ == node_->generation())) return fd_;
+    if (fd_ && (passes_through() || generation_ == node_->data_generation())) return fd_;
     std::shared_ptr<Backing> backing;
     if (passes_through()) {
         LockedNode state(*node_);
@@ -204,10 +208,10 @@ Result<std::shared_ptr<const UniqueFd>> FileHandle::descriptor(Context& ctx) {
         generation_ = backing->generation();
         return fd_;
     }
-    auto object = TRY(ctx.tree.find_object(node_));
-    if (backing && backing->generation() != object.generation) return Errno(ESTALE);
+    auto object = TRY(ctx.tree.find_content(node_));
+    if (backing && backing->generation() != object.data_generation) return Errno(ESTALE);
     fd_ = std::make_shared<const UniqueFd>(TRY(sys::reopen(object.fd, descriptor_flags(flags_))));
-    generation_ = object.generation;
+    generation_ = object.data_generation;
     return fd_;
 }
 
@@ -237,7 +241,7 @@ Result<Opened> open(Context& ctx, const Request& request, NodeId id, int flags, 
 Result<Opened> open_new(Context& ctx, NodeId id, int flags, Located created) {
     const NodeRef node = TRY(node_of(ctx, id));
     Opened opened = TRY(grant(ctx, Request{}, node, id, flags & ~O_TRUNC, &created));
-    if (!opened.handle->passes_through()) opened.handle->start_with(std::move(created.fd), created.generation);
+    if (!opened.handle->passes_through()) opened.handle->start_with(std::move(created.fd), created.data_generation);
     count_open(ctx, opened);
     return opened;
 }

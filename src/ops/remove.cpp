@@ -1,56 +1,81 @@
 #include "ops/remove.h"
 
 #include "ops/gone.h"
+#include "sys/entry.h"
 
 namespace plyfs::ops {
 namespace {
 
 enum class Kind { file, directory };
 
-// One try; this stands for "a copy-up came in between, look again" and does not leave this file. No file system
-// call has this error.
-constexpr int kAgain = ESTRPIPE;
+// look_again: a copy-up came in between. look_inside: it holds marks or more.
+enum class Outcome { done, look_again, look_inside };
+enum class Inside { unknown, may_hold_marks };
 
-Status remove_once(Context& ctx, const NodeRef& parent, const Name& name, Kind kind) {
-    const AtName at = TRY(look_at(ctx, parent, name));
+// A directory that lies on one branch which may be modified, and is not redirected to others: whether it is empty need
+// not be found out first, its file system says so when it is removed. ENOTEMPTY there may still mean one that holds
+// whiteouts only.
+bool is_plain_dir(Context& ctx, const AtName& at) {
+    if (!sys::is_dir(at.winner().st) || at.hits.size() != 1 || !at.node) return false;
+    return ctx.tree.set().at(at.winner().branch).writable() && LockedNode(*at.node)->layers.size() == 1;
+}
+
+Result<Outcome> remove_plain_dir(Context& ctx, const Name& name, const AtName& at) {
+    auto removed = sys::remove_dir(at.layer(at.winner().branch).fd(), name);
+    if (removed.failed_with(ENOTEMPTY) && ctx.tree.set().uses_marks()) return Outcome::look_inside;
+    if (!removed) return removed.error();
+    return Outcome::done;
+}
+
+Result<Outcome> remove_once(Context& ctx, const Request& request, const NodeRef& parent, const Name& name, Kind kind,
+                            Inside inside) {
+    AtName at = TRY(look_at(ctx, parent, name, Open::winner));
+    if (!is_seen(at)) return Errno(ENOENT);
     const bool is_dir = sys::is_dir(at.winner().st);
     if (kind == Kind::file && is_dir) return Errno(EISDIR);
     if (kind == Kind::directory && !is_dir) return Errno(ENOTDIR);
     TRY(require_removable(at));
-    if (is_dir) TRY(require_empty(ctx, name, at));
+    const bool plain = inside == Inside::unknown && is_plain_dir(ctx, at);
+    if (is_dir && !plain) TRY(require_empty(ctx, name, at));
+    const auto remove = [&](const SharedDir& hiding) -> Result<Outcome> {
+        if (plain) return remove_plain_dir(ctx, name, at);
+        TRY(remove_everywhere(ctx, name, at, hiding));
+        return Outcome::done;
+    };
     SharedDir hiding;
     if (!ctx.tree.set().at(at.winner().branch).writable()) hiding = TRY(prepare_hiding(ctx, parent, at));
-    if (!at.node) return remove_everywhere(ctx, name, at, hiding);
+    if (!at.node) return remove(hiding);
 
     LockedNode node(*at.node);
-    wait_until_copied(ctx.tree, node);
-    if (at.node->generation() != at.generation) return Errno(kAgain);
-    TRY(pin_if_last(ctx, node, parent, name, at));
-    auto removed = remove_everywhere(ctx, name, at, hiding);
-    if (removed) {
-        forget_name(ctx, node, parent, name, at);
-    } else if (!node->unlinked) {
-        node->pinned.reset();
+    TRY(wait_until_copied(ctx.tree, node, request.copy_up()));
+    if (at.node->generation() != at.generation) return Outcome::look_again;
+    pin_if_last(node, parent, name, at);
+    auto removed = remove(hiding);
+    if (!removed || *removed != Outcome::done) {
+        unpin(node);
+        return removed;
     }
-    return removed;
+    forget_name(ctx, node, parent, name, at);
+    return Outcome::done;
 }
 
-Status remove_name(Context& ctx, NodeId parent_id, const Name& name, Kind kind) {
+Status remove_name(Context& ctx, const Request& request, NodeId parent_id, const Name& name, Kind kind) {
     const NodeRef parent = TRY(node_of(ctx, parent_id));
-    for (;;) {
-        auto removed = remove_once(ctx, parent, name, kind);
-        if (!removed.failed_with(kAgain)) return removed;
+    for (Inside inside = Inside::unknown;;) {
+        const Outcome outcome = TRY(remove_once(ctx, request, parent, name, kind, inside));
+        if (outcome == Outcome::done) return {};
+        if (outcome == Outcome::look_inside) inside = Inside::may_hold_marks;
     }
 }
 
 }  // namespace
 
-Status unlink(Context& ctx, NodeId parent, const Name& name) {
-    return remove_name(ctx, parent, name, Kind::file);
+Status unlink(Context& ctx, const Request& request, NodeId parent, const Name& name) {
+    return remove_name(ctx, request, parent, name, Kind::file);
 }
 
-Status rmdir(Context& ctx, NodeId parent, const Name& name) {
-    return remove_name(ctx, parent, name, Kind::directory);
+Status rmdir(Context& ctx, const Request& request, NodeId parent, const Name& name) {
+    return remove_name(ctx, request, parent, name, Kind::directory);
 }
 
 }  // namespace plyfs::ops

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <optional>
 
+#include "base/log.h"
+#include "node/redirect.h"
 #include "ops/gone.h"
 #include "ops/remove.h"
 #include "overlay/marks.h"
@@ -21,6 +23,8 @@ struct Side {
     Layers layers;             // of the parent
     std::vector<Presence> presence;
     std::size_t visible_layers = 0;
+    bool fixed = false;      // a directory with parts on branches that may not be modified
+    bool redirects = false;  // to which a redirect may lead
     Link link() const { return {parent, name.str()}; }
 };
 
@@ -44,38 +48,43 @@ class LockedPair {
     std::optional<LockedNode> second_;
 };
 
-Status look(Context& ctx, Side& side) {
+Status look(Context& ctx, Side& side, Open open) {
     side.at.reset();
-    side.layers = TRY(ctx.tree.layers_of(side.parent));
     side.presence.clear();
     side.visible_layers = 0;
-    auto at = look_at(ctx, side.parent, side.name);
-    if (at.failed_with(ENOENT)) {
-        // A whiteout alone matters as well: a directory can not be renamed over it.
-        for (const Hit& hit : TRY(find_all(ctx.tree.set(), side.layers, side.name))) {
-            side.presence.push_back({hit.branch, Presence::Kind::whiteout, ctx.tree.set().at(hit.branch).writable()});
-        }
-        return {};
-    }
-    side.at = TRY(std::move(at));
-    for (const Hit& hit : side.at->hits) {
+    side.fixed = side.redirects = false;
+    auto at = TRY(look_at(ctx, side.parent, side.name, open));
+    side.layers = at.layers;
+    // A whiteout alone matters as well: a directory can not be renamed over it.
+    for (const Hit& hit : at.hits) {
         const auto kind = hit.whiteout          ? Presence::Kind::whiteout
                           : sys::is_dir(hit.st) ? Presence::Kind::directory
                                                 : Presence::Kind::file;
         side.presence.push_back({hit.branch, kind, ctx.tree.set().at(hit.branch).writable()});
     }
+    if (!is_seen(at)) return {};
+    side.at = std::move(at);
     if (sys::is_dir(side.at->winner().st)) {
-        side.visible_layers = TRY(find_winner(ctx.tree.set(), side.at->layers, side.name)).layers.size();
+        const BranchSet& set = ctx.tree.set();
+        const auto layers = TRY(find_winner(set, side.at->layers, side.name)).layers;
+        side.visible_layers = layers.size();
+        side.fixed =
+            std::any_of(layers.begin(), layers.end(), [&](BranchIndex branch) { return !set.at(branch).writable(); });
+        side.redirects = side.fixed && set.rules().make_redirects;
     }
     return {};
 }
 
-// A file that moves must be on a branch that may be modified.
-Status make_movable(Context& ctx, const Request& request, const Side& side) {
-    if (!side.at || sys::is_dir(side.at->winner().st)) return {};
-    if (ctx.tree.set().at(side.at->winner().branch).writable()) return {};
-    if (!side.at->node) return Errno(ESTALE);
-    return ensure_writable(ctx.tree, side.at->node, request.copy_up());
+// What moves must be on a branch that may be modified, and its parts on others have to be found again.
+Status make_movable(Context& ctx, const Request& request, Side& side) {
+    if (!side.at) return {};
+    const bool is_dir = sys::is_dir(side.at->winner().st);
+    if (is_dir && !side.redirects) return {};
+    const bool writable = ctx.tree.set().at(side.at->winner().branch).writable();
+    if (!side.at->node) return writable && !is_dir ? Status{} : Errno(ESTALE);
+    if (!writable && is_dir) TRY(ensure_dir_writable(ctx.tree, side.at->node));
+    if (!writable && !is_dir) TRY(ensure_writable(ctx.tree, side.at->node, request.copy_up_metadata()));
+    return make_findable(ctx.tree, side.at->node);
 }
 
 Status mark_opaque(BorrowedFd dir, const Name& name) {
@@ -125,9 +134,12 @@ Status move_other_parts(Context& ctx, const RenamePlan& plan, const Side& from, 
             continue;
         }
         for (BranchIndex back : moved) {
-            auto source = TRY(ctx.tree.dir_on(to.parent, back));
-            auto target = TRY(ctx.tree.dir_on(from.parent, back));
-            TRY(sys::rename_entry(*source, to.name, *target, from.name));
+            auto source = ctx.tree.dir_on(to.parent, back);
+            auto target = ctx.tree.dir_on(from.parent, back);
+            if (!source || !target || !sys::rename_entry(**source, to.name, **target, from.name)) {
+                log::warn("a part of directory {} stays at its new name {} on {}", from.name.view(), to.name.view(),
+                          ctx.tree.set().at(back).path());
+            }
         }
         return done;
     }
@@ -154,8 +166,11 @@ Result<RenamePlan> make_plan(const Side& from, const Side& to, unsigned flags) {
     RenameFacts facts;
     facts.source = from.presence;
     facts.target = to.presence;
-    facts.source_layers = std::max<std::size_t>(from.visible_layers, 1);
+    facts.source_layers = from.visible_layers;
     facts.target_layers = to.visible_layers;
+    facts.source_fixed = from.fixed;
+    facts.source_redirects = from.redirects;
+    facts.target_redirects = to.redirects;
     facts.exchange = (flags & RENAME_EXCHANGE) != 0;
     facts.keep_whiteout = (flags & RENAME_WHITEOUT) != 0;
     return plan_rename(facts);
@@ -181,8 +196,8 @@ enum class Outcome { done, look_again };
 
 Result<Outcome> rename_once(Context& ctx, const Request& request, Side& from, Side& to, unsigned flags) {
     const bool exchange = (flags & RENAME_EXCHANGE) != 0;
-    TRY(look(ctx, from));
-    TRY(look(ctx, to));
+    TRY(look(ctx, from, Open::nothing));
+    TRY(look(ctx, to, exchange ? Open::nothing : Open::winner));
     if (!from.at) return Errno(ENOENT);
     if (to.at && (flags & RENAME_NOREPLACE)) return Errno(EEXIST);
     TRY(require_removable(*from.at));
@@ -205,9 +220,13 @@ Result<Outcome> rename_once(Context& ctx, const Request& request, Side& from, Si
     LockedNode* target = to.at ? locks.of(to.at->node.get()) : nullptr;
     if ((source && (*source)->copying) || (target && (*target)->copying)) return Outcome::look_again;
     if (changed_since(from) || changed_since(to)) return Outcome::look_again;
-    if (target && !exchange) TRY(pin_if_last(ctx, *target, to.parent, to.name, *to.at));
-    TRY(move_on(ctx, plan, from, to, *from_dir, *to_dir, exchange));
-    TRY(move_other_parts(ctx, plan, from, to));
+    if (target && !exchange) pin_if_last(*target, to.parent, to.name, *to.at);
+    auto moved = move_on(ctx, plan, from, to, *from_dir, *to_dir, exchange);
+    if (moved) moved = move_other_parts(ctx, plan, from, to);
+    if (!moved) {
+        if (target && !exchange) unpin(*target);
+        return moved.error();
+    }
     if (source) rename_link(*source, from.link(), to.link());
     if (target && exchange) rename_link(*target, to.link(), from.link());
     if (target && !exchange) forget_name(ctx, *target, to.parent, to.name, *to.at);
@@ -219,8 +238,8 @@ Result<Outcome> rename_once(Context& ctx, const Request& request, Side& from, Si
 
 Status rename(Context& ctx, const Request& request, NodeId parent, const Name& name, NodeId new_parent,
               const Name& new_name, unsigned flags) {
-    Side from{TRY(node_of(ctx, parent)), name, {}, {}, {}, 0};
-    Side to{TRY(node_of(ctx, new_parent)), new_name, {}, {}, {}, 0};
+    Side from{TRY(node_of(ctx, parent)), name, {}, {}, {}, 0, false, false};
+    Side to{TRY(node_of(ctx, new_parent)), new_name, {}, {}, {}, 0, false, false};
     if (ctx.tree.reserves(*to.parent, new_name)) return Errno(EPERM);
     for (;;) {
         if (TRY(rename_once(ctx, request, from, to, flags)) == Outcome::done) return {};
@@ -228,7 +247,7 @@ Status rename(Context& ctx, const Request& request, NodeId parent, const Name& n
         for (const Side* side : {&from, &to}) {
             if (!side->at || !side->at->node) continue;
             LockedNode node(*side->at->node);
-            wait_until_copied(ctx.tree, node);
+            TRY(wait_until_copied(ctx.tree, node, request.copy_up()));
         }
         if (request.cancelled && request.cancelled()) return Errno(EINTR);
     }

@@ -24,6 +24,26 @@ Result<bool> is_opaque(BorrowedFd dir);
 Status make_opaque(BorrowedFd dir);
 Status make_whiteout(BorrowedFd dir, const Name& name);
 
+// Which marks an entry carries, found in one list of its attributes.
+struct Found {
+    bool opaque = false;
+    bool redirect = false;
+    bool metacopy = false;
+};
+Result<Found> find_marks(BorrowedFd dir, const Name& name);
+
+// Redirect: where the layers below have what this object is merged with, or, of a metacopy, where its content is. An
+// absolute path, walked from the layers' roots, or one name, beside this one. Empty for what is neither: a hostile
+// value leads nowhere.
+Result<std::string> read_redirect(BorrowedFd dir, const Name& name);
+// E2BIG, ENOSPC or ERANGE where the file system can not store one so long.
+Status set_redirect(BorrowedFd object, const std::string& to);
+
+// Metacopy: owner, mode, times and attributes are here, the content still lies below.
+Status set_metacopy(BorrowedFd object);
+// With its redirect, which means nothing for a file that has its content.
+Status clear_metacopy(BorrowedFd object);
+
 // Attribute names as a user of the mount sees them, and as they lie on a branch: "trusted.overlay.X" of a user is
 // stored as "trusted.overlay.overlay.X", so that an overlay can be stacked on us; what we store ourselves is not
 // visible.

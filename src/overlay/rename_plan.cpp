@@ -32,22 +32,20 @@ bool whiteout_above(std::span<const Presence> hits, BranchIndex branch) {
                        [&](const Presence& hit) { return hit.branch < branch && hit.kind == Kind::whiteout; });
 }
 
-bool layers_writable(std::span<const Presence> hits, std::size_t layers) {
-    return std::all_of(hits.begin(), hits.begin() + static_cast<std::ptrdiff_t>(std::min(layers, hits.size())),
-                       [](const Presence& hit) { return hit.writable; });
-}
-
 Result<RenamePlan> plan_exchange(const RenameFacts& facts) {
     if (facts.target.empty() || facts.target[0].kind == Kind::whiteout) return Errno(ENOENT);
     const Presence& source = facts.source[0];
     const Presence& target = facts.target[0];
     if (source.branch != target.branch) return Errno(EXDEV);
-    if (source.kind == Kind::directory && (facts.source_layers > 1 || !source.writable)) return Errno(EXDEV);
-    if (target.kind == Kind::directory && (facts.target_layers > 1 || !target.writable)) return Errno(EXDEV);
+    if (!source.writable || !target.writable) return Errno(EXDEV);
+    if (facts.source_layers > 1 && !facts.source_redirects) return Errno(EXDEV);
+    if (facts.target_layers > 1 && !facts.target_redirects) return Errno(EXDEV);
     RenamePlan plan;
     plan.branch = source.branch;
-    plan.make_opaque = source.kind == Kind::directory && directory_below(facts.target, plan.branch);
-    plan.make_target_opaque = target.kind == Kind::directory && directory_below(facts.source, plan.branch);
+    plan.make_opaque =
+        source.kind == Kind::directory && !facts.source_redirects && directory_below(facts.target, plan.branch);
+    plan.make_target_opaque =
+        target.kind == Kind::directory && !facts.target_redirects && directory_below(facts.source, plan.branch);
     return plan;
 }
 
@@ -57,7 +55,7 @@ Result<RenamePlan> plan_rename(const RenameFacts& facts) {
     if (facts.source.empty() || facts.source[0].kind == Kind::whiteout) return Errno(ENOENT);
     if (facts.exchange) return plan_exchange(facts);
     const bool directory = facts.source[0].kind == Kind::directory;
-    if (directory && !layers_writable(facts.source, facts.source_layers)) return Errno(EXDEV);
+    if (directory && facts.source_fixed && !facts.source_redirects) return Errno(EXDEV);
     if (!facts.source[0].writable) return Errno(EROFS);
 
     RenamePlan plan;
@@ -67,8 +65,9 @@ Result<RenamePlan> plan_rename(const RenameFacts& facts) {
     plan.swap_whiteout = directory && here && here->kind == Kind::whiteout;
     plan.clear_target = here && here->kind == Kind::directory;
     // What a whiteout above hides was not looked at, and will lie below the directory once the whiteout has gone.
-    plan.make_opaque = directory && (plan.swap_whiteout || directory_below(facts.target, plan.branch) ||
-                                     whiteout_above(facts.target, plan.branch));
+    plan.make_opaque =
+        directory && !facts.source_redirects &&
+        (plan.swap_whiteout || directory_below(facts.target, plan.branch) || whiteout_above(facts.target, plan.branch));
 
     for (const Presence& hit : facts.source.subspan(1)) {
         if (hit.kind == Kind::whiteout || !hit.writable) continue;

@@ -21,9 +21,13 @@ struct Presence {
 struct RenameFacts {
     std::span<const Presence> source;  // find_all of the old name: winner first
     std::span<const Presence> target;  // find_all of the new name
-    // For a directory: how many of `source` are merged into it (those after them are hidden).
-    std::size_t source_layers = 1;
-    std::size_t target_layers = 0;  // likewise for a target directory; 0 for a file or nothing
+    // For a directory: on how many branches it is merged; 0 for a file or nothing.
+    std::size_t source_layers = 0;
+    std::size_t target_layers = 0;
+    // It has parts on branches that may not be modified; and a redirect may say where.
+    bool source_fixed = false;
+    bool source_redirects = false;
+    bool target_redirects = false;
     bool exchange = false;
     bool keep_whiteout = false;  // RENAME_WHITEOUT asked for by the user
 };
@@ -32,7 +36,8 @@ struct RenamePlan {
     BranchIndex branch = -1;  // the one rename that decides happens here
     // A whiteout takes the old name's place there, in the same rename.
     bool leave_whiteout = false;
-    // The moved directory must hide a directory that lies below its new place: marked opaque first.
+    // The moved directory must hide a directory that lies below its new place: marked opaque first. Not one that is
+    // redirected: it is merged with what the mark says, and with nothing else.
     bool make_opaque = false;
     // The moved directory replaces a whiteout: the two are exchanged.
     bool swap_whiteout = false;
@@ -45,8 +50,8 @@ struct RenamePlan {
     std::vector<BranchIndex> remove_target;  // copies of the new name elsewhere, replaced
 };
 
-// EXDEV where the caller has to copy instead: a directory with a part that may not be modified, an exchange across
-// branches, a target that lies above the source on a read-only branch.
+// EXDEV where the caller has to copy instead: a directory with a part that may not be modified and can not be
+// redirected to, an exchange across branches, a target that lies above the source on a read-only branch.
 Result<RenamePlan> plan_rename(const RenameFacts& facts);
 
 }  // namespace plyfs

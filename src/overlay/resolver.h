@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/fd.h"
@@ -26,6 +28,27 @@ struct Layer {
 };
 using Layers = std::vector<Layer>;
 
+// Where something lies on a branch that is not to be found there under the union's parent and name: what a redirect
+// says.
+struct Detour {
+    BranchIndex branch;
+    bool from_root;    // `path` begins at the branch's root; else it is a name in the parent's directory
+    std::string path;  // without a leading slash
+    friend bool operator==(const Detour&, const Detour&) = default;
+};
+// Few objects have any: null is none.
+using Detours = std::shared_ptr<const std::vector<Detour>>;
+const Detour* detour_on(const Detours& detours, BranchIndex branch);
+// The directory behind a detour or, without one, `name` in the parent's directory there.
+Result<UniqueFd> open_layer(const BranchSet& set, std::span<const Layer> parent, BranchIndex branch, const Name& name,
+                            const Detours& detours);
+// A path of a Detour from the branch's root, its last component left to the caller: no symlink is followed.
+struct WalkedTo {
+    UniqueFd dir;
+    std::string name;
+};
+Result<WalkedTo> walk_from_root(BorrowedFd root, std::string_view path);
+
 struct Hit {
     BranchIndex branch;
     sys::Stat st;
@@ -36,14 +59,21 @@ struct Resolved {
     BranchIndex branch = -1;          // the winner
     sys::Stat st;                     // of the winner; of a directory, of all branches that may change
     std::vector<BranchIndex> layers;  // of a directory: all merged branches, the winner first
+    Detours detours;                  // of `layers` and `data`
+    std::string redirect;             // what the winner's own mark says; empty: none
+    // Of a metacopy, a file whose content lies below: the branch that has it. -1: the winner's own.
+    BranchIndex data = -1;
 };
 
-// ENOENT when no branch has the name or a whiteout hides it.
+// ENOENT when no branch has the name or a whiteout hides it. EPERM: a redirect that may not be followed. EIO: a
+// metacopy whose content is nowhere.
 Result<Resolved> find_winner(const BranchSet& set, std::span<const Layer> parent, const Name& name);
 
 // Everything of the name on every layer down to the first whiteout, also what a file or an opaque directory hides:
 // removing that would reveal it, so an unlink, a rename or a whiteout decision has to know. The whiteout itself is the
 // last hit.
-Result<std::vector<Hit>> find_all(const BranchSet& set, std::span<const Layer> parent, const Name& name);
+// opened: receives an O_PATH descriptor of the first hit, the very object that its `st` is of.
+Result<std::vector<Hit>> find_all(const BranchSet& set, std::span<const Layer> parent, const Name& name,
+                                  UniqueFd* opened = nullptr);
 
 }  // namespace plyfs

@@ -85,15 +85,21 @@ Result<Staged> new_file(WorkDir& work) {
 }
 
 Result<Staged> stage_regular(WorkDir& work, const CopySource& source, const std::function<bool()>& cancelled) {
-    auto from = TRY(sys::reopen(source.fd, O_RDONLY));
     auto staged = TRY(new_file(work));
+    if (source.metacopy) {
+        TRY(sys::change_size(staged.fd(), static_cast<off_t>(source.st.stx_size)));
+        TRY(copy_metadata(source.fd, staged.fd(), source.st, source.carry));
+        TRY(marks::set_metacopy(staged.fd()));
+        return staged;
+    }
+    auto from = TRY(sys::reopen(source.content.valid() ? source.content : source.fd, O_RDONLY));
     if (source.data_bytes > 0) {
         sys::RegistrationCred reserve;  // the caller's file: root's reserved blocks are not his
         TRY(sys::copy_data(from, staged.fd(), source.data_bytes, cancelled));
     }
-    TRY(copy_metadata(from, staged.fd(), source.st, source.carry));
+    TRY(copy_metadata(source.fd, staged.fd(), source.st, source.carry));
     // A rename can reach the disk before the data it publishes; after a power cut that would be a file of zeros.
-    if (source.data_bytes > 0) TRY(sys::sync_file(staged.fd()));
+    if (source.sync && source.data_bytes > 0) TRY(sys::sync_file(staged.fd()));
     return staged;
 }
 
@@ -184,6 +190,10 @@ Result<Staged> stage_copy(WorkDir& work, const CopySource& source, const std::fu
     if (sys::is_dir(source.st)) return Errno(EISDIR);
     if (!sys::is_regular(source.st)) return stage_special(work, source);
     auto staged = TRY(stage_regular(work, source, cancelled));
+    if (!source.metacopy && source.data_bytes < source.st.stx_size) {
+        // A truncated copy is a changed file. XFS and tmpfs would not say so: the size will be as it is already.
+        TRY(sys::set_times(staged.fd(), {0, UTIME_OMIT}, {0, UTIME_NOW}));
+    }
     staged.protect_with(protection_flags(source.st));
     return staged;
 }

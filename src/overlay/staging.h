@@ -58,15 +58,19 @@ struct Carry {
 struct CopySource {
     BorrowedFd fd;  // O_PATH of the object, its symlink not followed
     sys::Stat st;
-    std::uint64_t data_bytes =
-        0;  // of a regular file: how much of its content is wanted; less than its size: truncated
+    // Of a regular file: how much of its content is wanted; less than its size: truncated.
+    std::uint64_t data_bytes = 0;
+    BorrowedFd content;            // of a metacopy: the file that has it; else none
+    bool metacopy = false;         // the content stays below, and a mark says so; data_bytes is not looked at
     const Carry* carry = nullptr;  // null: within one branch, what lies there is taken as it is
+    bool sync = true;              // whether a file's content has to be on the disk before it is published
 };
 
 // The target of a symlink, by an O_PATH descriptor, however the branch keeps it.
 Result<std::string> read_target(BorrowedFd symlink);
 
-// cancelled is polled during a long copy: true ends it with EINTR. The content is on the disk before this returns.
+// cancelled is polled during a long copy: true ends it with EINTR. With source.sync the content is on the disk before
+// this returns.
 Result<Staged> stage_copy(WorkDir& work, const CopySource& source, const std::function<bool()>& cancelled);
 
 // An empty directory that looks like the original (owner, mode, attributes), opaque if asked.

@@ -63,6 +63,8 @@ Result<std::unique_ptr<WorkDir>> WorkDir::open(BorrowedFd parent, const Name& na
     std::unique_ptr<WorkDir> work(new WorkDir(std::move(fd)));
     work->lock_ = TRY(sys::open_dir_for_reading(work->fd_));
     TRY(sys::lock_alone(work->lock_));
+    // Whoever had it removed it before he let go of the lock.
+    if (TRY(sys::stat_fd(work->lock_)).stx_nlink == 0) return Errno(EBUSY);
     work->sweep();
     return work;
 }

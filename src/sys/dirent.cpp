@@ -14,6 +14,7 @@ Result<bool> DirReader::next(DirEntry& out) {
     for (;;) {
         if (at_ >= used_) {
             ssize_t n = ::getdents64(fd_.get(), buffer_.get(), kBuffer);
+            if (n < 0 && errno == EINTR) continue;
             if (n < 0) return Errno::last();
             if (n == 0) return false;
             used_ = static_cast<std::size_t>(n);

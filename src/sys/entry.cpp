@@ -69,8 +69,4 @@ Status sync_file(BorrowedFd fd, bool data_only) {
     }
 }
 
-Status sync_object(BorrowedFd fd, bool data_only) {
-    return sync_file(TRY(reopen(fd, O_RDONLY)), data_only);
-}
-
 }  // namespace plyfs::sys

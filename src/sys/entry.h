@@ -24,8 +24,6 @@ Status rename_entry(BorrowedFd from_dir, const Name& from, BorrowedFd to_dir, co
 Status link_fd(BorrowedFd fd, BorrowedFd to_dir, const Name& to);
 // By any descriptor, O_PATH included; of regular files.
 Status change_size(BorrowedFd fd, off_t size);
-// fsync of anything that can be opened for reading, from any descriptor.
-Status sync_object(BorrowedFd fd, bool data_only);
 // fsync or fdatasync of a real descriptor.
 Status sync_file(BorrowedFd fd, bool data_only = false);
 

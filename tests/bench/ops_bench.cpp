@@ -3,6 +3,8 @@
 //
 //   ops_bench prepare DIR         makes DIR/read with the files that are only looked at
 //   ops_bench run DIR [ROW]...    measures in DIR, which shows what `prepare` made; all rows or those named
+//   ops_bench prepare-layer DIR N one of the layers for `bulk`: a merged directory, one of its own
+//   ops_bench bulk DIR ROW COUNT  does COUNT operations once in DIR, and says what one took
 //
 // One line a row on stdout: name, TAB, microseconds an operation. A row is the median of several batches;
 // each starts with what it needs warm (or, where it says cold, with the kernel's names and inodes dropped,
@@ -69,11 +71,15 @@ std::vector<std::string> names_in(const std::string& dir, const char* stem, int 
     return out;
 }
 
+// Twice: a daemon that holds a descriptor of each file the kernel knows keeps the inodes below from being dropped until
+// it has got the FORGETs of the first time, and what it then found warm would not be a cold stat.
 void drop_names_and_inodes() {
-    const int fd = open_checked("/proc/sys/vm/drop_caches", O_WRONLY);
-    if (write(fd, "2", 1) != 1) fail("drop_caches");
-    close_checked(fd);
-    usleep(kAfterDrop);
+    for (int i = 0; i < 2; ++i) {
+        const int fd = open_checked("/proc/sys/vm/drop_caches", O_WRONLY);
+        if (write(fd, "2", 1) != 1) fail("drop_caches");
+        close_checked(fd);
+        usleep(kAfterDrop);
+    }
 }
 
 int list_and_stat(const std::string& dir) {
@@ -243,6 +249,37 @@ void prepare(const std::string& dir) {
     for (const auto& path : names_in(read_dir, "f", kFiles)) make_file(path);
 }
 
+void prepare_layer(const std::string& dir, const std::string& number) {
+    constexpr int kOwn = 8;
+    for (const std::string& sub : {std::string("merged"), "own" + number}) {
+        check(mkdir((dir + "/" + sub).c_str(), 0755), sub);
+        for (const auto& path : names_in(dir + "/" + sub, ("f" + number + "_").c_str(), kOwn)) make_file(path);
+    }
+}
+
+// Once over fresh names, as a program that unpacks or installs does it.
+void bulk(const std::string& dir, const std::string& row, int count) {
+    const auto paths = names_in(dir, "bulk", count);
+    const auto start = Clock::now();
+    if (row == "create") {
+        for (const auto& path : paths) close_checked(open_checked(path, O_WRONLY | O_CREAT | O_EXCL, 0644));
+    } else if (row == "write+rename") {
+        for (const auto& path : paths) {
+            make_file(path + ".part");
+            check(rename((path + ".part").c_str(), (path + ".whole").c_str()), path);
+        }
+    } else if (row == "missing") {
+        for (const auto& path : paths) {
+            struct stat st;
+            if (stat((path + ".missing").c_str(), &st) == 0) throw std::runtime_error(path + ": not missing");
+        }
+    } else {
+        throw std::runtime_error(row + ": no such row");
+    }
+    const std::chrono::duration<double, std::micro> took = Clock::now() - start;
+    std::printf("%s\t%.3f\n", row.c_str(), took.count() / count);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -252,8 +289,13 @@ int main(int argc, char** argv) {
             prepare(words[1]);
         } else if (words.size() >= 2 && words[0] == "run") {
             Bench(words[1]).run({words.begin() + 2, words.end()});
+        } else if (words.size() == 3 && words[0] == "prepare-layer") {
+            prepare_layer(words[1], words[2]);
+        } else if (words.size() == 4 && words[0] == "bulk") {
+            bulk(words[1], words[2], std::stoi(words[3]));
         } else {
-            std::fprintf(stderr, "usage: ops_bench prepare DIR | ops_bench run DIR [ROW]...\n");
+            std::fprintf(
+                stderr, "usage: ops_bench prepare DIR | run DIR [ROW]... | prepare-layer DIR N | bulk DIR ROW COUNT\n");
             return 2;
         }
     } catch (const std::exception& e) {

@@ -78,6 +78,48 @@ TEST_CASE("bad input: options") {
     g.refused({"-o", "max-stack-depth=7", branch, g.mnt}, kUsage, {"max-stack-depth", "7"});
     g.refused({"--no-such-flag", branch, g.mnt}, kUsage, {"no-such-flag"});
     g.refused({branch}, kUsage, {});
+    g.refused({branch, g.mnt, g.mnt}, kUsage, {"too many words"});
+}
+
+TEST_CASE("bad input: options of layers") {
+    Ground g;
+    const std::string work = ",workdir=" + (g.disk / "work");
+    const std::string all = g.layers() + work;
+    for (std::string map : {"0", "0:1", "0:1:2:3", "0:1:0", "a:b:c", "0:0:4294967296"}) {
+        g.refused({"-o", all + ",uidmapping=" + map, g.mnt}, kUsage, {"uidmapping", map});
+        g.refused({"-o", all + ",gidmapping=" + map, g.mnt}, kUsage, {"gidmapping", map});
+    }
+    g.refused({"-o", all + ",squash_to_uid=root", g.mnt}, kUsage, {"squash_to_uid"});
+    g.refused({"-o", all + ",verity=on", g.mnt}, kUsage, {"verity"});
+    g.refused({"-o", all + ",plugins=x", g.mnt}, kUsage, {"plugins"});
+    g.refused({"-o", all + ",redirect_dir=maybe", g.mnt}, kUsage, {"redirect_dir", "maybe"});
+    g.refused({"-o", "lowerdir=" + (g.disk / "a") + "::" + (g.disk / "b") + ":/c", g.mnt}, kUsage, {"data-only"});
+    g.refused({"-o", "datadir+=" + (g.disk / "a"), g.mnt}, kUsage, {"lowerdir="});
+    // A change through the mount would reach a lower layer.
+    make_dirs(g.disk / "upper/low");
+    g.refused({"-o", "lowerdir=" + (g.disk / "upper/low") + ",upperdir=" + (g.disk / "upper") + work, g.mnt},
+              kMountFailure, {"lowerdir", "inside"});
+    g.refused({"-o", "lowerdir=" + (g.disk / "upper") + ",upperdir=" + (g.disk / "upper") + work, g.mnt}, kUsage,
+              {"upper", "twice"});
+    std::string many = "lowerdir=" + (g.disk / "a");
+    for (int i = 0; i < 500; ++i) many += ":/l" + std::to_string(i);
+    g.refused({"-o", many + ",upperdir=" + (g.disk / "upper") + work, g.mnt}, kUsage, {"501"});
+}
+
+TEST_CASE("bad input: an upper directory without extended attributes is told of, and mounted") {
+    Ground g;
+    const std::string bare = g.scratch.dir("bare");
+    Mounted ramfs("none", bare, "ramfs", 0, "");
+    make_dirs(bare + "/upper");
+    make_dirs(bare + "/work");
+    const std::string options = "lowerdir=" + (g.disk / "a") + ",upperdir=" + bare + "/upper,workdir=" + bare + "/work";
+    const Ran ran = run_plyfs({"-o", options + ",transport=" + wanted_transport(), g.mnt});
+    INFO(ran.err);
+    REQUIRE(ran.code == 0);
+    CHECK(ran.err.find("upperdir " + bare + "/upper: its file system has no extended attributes") != std::string::npos);
+    Mount mount = Mount::adopt(g.mnt);
+    write_file(mount / "f", "x");
+    CHECK(read_file(bare + "/upper/f") == "x");
 }
 
 TEST_CASE("bad input: work directories") {
@@ -86,7 +128,40 @@ TEST_CASE("bad input: work directories") {
               {g.other / "work", "file system"});
     g.refused({"-o", g.layers() + ",workdir=" + (g.disk / "upper"), g.mnt}, kMountFailure, {"workdir"});
     g.refused({"-o", g.layers() + ",workdir=" + (g.disk / "never"), g.mnt}, kMountFailure, {"never"});
+    make_dirs(g.disk / "a/inside");
+    g.refused({"-o", g.layers() + ",workdir=" + (g.disk / "a/inside"), g.mnt}, kMountFailure,
+              {"workdir " + (g.disk / "a/inside"), "lowerdir " + (g.disk / "a;")});
+    CHECK(list_dir(g.disk / "a/inside").empty());
     g.refused({"-o", g.layers(), g.mnt}, kUsage, {"workdir"});
+}
+
+TEST_CASE("bad input: a second mount on one upper, whatever its work directory") {
+    Ground g;
+    const std::string first = g.scratch.dir("first");
+    g.disk.dir("work2");
+    const std::string second = g.layers() + ",workdir=" + (g.disk / "work2");
+    {
+        Mount mount(g.layers() + ",workdir=" + (g.disk / "work"), "", first);
+        g.refused({"-o", second, g.mnt}, kMountFailure, {"upperdir=" + (g.disk / "upper"), "in use"});
+        g.refused({"-o", g.layers() + ",workdir=" + (g.disk / "work"), g.mnt}, kMountFailure, {"in use"});
+        write_file(mount / "f", "the first goes on");
+    }
+    Mount mount(second, "", g.mnt);
+    CHECK(read_file(mount / "f") == "the first goes on");
+    write_file(mount / "g", "and the second has it now");
+    CHECK(exists(g.disk / "upper/g"));
+}
+
+TEST_CASE("bad input: pools with work directories of their own share a read-only branch") {
+    Ground g;
+    const std::string first = g.scratch.dir("first");
+    g.disk.dir("work2");
+    Mount one("workdir=" + (g.disk / "work"), (g.disk / "a") + "=ro:" + (g.disk / "b") + "=rw", first);
+    Mount two("workdir=" + (g.disk / "work2"), (g.disk / "a") + "=ro:" + (g.disk / "upper") + "=rw", g.mnt);
+    write_file(one / "f", "one");
+    write_file(two / "f", "two");
+    CHECK(read_file(g.disk / "b/f") == "one");
+    CHECK(read_file(g.disk / "upper/f") == "two");
 }
 
 TEST_CASE("bad input: relative paths mean the directory one is in, also after the daemon has left it") {

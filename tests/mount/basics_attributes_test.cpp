@@ -165,6 +165,24 @@ TEST_CASE("statfs: as the branch that new data goes to, and not empty") {
     });
 }
 
+TEST_CASE("statfs: space of branches that nobody can write to does not count, wherever they stand") {
+    Scratch scratch;
+    LoopFs big("ext4", scratch.path(), "big", 64), small("ext4", scratch.path(), "small", 32);
+    auto blocks = [](const std::string& path) {
+        struct statvfs v {};
+        OK(::statvfs(path.c_str(), &v));
+        return v.f_blocks * v.f_frsize;
+    };
+    const std::string mnt = scratch.dir("mnt");
+    for (const std::string& branches : {big.path() + "=ro:" + small.path(), small.path() + ":" + big.path() + "=ro"}) {
+        CAPTURE(branches);
+        Mount mount("create=ff", branches, mnt);
+        CHECK(blocks(mnt) == blocks(small.path()));
+    }
+    Mount mount("ro", big.path() + ":" + small.path(), mnt);
+    CHECK(blocks(mnt) == blocks(big.path()) + blocks(small.path()));
+}
+
 TEST_CASE("access: the bits of the caller, also for root without any x bit") {
     with_objects([](Tree& tree) {
         OK(::chmod((tree / "old").c_str(), 0640));

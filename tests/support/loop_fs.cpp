@@ -105,6 +105,10 @@ LoopFs::LoopFs(const std::string& kind, const std::string& folder, const std::st
         mounted_ = Mounted("tmpfs", target, kind, 0, "mode=0755,size=" + std::to_string(mib) + "M");
         return;
     }
+    if (kind == "ramfs") {
+        mounted_ = Mounted("ramfs", target, kind, 0, "mode=0755");
+        return;
+    }
     make_image(kind, image, mib, mkfs_options);
     Loop loop = attach(folder, image, false);
     mounted_ = Mounted(loop.device, target, kind, 0, mount_options);

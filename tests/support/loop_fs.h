@@ -1,5 +1,5 @@
 // A real file system of its own for a test: an image in a scratch folder on a loop device (detached by the
-// kernel when the mount goes, also after a crash), or a tmpfs. What this machine lacks (tool, module, loop
+// kernel when the mount goes, also after a crash), or a tmpfs or ramfs. What this machine lacks (tool, module, loop
 // devices) skips the test.
 #pragma once
 
@@ -32,7 +32,8 @@ int try_mount(const std::string& source, const std::string& target, const std::s
 
 class LoopFs {
   public:
-    // kind: ext4, xfs, btrfs or tmpfs. The image is FOLDER/NAME.img, the mount FOLDER/NAME.
+    // kind: ext4, xfs, btrfs, tmpfs, or ramfs (which knows no inode flags and no size). The image is FOLDER/NAME.img,
+    // the mount FOLDER/NAME.
     LoopFs(const std::string& kind, const std::string& folder, const std::string& name, unsigned mib,
            const std::vector<std::string>& mkfs_options = {}, const std::string& mount_options = "");
     // A read-only squashfs of what is in source.

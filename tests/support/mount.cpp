@@ -61,8 +61,9 @@ std::string device_of(const std::string& mountpoint) {
 }  // namespace
 
 std::string plyfs_binary() {
-    const char* value = std::getenv("PLYFS_TEST_BINARY");
-    return value && *value ? value : PLYFS_BINARY;
+    for (const char* name : {"PLYFS_TEST_ANCHOR", "PLYFS_TEST_BINARY"})
+        if (const char* value = std::getenv(name); value && *value) return value;
+    return PLYFS_BINARY;
 }
 
 Ran run_plyfs(const std::vector<std::string>& args, int seconds) {

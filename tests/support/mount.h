@@ -1,5 +1,5 @@
-// One plyfs mount of a test: starts the program (PLYFS_TEST_BINARY, else the one of this build) with the
-// transport under test, and when it goes unmounts it and sees to it that the daemon ends. A daemon that does
+// One plyfs mount of a test: starts the program (PLYFS_TEST_ANCHOR, PLYFS_TEST_BINARY, else the one of this build) with
+// the transport under test, and when it goes unmounts it and sees to it that the daemon ends. A daemon that does
 // not is a failure of the test; it is then aborted and killed, by its own process id.
 #pragma once
 

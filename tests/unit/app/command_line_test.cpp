@@ -60,7 +60,9 @@ TEST_CASE("command line: layers, with and without a source word, options before 
         CHECK(c.config.mountpoint == "/m");
         CHECK(c.config.workdir == "/w");
         CHECK(c.config.fsname == fsname);
-        CHECK(c.notices.empty());
+        CHECK(c.config.subtype == "plyfs");
+        // Such a word looks as if it named branches.
+        CHECK(c.notices.size() == (fsname.find(':') == std::string::npos ? 0 : 1));
     }
 }
 
@@ -117,6 +119,83 @@ TEST_CASE("command line: helpers are told by name") {
     }
 }
 
+TEST_CASE("command line: fuse-overlayfs is told by name") {
+    for (const char* name : {"fuse-overlayfs", "/usr/bin/fuse-overlayfs", "fuse-overlayfs-1.16"})
+        CHECK(is_drop_in(name));
+    for (const char* other : {"", "plyfs", "fuse-overlayfsd", "mount.fuse-overlayfs", "/fuse-overlayfs/plyfs"}) {
+        CAPTURE(other);
+        CHECK_FALSE(is_drop_in(other));
+    }
+    CHECK(std::string(program_name({"/x/fuse-overlayfs"})) == "fuse-overlayfs");
+    CHECK(std::string(program_name({})) == "plyfs");
+}
+
+TEST_CASE("command line: as fuse-overlayfs") {
+    const std::string layers = "lowerdir=/l1:l2,upperdir=/u,workdir=/w";
+    for (const Words& argv : {Words{"fuse-overlayfs", "-o", layers, "/m"}, Words{"fuse-overlayfs", "-o" + layers, "/m"},
+                              Words{"fuse-overlayfs", "overlay", "/m", "-o", layers + ",dev,suid"},
+                              Words{"fuse-overlayfs", "a", "b:c", "/m", "-o", "upperdir=/u,workdir=/w,,", "-o",
+                                    "lowerdir=/l1:l2,volatile"}}) {
+        const Command c = parse(argv);
+        CHECK(c.action == Action::mount);
+        CHECK(c.notices.empty());
+        CHECK(c.config.branches.size() == 3);
+        CHECK(c.config.branches[2].path == "/cwd/l2");
+        CHECK(c.config.mountpoint == "/m");
+        CHECK(c.config.drop_in);
+        CHECK(c.config.subtype == "fuse-overlayfs");
+        CHECK(c.config.fsname == "fuse-overlayfs");
+        CHECK(c.config.layers.metacopy);
+        CHECK(c.config.allow_other);
+        CHECK(c.config.default_permissions);
+        CHECK(c.config.suid);
+        CHECK(c.config.dev);
+        CHECK(c.config.kernel_options == Words{"noatime"});
+        CHECK_FALSE(c.config.foreground);
+        CHECK(c.config.log_level == log::Level::warn);
+    }
+    const Command c =
+        parse({"fuse-overlayfs", "-q", "-df", "--frob", "-o",
+               "lowerdir=/l,foo,bar=1,private,metacopy=off,atime,context=\"a,b\",redirect_dir=off", "/m"});
+    CHECK(c.notices == Words{"unknown argument ignored: -q", "unknown argument ignored: --frob",
+                             "unknown argument ignored: foo", "unknown argument ignored: bar=1"});
+    CHECK(c.config.debug);
+    CHECK_FALSE(c.config.layers.metacopy);
+    CHECK(c.config.kernel_options == Words{"context=\"a,b\""});
+    CHECK(parse({"fuse-overlayfs", "--version"}).action == Action::version);
+    CHECK(parse({"fuse-overlayfs", "-h"}).action == Action::help);
+
+    CHECK(faults({"fuse-overlayfs", "/m"})[0].starts_with("there is nothing to merge; name the layers"));
+    CHECK(faults({"fuse-overlayfs", "-o", "lowerdir=/l,upperdir=/u", "/m"})[0].starts_with("upperdir= needs workdir="));
+    CHECK(faults({"fuse-overlayfs", "-o", "lowerdir=/l"})[0].starts_with("the mountpoint is missing"));
+
+    Invocation told{{"fuse-overlayfs", "-o", "lowerdir=/l", "/m"}, "/", true, {"upper-format=aufs", "passthrough=off"}};
+    const Command aufs = parse_command_line(told);
+    CHECK(aufs.config.layers.upper_format == config::UpperFormat::aufs);
+    CHECK(aufs.config.passthrough == config::Passthrough::off);
+    told.argv[0] = "plyfs";
+    CHECK(parse_command_line(told).config.passthrough == config::Passthrough::automatic);
+}
+
+TEST_CASE("command line: as an engine's mount program") {
+    const Command c = parse({"plyfs", "-o",
+                             "lowerdir=l/A:l/B,upperdir=/u,workdir=/w,,volatile,uidmapping=:0:100000:65536,"
+                             "gidmapping=:0:100000:65536,context=\"u:r:t:s0:c1,c2\",private",
+                             "/m"});
+    CHECK(c.notices.empty());
+    CHECK(c.config.branches[1].path == "/cwd/l/A");
+    CHECK_FALSE(c.config.layers.sync);
+    CHECK(c.config.layers.uids.size() == 1);
+    CHECK(c.config.kernel_options == Words{"context=\"u:r:t:s0:c1,c2\""});
+    CHECK_FALSE(c.config.layers.metacopy);
+    // Far more than a page of options, as 500 layers make it.
+    std::string many = "lowerdir=/" + std::string(60, 'x');
+    for (int i = 0; i < 499; ++i) many += ":/" + std::string(56, 'x') + std::to_string(1000 + i);
+    CHECK(many.size() > 16384);
+    CHECK(parse({"plyfs", "-o", many, "/m"}).config.branches.size() == 500);
+    CHECK(faults({"plyfs", "-o", many + ":/one", "/m"}).size() == 1);
+}
+
 TEST_CASE("command line: faults, all at once") {
     struct Row {
         Words argv;
@@ -126,11 +205,11 @@ TEST_CASE("command line: faults, all at once") {
         {{}, {"there is nothing to merge", "the mountpoint is missing"}},
         {{"plyfs"}, {"there is nothing to merge", "the mountpoint is missing"}},
         {{"plyfs", "/a"}, {"there is nothing to merge"}},
-        {{"plyfs", "/a", "/b", "/m"}, {"too many words at '/m'", "the mountpoint is missing"}},
+        {{"plyfs", "/a", "/b", "/m"}, {"too many words at '/m'"}},
         {{"plyfs", "-q", "/a", "/m"}, {"unknown flag '-q'"}},
         {{"plyfs", "--forground", "/a", "/m"}, {"unknown flag '--forground'"}},
         {{"plyfs", "/a", "/m", "-o"}, {"-o wants a value after it: OPTIONS"}},
-        {{"plyfs", "/a", ""}, {"the mountpoint is an empty word", "the mountpoint is missing"}},
+        {{"plyfs", "/a", ""}, {"the mountpoint is an empty word"}},
         {{"plyfs", "/a=rx", "/m"}, {"BRANCHES /a=rx: unknown branch mode 'rx'"}},
         {{"plyfs", "-o", "creat=mfs,timeout=x", "/a", "/m"}, {"unknown option 'creat'", "option timeout: "}},
         {{"plyfs", "-o", "context=\"a", "/a", "/m"}, {"-o: a double quote is not closed"}},

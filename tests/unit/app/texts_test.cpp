@@ -21,6 +21,7 @@ TEST_CASE("help: both forms, readable lines, defaults") {
     }
     CHECK(text.ends_with('\n'));
     CHECK(usage_text().ends_with('\n'));
+    CHECK(help_text("fuse-overlayfs").starts_with("usage: fuse-overlayfs "));
 }
 
 TEST_CASE("version: one fact a line") {
@@ -34,6 +35,7 @@ TEST_CASE("version: one fact a line") {
     CHECK(text.starts_with("plyfs "));
     CHECK(text.find("\nlibfuse 3.18.3\ntransport devfuse (the kernel has enable_uring off)\n"
                     "passthrough offered\nstack depth auto\n") != std::string::npos);
+    CHECK(version_text(facts, "fuse-overlayfs").starts_with("fuse-overlayfs: plyfs "));
     facts.passthrough = false;
     facts.passthrough_reason = "needs root";
     CHECK(version_text(facts).find("passthrough not offered (needs root)\n") != std::string::npos);

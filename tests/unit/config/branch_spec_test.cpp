@@ -43,12 +43,17 @@ TEST_CASE("branch lists: what is refused") {
     }
 }
 
-TEST_CASE("lower lists: leftmost first, no modes, no data-only layers") {
-    CHECK(parse_paths("/a:b:/c\\:d", "/base") == std::vector<std::string>{"/a", "/base/b", "/c:d"});
-    CHECK(parse_paths("/a=ro", "/") == std::vector<std::string>{"/a=ro"});
-    for (const char* bad : {"", "/a::/b", ":/a", "/a:"}) {
+TEST_CASE("lower lists: leftmost first, no modes, data-only layers after '::'") {
+    using Paths = std::vector<std::string>;
+    CHECK(parse_layers("/a:b:/c\\:d", "/base").lowers == Paths{"/a", "/base/b", "/c:d"});
+    CHECK(parse_layers("/a=ro", "/").lowers == Paths{"/a=ro"});
+    CHECK(parse_layers("/a", "/").data.empty());
+    const LayerPaths both = parse_layers("/a:b::c::/d\\:e", "/base");
+    CHECK(both.lowers == Paths{"/a", "/base/b"});
+    CHECK(both.data == Paths{"/base/c", "/d:e"});
+    for (const char* bad : {"", ":/a", "/a:", "::/a", "/a::", "/a:::/b", "/a::/b:/c"}) {
         CAPTURE(bad);
-        CHECK_THROWS_AS(parse_paths(bad, "/"), BadValue);
+        CHECK_THROWS_AS(parse_layers(bad, "/"), BadValue);
     }
 }
 

@@ -94,6 +94,52 @@ TEST_CASE("a pool's option in a layered mount is told to have no effect, once") 
           std::vector<std::string>{"option create has no effect with lowerdir=: all changes go to upperdir"});
 }
 
+TEST_CASE("lowerdir+ and datadir+ append, lowerdir begins anew") {
+    const std::pair<std::string, std::vector<std::string>> rows[] = {
+        {"lowerdir+=/a,lowerdir+=/b:c", {"/a", "/b:c"}},
+        {"lowerdir=/a:/b,lowerdir+=/c", {"/a", "/b", "/c"}},
+        {"lowerdir=/a::/d1,datadir+=/d2", {"/a", "/d1", "/d2"}},
+        {"lowerdir+=/x,datadir+=/y,lowerdir=/a", {"/a"}},
+        {"lowerdir+=/a,datadir+=/d", {"/a", "/d"}},
+    };
+    const int data[] = {0, 0, 2, 0, 1};
+    for (std::size_t i = 0; i < std::size(rows); ++i) {
+        CAPTURE(rows[i].first);
+        Draft draft = draft_of(rows[i].first);
+        const Config c = settle(draft, true);
+        std::vector<std::string> paths;
+        for (const auto& branch : c.branches) paths.push_back(branch.path);
+        CHECK(paths == rows[i].second);
+        CHECK(c.data_layers == data[i]);
+    }
+    CHECK(first_fault("datadir+=/d,lowerdir+=/a").starts_with("option lowerdir+: a layer can not follow"));
+    CHECK(first_fault("datadir+=/d").starts_with("data-only layers have no layer above them"));
+    CHECK(first_fault("lowerdir=/a::/d:/b").starts_with("option lowerdir: '/b' follows a data-only layer"));
+    std::string many = "lowerdir=/l";
+    for (int i = 0; i < 500; ++i) many += "::/d" + std::to_string(i);
+    CHECK(first_fault(many).starts_with("lowerdir= names 501 directories"));
+}
+
+TEST_CASE("what is for layers has no effect on a pool, and says so") {
+    Draft draft = draft_of("branches=/a,volatile,static_nlink,volatile");
+    const Config c = settle(draft, true);
+    CHECK(c.layers.sync);
+    CHECK_FALSE(c.layers.static_nlink);
+    CHECK(draft.notices.size() == 2);
+    CHECK(draft.notices[0] == "option volatile has no effect without lowerdir=: it is about layers");
+}
+
+TEST_CASE("squash_to_root gives way to a user or group that is named") {
+    Draft draft = draft_of("lowerdir=/l,squash_to_root");
+    Config c = settle(draft, true);
+    CHECK(c.layers.squash_uid == 0);
+    CHECK(c.layers.squash_gid == 0);
+    draft = draft_of("lowerdir=/l,squash_to_uid=7,squash_to_root");
+    c = settle(draft, true);
+    CHECK(c.layers.squash_uid == 7);
+    CHECK(c.layers.squash_gid == 0);
+}
+
 TEST_CASE("a missing mountpoint is a fault beside the others") {
     Draft draft;
     try {

@@ -184,13 +184,109 @@ TEST_CASE("options: words that are handed on to the kernel") {
 }
 
 TEST_CASE("options: what has no effect says so") {
-    for (const char* word : {"lazytime", "strictatime", "norelatime", "silent", "subtype=x", "mand"}) {
+    for (const char* word : {"lazytime", "strictatime", "norelatime", "silent", "mand", "xino=off", "nfs_export=on",
+                             "uuid=on", "threaded=1", "writeback=0", "fast_ino=1", "ino32_t", "kernel_cache",
+                             "max_write=131072", "splice_read", "allow_root", "nooverride_creds"}) {
         CAPTURE(word);
         Draft draft = apply(word);
         CHECK(draft.errors.empty());
         CHECK(draft.notices.size() == 1);
         CHECK(draft.config.kernel_options.empty());
     }
+}
+
+TEST_CASE("options: what containers say is taken without a word") {
+    for (const char* word : {"xino=auto", "xino=on", "nfs_export=off", "uuid=null", "verity=off", "private", "rprivate",
+                             "rshared", "slave", "unbindable", "override_creds", "index=off", "redirect_dir=off"}) {
+        CAPTURE(word);
+        Draft draft = apply(word);
+        CHECK(draft.errors.empty());
+        CHECK(draft.notices.empty());
+    }
+    CHECK(settled("subtype=x").subtype == "x");
+    for (const char* word : {"verity=on", "verity=require", "plugins=p", "redirect_dir=no"}) {
+        CAPTURE(word);
+        CHECK(apply(word).errors.size() == 1);
+    }
+}
+
+TEST_CASE("options: layers") {
+    const auto layers = [](const std::string& options) {
+        Draft draft = apply(options);
+        CAPTURE(options);
+        CHECK(draft.errors.empty());
+        return draft.config.layers;
+    };
+    CHECK(layers("").redirect_dir == RedirectDir::on);
+    CHECK(layers("redirect_dir=follow").redirect_dir == RedirectDir::follow);
+    CHECK(layers("redirect_dir=nofollow").redirect_dir == RedirectDir::nofollow);
+    CHECK(layers("redirect_dir=off").redirect_dir == RedirectDir::off);
+    CHECK_FALSE(layers("").metacopy);
+    CHECK(layers("metacopy=on").metacopy);
+    CHECK_FALSE(layers("metacopy,metacopy=off").metacopy);
+    CHECK(layers("").index == Index::automatic);
+    CHECK(layers("index=on").index == Index::on);
+    CHECK(layers("index=off").index == Index::off);
+    CHECK(layers("userxattr").userxattr);
+    CHECK(layers("upper-format=overlay").upper_format == UpperFormat::overlay);
+    CHECK(layers("upper_format=overlay-user").upper_format == UpperFormat::overlay_user);
+    CHECK(layers("upper_format=aufs").upper_format == UpperFormat::aufs);
+    CHECK(layers("copyup-readers=follow").readers == CopyUpReaders::follow);
+    CHECK(layers("xattr_permissions=0").stat_override == StatOverride::off);
+    CHECK(layers("xattr_permissions=1").stat_override == StatOverride::privileged);
+    CHECK(layers("xattr_permissions=2").stat_override == StatOverride::user);
+    CHECK(layers("xattr_permissions=2,xattr_permissions=auto").stat_override == StatOverride::automatic);
+    CHECK(layers("static_nlink").static_nlink);
+    CHECK_FALSE(layers("noxattrs").xattrs);
+    CHECK_FALSE(layers("noxattrs=1").xattrs);
+    CHECK(layers("noxattrs=0").xattrs);
+    CHECK_FALSE(layers("noacl").acls);
+    CHECK(layers("squash_to_uid=12").squash_uid == 12);
+    CHECK(layers("squash_to_gid=0").squash_gid == 0);
+    CHECK(apply("squash_to_uid=-1").errors.size() == 1);
+    CHECK(apply("squash_to_uid=4294967295").errors.size() == 1);
+}
+
+TEST_CASE("options: volatile by all its names, and sync of mount(2)") {
+    struct Row {
+        const char* options;
+        bool synced;
+        Words handed_on;
+    };
+    const Row rows[] = {
+        {"", true, {}},           {"volatile", false, {}},
+        {"fsync=0", false, {}},   {"volatile,fsync=1", true, {}},
+        {"sync=0", false, {}},    {"sync=0,sync=1", true, {}},
+        {"sync", true, {"sync"}}, {"sync=true,volatile", false, {"sync"}},
+        {"sync,async", true, {}}, {"sync,async=0", true, {"sync"}},
+    };
+    for (const Row& row : rows) {
+        CAPTURE(row.options);
+        const Draft draft = apply(row.options);
+        CHECK(draft.errors.empty());
+        CHECK(draft.config.layers.sync == row.synced);
+        CHECK(draft.config.kernel_options == row.handed_on);
+    }
+}
+
+TEST_CASE("options: ranges of ids") {
+    const auto ranges = parse_id_ranges(":0:100000:65536:65536:7:1");
+    REQUIRE(ranges.size() == 2);
+    CHECK(ranges[0].disk == 0);
+    CHECK(ranges[0].shown == 100000);
+    CHECK(ranges[0].count == 65536);
+    CHECK(ranges[1].disk == 65536);
+    CHECK(ranges[1].shown == 7);
+    CHECK(parse_id_ranges("0:0:4294967295").size() == 1);
+    for (const char* bad : {"", ":", "0", "0:1", "0:1:", "0:1:2:", "0:1:2:3", "a:b:c", "0:1:-2", "0:1:0", "::0:1:2",
+                            "1:0:4294967295", "0:4294967295:1", "0:1:4294967296", "0:1:2 "}) {
+        CAPTURE(bad);
+        CHECK_THROWS_AS(parse_id_ranges(bad), BadValue);
+    }
+    const auto errors = apply("uidmapping=0:1,gidmapping=x").errors;
+    REQUIRE(errors.size() == 2);
+    CHECK(errors[0].starts_with("option uidmapping: '0:1' is no list of disk:shown:count; "));
+    CHECK(apply("uidmapping=:0:100000:65536").config.layers.uids.size() == 1);
 }
 
 TEST_CASE("options: words of fstab are left to mount(8)") {

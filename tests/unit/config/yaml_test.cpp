@@ -64,6 +64,29 @@ TEST_CASE("YAML: layers as a list or as in -o") {
     CHECK(*read("lowerdir: ['/a:b', '/c\\d']").lowerdirs == Lines{"/a:b", "/c\\d"});
 }
 
+TEST_CASE("YAML: what is about layers") {
+    Draft draft = read(
+        "lowerdir: /a::/d1\n"
+        "datadir+: [/d2, 'd:3']\n"
+        "uidmapping: 0:100000:65536\n"
+        "metacopy: on\n"
+        "fsync: 0\n"
+        "sync: 0\n"
+        "xattr_permissions: 2\n"
+        "mountpoint: /m\n");
+    REQUIRE(draft.errors == Lines{});
+    const Config c = settle(draft, true);
+    CHECK(c.data_layers == 3);
+    CHECK(c.branches.back().path == "/etc/plyfs/d:3");
+    CHECK(c.layers.uids.size() == 1);
+    CHECK(c.layers.metacopy);
+    CHECK_FALSE(c.layers.sync);
+    CHECK(c.layers.stat_override == StatOverride::user);
+    // In a file "sync: 0" is the flag of mount(2), switched off.
+    CHECK(read("sync: 0\n").config.layers.sync);
+    CHECK(read("sync: 1\n").config.kernel_options == Lines{"sync"});
+}
+
 TEST_CASE("YAML: faults carry file, line, column and key, all at once") {
     const Draft draft = read(
         "creat: mfs\n"

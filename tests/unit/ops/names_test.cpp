@@ -15,10 +15,10 @@ std::string error_of(const Status& status) {
 }
 
 Status unlink(Mounted& mount, const std::string& dir, const char* name) {
-    return ops::unlink(mount.ctx(), mount.id(dir), name_of(name));
+    return ops::unlink(mount.ctx(), Mounted::request(), mount.id(dir), name_of(name));
 }
 Status rmdir(Mounted& mount, const std::string& dir, const char* name) {
-    return ops::rmdir(mount.ctx(), mount.id(dir), name_of(name));
+    return ops::rmdir(mount.ctx(), Mounted::request(), mount.id(dir), name_of(name));
 }
 
 }  // namespace
@@ -228,6 +228,36 @@ TEST_CASE("names: a whiteout on a writable branch above goes when the name is ma
     CHECK(read_file(mount.at(2, "file")) == "lower");
 }
 
+TEST_CASE("names: a part of a directory that somebody makes anew on its branch is seen") {
+    PLYFS_NEEDS_ROOT();
+    Mounted mount("ww", World::Kind::pool);
+    for (int i : {0, 1}) {
+        make_dir(mount.at(i, "dir"));
+        write_file(mount.at(i, "dir/file" + std::to_string(i)), "old");
+    }
+    mount.start();
+    CHECK(mount.list("dir") == Names{"file0", "file1"});
+    const NodeId id = mount.id("dir");
+    REQUIRE(::unlink(mount.at(1, "dir/file1").c_str()) == 0);
+    REQUIRE(::rmdir(mount.at(1, "dir").c_str()) == 0);
+    bool looked_between = false;
+    SUBCASE("with a look in between") {
+        looked_between = true;
+    }
+    SUBCASE("at once") {}
+    if (looked_between) CHECK(mount.list("dir") == Names{"file0"});
+    make_dir(mount.at(1, "dir"));
+    write_file(mount.at(1, "dir/file2"), "new");
+    SUBCASE("by its list") {
+        CHECK(mount.list("dir") == Names{"file0", "file2"});
+        CHECK(mount.read("dir/file2") == "new");
+    }
+    SUBCASE("by a name in it") {
+        CHECK(mount.read("dir/file2") == "new");
+    }
+    CHECK(mount.id("dir") == id);
+}
+
 TEST_CASE("names: a removed directory has no entries and takes no new ones") {
     PLYFS_NEEDS_ROOT();
     Mounted mount("wr");
@@ -236,7 +266,7 @@ TEST_CASE("names: a removed directory has no entries and takes no new ones") {
     const NodeId id = mount.id("dir");
     REQUIRE(rmdir(mount, "", "dir"));
     CHECK(ops::lookup(mount.ctx(), id, name_of("x")).failed_with(ENOENT));
-    CHECK(error_of(ops::unlink(mount.ctx(), id, name_of("x"))) == log::errno_text(ENOENT));
+    CHECK(error_of(ops::unlink(mount.ctx(), Mounted::request(), id, name_of("x"))) == log::errno_text(ENOENT));
     CHECK(ops::mkdir(mount.ctx(), Mounted::request(), id, name_of("x"), 0755).failed_with(ENOENT));
     CHECK(ops::getattr(mount.ctx(), id));
     CHECK(names_in(mount.at(1, "dir")).empty());

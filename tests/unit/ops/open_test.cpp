@@ -310,7 +310,7 @@ TEST_CASE("open: an unlinked file lives on for those who have it open") {
         const NodeId id = mount.id("file");
         auto handle = open(mount, id, O_RDONLY);
         REQUIRE(handle);
-        REQUIRE(ops::unlink(mount.ctx(), kRootId, name_of("file")));
+        REQUIRE(ops::unlink(mount.ctx(), Mounted::request(), kRootId, name_of("file")));
         CHECK_FALSE(mount.shows("file"));
         CHECK(is_whiteout(mount.at(0, "file")) == lower);
         auto attr = ops::getattr(mount.ctx(), id);
@@ -357,7 +357,7 @@ TEST_CASE("open: hard links of a copied-up file, one name after another removed"
     // The third was never looked up before it goes.
     for (const char* name : {"three", "one", "two"}) {
         INFO(std::string(name));
-        REQUIRE(ops::unlink(mount.ctx(), kRootId, name_of(name)));
+        REQUIRE(ops::unlink(mount.ctx(), Mounted::request(), kRootId, name_of(name)));
         CHECK_FALSE(mount.shows(name));
         CHECK(ops::getattr(mount.ctx(), id)->st.stx_nlink == --left);
         if (left > 0) CHECK(mount.read("two") == "TEXT");

@@ -1,5 +1,9 @@
 #include <stdio.h>
 
+#include <atomic>
+#include <chrono>
+#include <thread>
+
 #include "mount.h"
 
 using namespace plyfs;
@@ -40,7 +44,7 @@ TEST_CASE("rename: files over a read-only branch") {
     CHECK_FALSE(exists(mount.at(0, "dir/moved")));
 
     // Over a whiteout.
-    REQUIRE(ops::unlink(mount.ctx(), kRootId, name_of("gone")));
+    REQUIRE(ops::unlink(mount.ctx(), Mounted::request(), kRootId, name_of("gone")));
     REQUIRE(mount.rename("", "target", "", "gone"));
     CHECK(mount.read("gone") == "lower lower");
     CHECK(is_whiteout(mount.at(0, "target")));
@@ -92,9 +96,9 @@ TEST_CASE("rename: directories over whiteouts, empty directories and what is bel
     for (const char* dir : {"removed", "emptied", "empty"}) make_dir(mount.at(1, dir));
     for (const char* file : {"removed/old", "emptied/old"}) write_file(mount.at(1, file), "old");
     mount.start();
-    REQUIRE(ops::unlink(mount.ctx(), mount.id("removed"), name_of("old")));
-    REQUIRE(ops::rmdir(mount.ctx(), kRootId, name_of("removed")));
-    REQUIRE(ops::unlink(mount.ctx(), mount.id("emptied"), name_of("old")));
+    REQUIRE(ops::unlink(mount.ctx(), Mounted::request(), mount.id("removed"), name_of("old")));
+    REQUIRE(ops::rmdir(mount.ctx(), Mounted::request(), kRootId, name_of("removed")));
+    REQUIRE(ops::unlink(mount.ctx(), Mounted::request(), mount.id("emptied"), name_of("old")));
     for (const char* to : {"removed", "emptied", "empty"}) {
         INFO(std::string(to));
         REQUIRE(mount.mkdir("", "new"));
@@ -133,6 +137,72 @@ TEST_CASE("rename: a directory that moves takes its subtree along, also in the c
     mount.create("a/b", "file", "another");
     CHECK(mount.read("a/b/file") == "another");
     CHECK(mount.read("elsewhere/c/b/file") == "text");
+}
+
+TEST_CASE("rename: one that fails leaves the target as it was known") {
+    PLYFS_NEEDS_ROOT();
+    Mounted mount("wr");
+    make_dir(mount.at(0, "dir"));
+    make_dir(mount.at(0, "dir/inside"));
+    mount.start();
+    const NodeRef target = mount.tree().nodes().find(mount.id("dir/inside"));
+    CHECK(mount.rename("", "dir", "dir", "inside").failed_with(EINVAL));
+    // An object with a name is found by it, not by a descriptor that a copy-up would leave behind.
+    CHECK_FALSE(LockedNode(*target)->pinned.valid());
+    CHECK(mount.shows("dir/inside"));
+}
+
+TEST_CASE("rename: the thread that reads requests does not wait for a copy-up") {
+    PLYFS_NEEDS_ROOT();
+    Mounted mount("wr");
+    write_file(mount.at(1, "file"), "text");
+    write_file(mount.at(0, "other"), "other");
+    mount.start();
+    const NodeRef node = mount.tree().nodes().find(mount.id("file"));
+    LockedNode(*node)->copying = true;
+    std::thread copy([&] {
+        std::this_thread::sleep_for(std::chrono::milliseconds(300));
+        LockedNode(*node)->copying = false;
+        mount.tree().copy_condition(*node).notify_all();
+    });
+    ops::Request request = Mounted::request();
+    request.may_block = false;
+    const auto renamed = ops::rename(mount.ctx(), request, kRootId, name_of("other"), kRootId, name_of("file"), 0);
+    const auto removed = ops::unlink(mount.ctx(), request, kRootId, name_of("file"));
+    copy.join();
+    CHECK(renamed.failed_with(EINPROGRESS));
+    CHECK(removed.failed_with(EINPROGRESS));
+    CHECK(mount.read("file") == "text");
+    CHECK(mount.list("") == Names{"file", "other"});
+}
+
+TEST_CASE("rename: a directory is found while it moves from one parent to another") {
+    PLYFS_NEEDS_ROOT();
+    Mounted mount("ww", World::Kind::pool);
+    for (int i : {0, 1}) {
+        for (const char* dir : {"one", "two", "one/dir"}) make_dir(mount.at(i, dir));
+    }
+    mount.start();
+    const NodeRef node = mount.tree().nodes().find(mount.id("one/dir"));
+    const NodeId one = mount.id("one"), two = mount.id("two");
+    std::atomic<bool> done{false};
+    std::atomic<int> lost{0};
+    std::thread finder([&] {
+        while (!done) {
+            mount.tree().dirs().drop(*node);
+            if (!mount.tree().dir_on(node, 0)) ++lost;
+        }
+    });
+    int failed = 0;
+    for (int i = 0; i < 3000; ++i) {
+        const auto request = Mounted::request();
+        if (!ops::rename(mount.ctx(), request, i % 2 ? two : one, name_of("dir"), i % 2 ? one : two, name_of("dir"), 0))
+            ++failed;
+    }
+    done = true;
+    finder.join();
+    CHECK(failed == 0);
+    CHECK(lost == 0);
 }
 
 TEST_CASE("rename: exchange") {

@@ -1,0 +1,106 @@
+# Sourced by packaging/bench: layers beside the kernel's overlayfs and fuse-overlayfs, in what is done when a root file system
+# is used: unpacking, removing, walking, changing owners, looking for what is not there. Each round mounts anew with an
+# empty upper directory.
+# shellcheck shell=bash disable=SC2034,SC2154
+
+readonly kManyLayers=64
+readonly kLowerFolders=60 kLowerFiles=25
+# ROW:COUNT, in the order in which they are done; of one layer below, then of many.
+readonly kLayerRows=(find:1560 chown:1560 create:5000 write+rename:1500 remove:6500)
+readonly kManyRows=(missing-64:5000 find-64:1089)
+
+prepare_layers() {
+  local from=$work/disk/layers i j
+  mkdir -p "$from/one"
+  for ((i = 0; i < kLowerFolders; ++i)); do
+    mkdir "$from/one/d$i"
+    for ((j = 0; j < kLowerFiles; ++j)); do printf x >"$from/one/d$i/f$j"; done
+  done
+  many=
+  for ((i = 0; i < kManyLayers; ++i)); do
+    mkdir -p "$from/m/$i"
+    "$ops_bench" prepare-layer "$from/m/$i" "$i"
+    many+=:$from/m/$i
+  done
+  many=${many#:}
+}
+
+# mount_layers TARGET LOWERS: on $work/l, with upper and work directories that nobody used yet.
+mount_layers() {
+  local own options
+  own=$(mktemp -d "$work/disk/layers/own.XXXX")
+  mkdir "$own/u" "$own/w"
+  mkdir -p "$work/l"
+  options=lowerdir=$2,upperdir=$own/u,workdir=$own/w
+  case $1 in
+    layers) "$plyfs" -o "transport=devfuse,$options" "$work/l" 2>"$work/log" || { cat "$work/log" >&2; fail "plyfs does not mount"; } ;;
+    overlayfs) mount -t overlay overlay -o "$options" "$work/l" ;;
+    fuse-overlayfs) fuse-overlayfs -o "$options,allow_other" "$work/l" >/dev/null 2>&1 ;;
+  esac
+  mountpoint -q "$work/l" || fail "$1 does not mount"
+}
+
+# Microseconds that the command takes for each of COUNT objects.
+timed_each() {
+  local count=$1 from to
+  shift
+  from=${EPOCHREALTIME/./}
+  "$@" >/dev/null || fail "$* failed"
+  to=${EPOCHREALTIME/./}
+  awk -v took=$((to - from)) -v count="$count" 'BEGIN {printf "%.3f\n", took / count}'
+}
+
+measure_layer_row() {
+  local row=$1 count=$2
+  case $row in
+    find*) timed_each "$count" find "$work/l" -newer "$work/disk.img" ;; # a test that needs a stat
+    chown) timed_each "$count" chown -R 12:34 "$work/l" ;;
+    remove) timed_each "$count" rm -r "$work/l/new" ;;
+    missing*) "$ops_bench" bulk "$work/l/merged" missing "$count" | cut -f2 ;;
+    create | write+rename)
+      mkdir -p "$work/l/new"
+      "$ops_bench" bulk "$work/l/new" "$row" "$count" | cut -f2
+      ;;
+  esac
+}
+
+# measure_layers ROUND TARGET...
+measure_layers() {
+  local round=$1 i target rows row lowers
+  shift
+  local targets=("$@")
+  for ((i = 0; i < ${#targets[@]}; ++i)); do
+    target=${targets[(i + round) % ${#targets[@]}]}
+    for rows in kLayerRows kManyRows; do
+      local -n rows_of=$rows
+      lowers=$work/disk/layers/one
+      [[ $rows == kLayerRows ]] || lowers=$many
+      mount_layers "$target" "$lowers"
+      for row in "${rows_of[@]}"; do
+        printf 'measure_layers\tlayers\t%s\t%s\t%s\n' "${row%:*}" "$target" "$(measure_layer_row "${row%:*}" "${row#*:}")" >>"$work/figures"
+      done
+      umount "$work/l"
+    done
+  done
+}
+
+inside_layers() {
+  local round targets=(layers)
+  if command -v fuse-overlayfs >/dev/null; then
+    targets+=(fuse-overlayfs)
+  else
+    tell "no column for fuse-overlayfs: it is not installed"
+  fi
+  tell "preparing"
+  prepare_layers
+  if mount_layers overlayfs "$work/disk/layers/one" 2>/dev/null; then
+    umount "$work/l"
+    targets+=(overlayfs)
+  else
+    tell "no column for overlayfs: it does not mount here"
+  fi
+  for ((round = 0; round < rounds; ++round)); do
+    tell "round $((round + 1)) of $rounds"
+    measure_layers "$round" "${targets[@]}"
+  done
+}
