@@ -22,6 +22,7 @@
 #include "fuse/session.h"
 #include "node/tree.h"
 #include "overlay/upper.h"
+#include "overlay/upper_format.h"
 #include "overlay/workdir.h"
 #include "sys/cred.h"
 #include "sys/lock.h"
@@ -149,6 +150,13 @@ int serve(const config::Config& config, Readiness& readiness) {
                                             log::errno_text(marked.error().value()));
             }
         }
+    }
+    if (workdir && config.layered) {
+        std::string failure;
+        MarkRules rules = set->marks();
+        if (!choose_upper_format(*workdir, config.layers, rules, failure)) return fail(kExitMount, failure);
+        set->set_marks(rules);
+        log::debug("marks are written as {}", format_text(rules));
     }
     const auto transport = fuse::choose_transport(config.transport, config.locks);
     const bool needs_ring = config.transport == config::Transport::io_uring && config.locks == config::Locks::local;

@@ -18,6 +18,12 @@ BranchSet::BranchSet(std::vector<std::unique_ptr<Branch>> branches, LayerRules r
     if (!any_writable_) uses_marks_ = true;
 }
 
+void BranchSet::set_marks(const MarkRules& rules) {
+    marks_ = rules;
+    // Who reads AUFS' files knows neither of the two.
+    if (rules.whiteout == MarkRules::Whiteout::file) rules_.make_redirects = rules_.make_metacopies = false;
+}
+
 std::uint64_t BranchSet::device_number(std::uint64_t device) const {
     auto find = [&](std::size_t from, std::size_t to) -> std::size_t {
         for (std::size_t i = from; i < to; ++i) {

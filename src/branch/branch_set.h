@@ -1,5 +1,5 @@
-// BranchSet: the branches of a mount in order of priority, and what follows from them as a whole. Immutable and shared:
-// a request loads it once.
+// BranchSet: the branches of a mount in order of priority, and what follows from them as a whole. Immutable once it is
+// shared: a request loads it once.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +9,7 @@
 
 #include "branch/branch.h"
 #include "branch/id_map.h"
+#include "branch/mark_rules.h"
 
 namespace plyfs {
 
@@ -31,6 +32,11 @@ class BranchSet {
     // Whiteouts and opaque marks are read and written exactly when there is a branch that may not be modified below one
     // that may; otherwise such objects are ordinary ones, as a pool that serves as another overlay's upper needs.
     bool uses_marks() const { return uses_marks_; }
+    const MarkRules& marks() const { return marks_; }
+    // Before anybody shares the set.
+    void set_marks(const MarkRules& rules);
+    // AUFS' files are marks here.
+    bool reads_aufs_marks() const { return uses_marks_ && marks_.aufs; }
     bool any_writable() const { return any_writable_; }
     const LayerRules& rules() const { return rules_; }
     // From the ids on the branches to those users of the mount see, and back.
@@ -49,6 +55,7 @@ class BranchSet {
     LayerRules rules_;
     IdMap ids_;
     bool uses_marks_ = false;
+    MarkRules marks_;
     bool any_writable_ = false;
 
     static constexpr std::size_t kDevices = 255;

@@ -103,8 +103,10 @@ std::shared_ptr<BranchSet> probe_branches(const config::Config& config, ProbeFai
                                        seeded.error());
         return nullptr;
     }
-    return std::make_shared<BranchSet>(std::move(branches), rules_of(config),
-                                       config.layered ? IdMap(config.layers) : IdMap());
+    auto set = std::make_shared<BranchSet>(std::move(branches), rules_of(config),
+                                           config.layered ? IdMap(config.layers) : IdMap());
+    set->set_marks({.user = config.layers.userxattr, .only_user = config.layers.userxattr, .aufs = config.layered});
+    return set;
 }
 
 int probe_stack_depth(const BranchSet& branches) {

@@ -4,6 +4,7 @@
 #include <random>
 
 #include "base/log.h"
+#include "overlay/marks.h"
 #include "policy/placement.h"
 #include "sys/entry.h"
 #include "sys/open.h"
@@ -41,14 +42,20 @@ Tree::Tree(std::shared_ptr<BranchSet> set, config::CreatePolicy create, std::uni
       dirs_(descriptor_budget),
       kept_files_(static_cast<std::int64_t>(descriptor_budget)) {
     nodes_.set_observer(this);
+    if (workdir_) workdir_->set_marks(set_->marks());
     for (const auto& branch : set_->all()) {
         auto copy = sys::duplicate(branch->root());
-        roots_.push_back(std::make_shared<const UniqueFd>(copy ? std::move(*copy) : UniqueFd()));
+        roots_.push_back(std::make_shared<const LayerDir>(copy ? std::move(*copy) : UniqueFd()));
     }
     root_ = nodes_.make_root(S_IFDIR);
     LockedNode root(*root_);
     root->winner = 0;
-    for (int i = 0; i < set_->merged_size(); ++i) root->layers.push_back(static_cast<BranchIndex>(i));
+    for (int i = 0; i < set_->merged_size(); ++i) {
+        root->layers.push_back(static_cast<BranchIndex>(i));
+        // The kernel does not ask a layer's root for its attribute; AUFS' file can be in an image's layer.
+        if (!set_->reads_aufs_marks()) continue;
+        if (const auto opaque = marks::has_aufs_opaque(*roots_[static_cast<std::size_t>(i)]); opaque && *opaque) break;
+    }
     if (auto st = sys::stat_fd(set_->at(0).root())) {
         root->key = sys::key_of(*st);
         root->shown_inode = set_->shown_inode(root->key.dev, root->key.ino);
@@ -83,7 +90,7 @@ Result<SharedDir> Tree::dir_on(const NodeRef& dir, BranchIndex branch) {
         if (const Detour* detour = detour_on(state->detours, branch); detour && detour->from_root) {
             const auto place = TRY(walk_from_root(*roots_[static_cast<std::size_t>(branch)], detour->path));
             auto fd = TRY(sys::open_dir_path(place.dir, TRY(Name::parse(place.name))));
-            at = std::make_shared<const UniqueFd>(std::move(fd));
+            at = std::make_shared<const LayerDir>(std::move(fd));
             dirs_.put(*node, branch, at);
             top = node;
             break;
@@ -103,7 +110,7 @@ Result<SharedDir> Tree::dir_on(const NodeRef& dir, BranchIndex branch) {
                 const Detour* detour = detour_on(state->detours, branch);
                 auto fd = TRY(sys::open_dir_path(*at, *Name::parse(detour ? detour->path : state->links[0].name)));
                 if (branch == state->winner && sys::key_of(TRY(sys::stat_fd(fd))) != state->key) return Errno(ESTALE);
-                at = std::make_shared<const UniqueFd>(std::move(fd));
+                at = std::make_shared<const LayerDir>(std::move(fd));
                 dirs_.put(*node, branch, at);
                 top = node;
                 continue;
@@ -327,6 +334,7 @@ Result<WorkDir*> Tree::workdir_of(BranchIndex branch) {
         auto work = WorkDir::open(set_->at(branch).root(), *Name::parse(name));
         if (work.failed_with(EBUSY) && number < kMaxPoolsOnBranch) continue;
         pool = {TRY(std::move(work)), std::move(name)};
+        pool.work->set_marks(set_->marks());
     }
     return pool.work.get();
 }

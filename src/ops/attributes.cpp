@@ -107,11 +107,13 @@ Status split_for_size(Context& ctx, const Request& request, const NodeRef& node,
 }
 
 // Attributes that mark what lies on a branch, not what the user stored, can not be reached through the mount.
-Result<std::string> stored_name(Context& ctx, BranchIndex branch, const char* name) {
+Result<std::string> stored_name(Context& ctx, BranchIndex branch, const char* name, int unreachable = EPERM) {
     const BranchSet& set = ctx.tree.set();
     const auto stored = set.at(branch).ownership().stored_xattr(name);
-    if (!stored) return Errno(ENODATA);
-    return set.uses_marks() ? marks::stored_xattr(*stored) : *stored;
+    if (!stored) return Errno(unreachable);
+    if (!set.uses_marks()) return *stored;
+    if (marks::is_unreachable_xattr(*stored)) return Errno(unreachable);
+    return marks::stored_xattr(*stored);
 }
 
 // An ACL where the mode is kept beside the inode: the branch's file system can not keep the two in step.
@@ -167,7 +169,7 @@ Result<std::string> readlink(Context& ctx, NodeId id) {
 Result<std::size_t> getxattr(Context& ctx, NodeId id, const char* name, std::span<std::byte> buffer) {
     const NodeRef node = TRY(node_of(ctx, id));
     const auto object = TRY(ctx.tree.find_object(node));
-    const std::string stored = TRY(stored_name(ctx, object.branch, name));
+    const std::string stored = TRY(stored_name(ctx, object.branch, name, ENODATA));
     const IdMap& ids = ctx.tree.set().ids();
     if (!ids.translates_value(name)) return sys::get_xattr(object.fd, stored.c_str(), buffer);
     const auto value = ids.shown_value(name, TRY(sys::get_xattr_all(object.fd, stored.c_str())));
@@ -211,14 +213,13 @@ Status setxattr(Context& ctx, const Request& request, NodeId id, const char* nam
     std::vector<gid_t> groups;
     if (acl && request.caller.uid != 0) groups = groups_of(ids, request.caller);
     for (const auto& object : objects) {
-        auto stored = stored_name(ctx, object.branch, name);
-        if (!stored) return Errno(EPERM);
+        const std::string stored = TRY(stored_name(ctx, object.branch, name));
         if (acl && !ctx.tree.set().at(object.branch).ownership().overrides()) {
             sys::ActAs caller(request.caller, groups);
             TRY(caller.status());
-            TRY(sys::set_xattr(object.fd, stored->c_str(), value, flags));
+            TRY(sys::set_xattr(object.fd, stored.c_str(), value, flags));
         } else {
-            TRY(sys::set_xattr(object.fd, stored->c_str(), value, flags));
+            TRY(sys::set_xattr(object.fd, stored.c_str(), value, flags));
             if (acl) TRY(follow_acl(ctx, request.caller, object, value));
         }
     }

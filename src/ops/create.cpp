@@ -58,7 +58,7 @@ Result<Entry> symlink(Context& ctx, const Request& request, NodeId parent, const
 Result<Entry> link(Context& ctx, const Request& request, NodeId id, NodeId new_parent, const Name& name) {
     const NodeRef node = TRY(node_of(ctx, id));
     const NodeRef parent = TRY(node_of(ctx, new_parent));
-    if (ctx.tree.reserves(*parent, name)) return Errno(EPERM);
+    TRY(require_free_for_users(ctx, *parent, name));
     TRY(ensure_writable(ctx.tree, node, request.copy_up_metadata()));
     TRY(make_findable(ctx.tree, node));
     auto object = TRY(ctx.tree.find_object(node));

@@ -22,8 +22,8 @@ Result<BranchIndex> hiding_branch(Context& ctx, const NodeRef& parent, const Nam
     if (!set.uses_marks() || set.size() == 1) return BranchIndex{-1};
     for (const Layer& layer : TRY(ctx.tree.layers_of(parent))) {
         if (!set.at(layer.branch).writable()) continue;
-        auto st = sys::stat_at(layer.fd(), name);
-        if (st && marks::is_whiteout(*st)) return layer.branch;
+        auto entry = look_in(set, layer, name, Beside::yes);
+        if (entry && entry->kind == LayerEntry::Kind::whiteout) return layer.branch;
     }
     return BranchIndex{-1};
 }
@@ -66,13 +66,32 @@ Status make_as_caller(Context& ctx, const Request& request, BranchIndex branch, 
 Status make_over_whiteout(Context& ctx, const Request& request, BorrowedFd dir, BranchIndex branch, const Name& name,
                           const NewObject& what, const Maker& make) {
     WorkDir* work = TRY(ctx.tree.workdir_of(branch));
-    auto nest = TRY(stage_directory(*work, dir, TRY(sys::stat_fd(dir)), false));
+    const Branch& on = ctx.tree.set().at(branch);
+    const Carry carry{on.ownership(), on.ownership(), ctx.tree.set().ids()};
+    auto nest = TRY(stage_directory(*work, dir, TRY(on.stat_fd(dir)), false, &carry));
     TRY(make_as_caller(ctx, request, branch, nest.fd(), name, what, make));
     const auto st = TRY(sys::stat_at(nest.fd(), name));
     if (!sys::is_dir(st)) return sys::rename_entry(nest.fd(), name, dir, name);
-    TRY(marks::make_opaque(TRY(sys::open_dir_path(nest.fd(), name))));
+    TRY(marks::make_opaque(TRY(sys::open_dir_path(nest.fd(), name)), ctx.tree.set().marks()));
     // A directory can not replace a whiteout: exchanged, and the whiteout goes with the nest.
     return sys::rename_entry(nest.fd(), name, dir, name, RENAME_EXCHANGE);
+}
+
+// Made beside a file that hides the name below. An object is seen in spite of it, and nothing below that: so first the
+// directory becomes opaque by itself, then the file goes.
+Status settle_beside(Context& ctx, const Layer& dir, const Name& name) {
+    const BranchSet& set = ctx.tree.set();
+    if (!TRY(look_in(set, dir, name, Beside::yes)).beside) return {};
+    if (sys::is_dir(TRY(sys::stat_at(dir.fd(), name)))) {
+        auto opaque = marks::make_opaque(TRY(sys::open_dir_path(dir.fd(), name)), set.marks());
+        if (!opaque) {
+            TRY(sys::remove_dir(dir.fd(), name));
+            return opaque;
+        }
+    }
+    // Should it stay, it hides the same as before.
+    if (!marks::remove_aufs_whiteout(dir.fd(), name)) log::warn("a whiteout of {} stays", name.view());
+    return {};
 }
 
 }  // namespace
@@ -98,16 +117,26 @@ Status settle_new(const Branch& branch, const sys::Caller& caller, BorrowedFd di
     return branch.ownership().store(object, st);
 }
 
+Status require_free_for_users(Context& ctx, const Node& parent, const Name& name) {
+    if (ctx.tree.reserves(parent, name)) return Errno(EPERM);
+    if (ctx.tree.set().reads_aufs_marks() && marks::is_aufs_name(name.view())) return Errno(EINVAL);
+    return {};
+}
+
 Result<SharedDir> place_on(Context& ctx, const Request& request, const NodeRef& parent, const Name& name,
                            BranchIndex branch, const NewObject& what, const Maker& make) {
     TRY(ensure_dir_on(ctx.tree, parent, branch));
     auto dir = TRY(ctx.tree.dir_on(parent, branch));
     auto made = make_as_caller(ctx, request, branch, *dir, name, what, make);
-    if (made.failed_with(EEXIST) && ctx.tree.set().uses_marks()) {
-        const auto st = sys::stat_at(*dir, name);
-        if (st && marks::is_whiteout(*st)) made = make_over_whiteout(ctx, request, *dir, branch, name, what, make);
+    const BranchSet& set = ctx.tree.set();
+    const Layer layer{branch, dir};
+    if (made.failed_with(EEXIST) && set.uses_marks()) {
+        const auto entry = look_in(set, layer, name, Beside::no);
+        const bool whiteout = entry && entry->kind == LayerEntry::Kind::whiteout;
+        if (whiteout) made = make_over_whiteout(ctx, request, *dir, branch, name, what, make);
     }
     if (!made) return made.error();
+    if (may_hold_aufs_names(set, layer)) TRY(settle_beside(ctx, layer, name));
     return dir;
 }
 
@@ -119,7 +148,7 @@ Result<bool> would_be_hidden(Context& ctx, const NodeRef& parent, const Name& na
 
 Result<Placed> place(Context& ctx, const Request& request, const NodeRef& parent, const Name& name,
                      const NewObject& what, const Maker& make) {
-    if (ctx.tree.reserves(*parent, name)) return Errno(EPERM);
+    TRY(require_free_for_users(ctx, *parent, name));
     auto branches = TRY(ctx.tree.rank_branches(parent, {}));
     if (branches.size() > 1) {
         const BranchIndex hiding = TRY(hiding_branch(ctx, parent, name));

@@ -13,6 +13,9 @@ struct Placed {
     SharedDir dir;  // the parent on that branch
 };
 
+// EPERM for a name that a pool keeps for itself, EINVAL for one that would be a mark.
+Status require_free_for_users(Context& ctx, const Node& parent, const Name& name);
+
 // Calls make(directory, name) as the caller on one branch after another, best first, until one has room. What make
 // created under the name it is given ends under `name`, by one rename where a whiteout has to be replaced; a directory
 // that replaces one is opaque.

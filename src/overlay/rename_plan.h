@@ -16,6 +16,7 @@ struct Presence {
     BranchIndex branch;
     Kind kind;
     bool writable;
+    bool beside = false;  // a whiteout that does not take the name's place
 };
 
 struct RenameFacts {

@@ -89,7 +89,7 @@ Result<Staged> stage_regular(WorkDir& work, const CopySource& source, const std:
     if (source.metacopy) {
         TRY(sys::change_size(staged.fd(), static_cast<off_t>(source.st.stx_size)));
         TRY(copy_metadata(source.fd, staged.fd(), source.st, source.carry));
-        TRY(marks::set_metacopy(staged.fd()));
+        TRY(marks::set_metacopy(staged.fd(), work.marks()));
         return staged;
     }
     auto from = TRY(sys::reopen(source.content.valid() ? source.content : source.fd, O_RDONLY));
@@ -209,7 +209,7 @@ Result<Staged> stage_directory(WorkDir& work, BorrowedFd original, const sys::St
     }
     Staged staged(work, std::move(*fd), std::move(temp));
     TRY(copy_metadata(original, staged.fd(), st, carry));
-    if (opaque) TRY(marks::make_opaque(staged.fd()));
+    if (opaque) TRY(marks::make_opaque(staged.fd(), work.marks()));
     // Immutable or append-only, the copy could not take the children that are about to be copied into it.
     return staged;
 }

@@ -48,7 +48,8 @@ std::vector<std::string> find_lacks(BorrowedFd workdir, const Name& work) {
     if (auto dir = sys::open_dir_path(workdir, work)) {
         if (sys::get_xattr(*dir, marks::kOpaqueXattr, {}).failed_with(EOPNOTSUPP)) {
             lacks.push_back(
-                "has no extended attributes: those of files are lost, and overlayfs' marks can not be written");
+                "has no extended attributes: those of files are lost, and marks are files as AUFS has them, which "
+                "overlayfs does not read");
         }
     }
     auto reading = sys::open_dir_for_reading(workdir);

@@ -119,7 +119,7 @@ TEST_CASE("redirect: a redirected directory is removed only when it is empty, an
     check_with_kernel(tree);
 }
 
-TEST_CASE("redirect: off, the caller copies; nofollow, one is not looked through") {
+TEST_CASE("redirect: off means that the caller copies and nofollow that one is not looked through") {
     Layers tree;
     fill(tree);
     tree.mount("redirect_dir=off");

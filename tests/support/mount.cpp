@@ -166,4 +166,14 @@ Mount::~Mount() {
     unmount();
 }
 
+FuseOverlayfs::FuseOverlayfs(const std::string& options, const std::string& mountpoint) : mountpoint_(mountpoint) {
+    must_run({"fuse-overlayfs", "-o", options, mountpoint});
+}
+
+FuseOverlayfs::~FuseOverlayfs() {
+    if (::umount2(mountpoint_.c_str(), 0) == 0) return;
+    FAILED_CHECK("umount " + mountpoint_ + ": " + errno_words(errno));
+    ::umount2(mountpoint_.c_str(), MNT_DETACH);
+}
+
 }  // namespace plyfs::test

@@ -53,4 +53,16 @@ class Mount {
     bool mounted_ = false;
 };
 
+// A mount by fuse-overlayfs, for what it and we read of each other's; ask have_tool() first.
+class FuseOverlayfs {
+  public:
+    FuseOverlayfs(const std::string& options, const std::string& mountpoint);
+    ~FuseOverlayfs();
+    FuseOverlayfs(const FuseOverlayfs&) = delete;
+    FuseOverlayfs& operator=(const FuseOverlayfs&) = delete;
+
+  private:
+    std::string mountpoint_;
+};
+
 }  // namespace plyfs::test
