@@ -62,21 +62,32 @@ def describe(path, strict):
     return seen
 
 
+def described(path, strict):
+    """What can not be looked at is a look as well."""
+    try:
+        return describe(path, strict)
+    except OSError as error:
+        return {"error": error.strerror}
+
+
 def see(root, strict):
     look, folders = {}, [b""]
     while folders:
         folder = folders.pop()
-        look[os.fsdecode(folder) or "."] = describe(root + b"/" + folder, strict)
-        for entry in os.scandir(root + b"/" + folder):
+        here = root + b"/" + folder
+        look[os.fsdecode(folder) or "."] = described(here, strict)
+        try:
+            entries = list(os.scandir(here))
+        except OSError as error:
+            look[os.fsdecode(folder) or "."]["can not be listed"] = error.strerror
+            continue
+        for entry in entries:
             name = folder + b"/" + entry.name if folder else entry.name
-            try:
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(name)
-                else:
-                    look[os.fsdecode(name)] = describe(root + b"/" + name, strict)
-                    look[os.fsdecode(name)]["listed ino"] = entry.inode()
-            except OSError as error:
-                look[os.fsdecode(name)] = {"error": error.strerror}
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(name)
+            else:
+                look[os.fsdecode(name)] = described(root + b"/" + name, strict)
+                look[os.fsdecode(name)]["listed ino"] = entry.inode()
     # Hard links: which name of the same file comes first, and how many are seen.
     groups = {}
     for name in sorted(look):
@@ -100,7 +111,7 @@ def compare(first, second, since, ino, skipped):
             print("  %s: only in the %s: %s" % (ascii(name), "first" if a else "second", json.dumps(a or b)[:200]))
             continue
         for x in (a, b) if ino and name != "." else ():
-            if x.get("listed ino", x["ino"]) != x["ino"]:
+            if "ino" in x and x.get("listed ino", x["ino"]) != x["ino"]:
                 count += 1
                 print("  %s: is listed as inode %d, and is %d" % (ascii(name), x["listed ino"], x["ino"]))
         for key in sorted(set(a) | set(b)):
