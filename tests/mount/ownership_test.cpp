@@ -403,7 +403,17 @@ TEST_CASE("stat override: the root of a new upper says how it keeps owners") {
     }
     SUBCASE("one of older mounts stays as it is") {
         set_xattr(tree.upper, kOlder, "0:0:0755");
+        make_dirs(tree.lower + "/d");
+        OK(::chown((tree.lower + "/d").c_str(), 0, 50));
+        OK(::chmod((tree.lower + "/d").c_str(), 02777));
+        write_file(tree.lower + "/d/gone", "");
         tree.mount("xattr_permissions=2");
+        // In the place of what was removed the directory's group is handed on as well.
+        OK(::unlink((tree / "d/gone").c_str()));
+        CHECK(as_user({.uid = 1000, .gid = 1001},
+                      [&] { return try_open(tree / "d/gone", O_CREAT | O_WRONLY, 0644); }) == 0);
+        CHECK(look(tree / "d/gone") == "1000:50 100644");
+        CHECK(look(tree / "d") == "0:50 42777");
         write_file(tree / "f", "");
         CHECK(raw_xattr(tree.upper + "/f", kOlder) == "0:0:0644:file");
         CHECK(raw_xattr(tree.upper, kContainers) == "(none)");
