@@ -4,8 +4,8 @@
 
 namespace plyfs {
 
-BranchSet::BranchSet(std::vector<std::unique_ptr<Branch>> branches, LayerRules rules)
-    : branches_(std::move(branches)), rules_(rules) {
+BranchSet::BranchSet(std::vector<std::unique_ptr<Branch>> branches, LayerRules rules, IdMap ids)
+    : branches_(std::move(branches)), rules_(rules), ids_(std::move(ids)) {
     for (const auto& branch : branches_) {
         if (branch->writable()) {
             any_writable_ = true;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "branch/branch.h"
+#include "branch/id_map.h"
 #include "branch/mark_rules.h"
 
 namespace plyfs {
@@ -22,7 +23,7 @@ struct LayerRules {
 
 class BranchSet {
   public:
-    explicit BranchSet(std::vector<std::unique_ptr<Branch>> branches, LayerRules rules = {});
+    explicit BranchSet(std::vector<std::unique_ptr<Branch>> branches, LayerRules rules = {}, IdMap ids = {});
 
     int size() const { return static_cast<int>(branches_.size()); }
     Branch& at(int index) const { return *branches_[static_cast<std::size_t>(index)]; }
@@ -38,6 +39,8 @@ class BranchSet {
     bool reads_aufs_marks() const { return uses_marks_ && marks_.aufs; }
     bool any_writable() const { return any_writable_; }
     const LayerRules& rules() const { return rules_; }
+    // From the ids on the branches to those users of the mount see, and back.
+    const IdMap& ids() const { return ids_; }
     // How many branches have directories to merge; data layers come after them.
     int merged_size() const { return size() - rules_.data_layers; }
 
@@ -50,6 +53,7 @@ class BranchSet {
 
     std::vector<std::unique_ptr<Branch>> branches_;
     LayerRules rules_;
+    IdMap ids_;
     bool uses_marks_ = false;
     MarkRules marks_;
     bool any_writable_ = false;

@@ -213,6 +213,8 @@ Status copy_up(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
     }
     const BranchIndex branch = TRY(make_room(tree, links, object.branch));
     WorkDir* work = TRY(tree.workdir_of(branch));
+    const Carry carry{tree.set().at(object.branch).ownership(), tree.set().at(branch).ownership(), tree.set().ids()};
+    source.carry = &carry;
     Located content;
     if (node->is_regular() && !source.metacopy) {
         source.data_bytes = std::min<std::uint64_t>(object.st.stx_size, request.keep_bytes);
@@ -221,7 +223,7 @@ Status copy_up(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
     }
     auto staged = TRY(stage_copy(*work, source, [&] { return is_cancelled(request); }));
     const Names names = TRY(Names::find(tree, links, branch));
-    const auto key = sys::key_of(TRY(sys::stat_fd(staged.fd())));
+    const auto key = sys::key_of(TRY(tree.set().at(branch).stat_fd(staged.fd())));
     // Who meets the copy by its name comes here by its key, and waits for the lock.
     tree.nodes().add_key(key, *node);
     Defer not_ours([&] { tree.nodes().drop_key(key, *node); });
@@ -278,7 +280,8 @@ Status ensure_dir_on(Tree& tree, const NodeRef& dir, BranchIndex branch) {
     auto parent_dir = TRY(tree.dir_on(parent, branch));
     auto original = TRY(tree.find_object(dir));
     WorkDir* work = TRY(tree.workdir_of(branch));
-    auto staged = TRY(stage_directory(*work, original.fd, original.st, false));
+    const Carry carry{tree.set().at(original.branch).ownership(), tree.set().at(branch).ownership(), tree.set().ids()};
+    auto staged = TRY(stage_directory(*work, original.fd, original.st, false, &carry));
 
     LockedNode state(*dir);  // a rename of this directory holds it: the name is right until we are done
     auto& layers = state->layers;

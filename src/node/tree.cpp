@@ -153,10 +153,11 @@ bool Tree::drop_removed(const NodeRef& dir, const Layers& layers) {
     return any;
 }
 
-// Calls use(directory, name) for the place where the node's winner should be, until what it returns has the node's
-// key. Use gives a Result of something with a member `st`.
+// Calls use(branch, directory, name) for the place where the node's winner should be, until what it returns has the
+// node's key. Use gives a Result of something with a member `st`.
 template <typename Use>
-auto Tree::with_place(const NodeRef& node, Use use) -> decltype(use(BorrowedFd(), *Name::parse("x"))) {
+auto Tree::with_place(const NodeRef& node, Use use)
+    -> decltype(use(std::declval<const Branch&>(), BorrowedFd(), *Name::parse("x"))) {
     for (int look = 0; look < kMaxLooks; ++look) {
         Place place;
         {
@@ -166,7 +167,7 @@ auto Tree::with_place(const NodeRef& node, Use use) -> decltype(use(BorrowedFd()
                      node->generation(),     node->data_generation()};
         }
         auto dir = dir_on(place.parent, place.branch);
-        auto found = dir ? use(**dir, *Name::parse(place.name)) : dir.error();
+        auto found = dir ? use(set_->at(place.branch), **dir, *Name::parse(place.name)) : dir.error();
         if (found && sys::key_of(found->st) == place.key) {
             found->branch = place.branch;
             found->generation = place.generation;
@@ -190,20 +191,20 @@ Result<Located> Tree::find_object(const NodeRef& node) {
         const BranchIndex branch = state->winner;
         if (state->pinned.valid()) {
             auto fd = TRY(sys::duplicate(state->pinned));
-            auto st = TRY(sys::stat_fd(fd));
+            auto st = TRY(set_->at(branch).stat_fd(fd));
             return Located{std::move(fd), st, branch, node->generation(), node->data_generation()};
         }
     }
     if (node->is_dir()) {
         const BranchIndex branch = LockedNode(*node)->winner;
         auto fd = TRY(sys::duplicate(*TRY(dir_on(node, branch))));
-        auto st = TRY(sys::stat_fd(fd));
+        auto st = TRY(set_->at(branch).stat_fd(fd));
         return Located{std::move(fd), st, branch, node->generation(), node->data_generation()};
     }
-    return with_place(node, [](BorrowedFd dir, const Name& name) -> Result<Located> {
+    return with_place(node, [](const Branch& branch, BorrowedFd dir, const Name& name) -> Result<Located> {
         Located out;
         out.fd = TRY(sys::open_path(dir, name));
-        out.st = TRY(sys::stat_fd(out.fd));
+        out.st = TRY(branch.stat_fd(out.fd));
         return out;
     });
 }
@@ -289,12 +290,12 @@ Result<sys::Stat> Tree::stat_object(const NodeRef& node) {
     {
         LockedNode state(*node);
         metacopy = state->data >= 0;
-        if (state->pinned.valid() && !metacopy) return sys::stat_fd(state->pinned);
+        if (state->pinned.valid() && !metacopy) return set_->at(state->winner).stat_fd(state->pinned);
         branch = state->winner;
         layers = state->layers;
     }
     if (node->is_dir()) {
-        auto st = TRY(sys::stat_fd(*TRY(dir_on(node, branch))));
+        auto st = TRY(set_->at(branch).stat_fd(*TRY(dir_on(node, branch))));
         // A cached descriptor of a directory that somebody removed on the branch.
         if (st.stx_nlink == 0) {
             dirs_.drop(*node, branch);
@@ -315,9 +316,9 @@ Result<sys::Stat> Tree::stat_object(const NodeRef& node) {
         return st;
     }
     return TRY(with_place(node,
-                          [](BorrowedFd dir, const Name& name) -> Result<Located> {
+                          [](const Branch& at, BorrowedFd dir, const Name& name) -> Result<Located> {
                               Located out;
-                              out.st = TRY(sys::stat_at(dir, name));
+                              out.st = TRY(at.stat_at(dir, name));
                               return out;
                           }))
         .st;

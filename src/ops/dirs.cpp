@@ -1,5 +1,6 @@
 #include "ops/dirs.h"
 
+#include <dirent.h>
 #include <time.h>
 
 #include <algorithm>
@@ -127,7 +128,10 @@ class DirReading {
                                             [&](const Layer& one) { return one.branch == entry.branch; });
             const std::uint64_t device = handle_.devices_[static_cast<std::size_t>(layer - layers.begin())];
             const auto inode = ctx_.tree.shown_inodes().of(ctx_.tree.set(), device, entry.ino);
-            return sink_.add(entry.name, inode, entry.type, entry.offset, nullptr);
+            // A plain file may stand for another kind of object there, which only a stat tells.
+            const bool unsure = entry.type == DT_REG && ctx_.tree.set().at(entry.branch).ownership().overrides();
+            return sink_.add(entry.name, inode, unsure ? static_cast<unsigned char>(DT_UNKNOWN) : entry.type,
+                             entry.offset, nullptr);
         }
         const Name name = TRY(Name::parse(entry.name));
         auto found = find_winner(ctx_.tree.set(), layers, name);

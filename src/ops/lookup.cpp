@@ -137,6 +137,7 @@ Result<NodeRef> node_of(Context& ctx, NodeId id) {
 Attr show(Context& ctx, LockedNode& node, NodeId id, const sys::Stat& st) {
     Attr out{st, ctx.timeouts.attr};
     out.st.stx_ino = node->shown_inode;
+    ctx.tree.set().ids().show(out.st);
     if (node.node().is_dir()) {
         if (ctx.tree.layer_options().static_nlink) out.st.stx_nlink = 1;
         // With a part that is read-only most subdirectories lie in both: one link tells find(1) and others not to

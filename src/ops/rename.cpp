@@ -99,7 +99,9 @@ Status clear_directory(Context& ctx, BranchIndex branch, BorrowedFd parent, cons
     // A file that makes it opaque would lie in it: one beside it hides the same, until the rename is done.
     const bool beside = work->marks().whiteout == MarkRules::Whiteout::file;
     if (beside) TRY(marks::make_aufs_whiteout(parent, name));
-    auto empty = TRY(stage_directory(*work, dir, TRY(sys::stat_fd(dir)), !beside));
+    const Branch& on = ctx.tree.set().at(branch);
+    const Carry carry{on.ownership(), on.ownership(), ctx.tree.set().ids()};
+    auto empty = TRY(stage_directory(*work, dir, TRY(on.stat_fd(dir)), !beside, &carry));
     return empty.publish_over(parent, name);
 }
 

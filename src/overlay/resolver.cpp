@@ -34,9 +34,9 @@ bool may_be_metacopy(const sys::Stat& st) {
     return sys::is_regular(st) && (st.stx_blocks <= kAttributeSectors || st.stx_blocks < st.stx_size / 512);
 }
 
-Result<sys::Stat> open_and_stat(BorrowedFd dir, const Name& name, UniqueFd& opened) {
+Result<sys::Stat> open_and_stat(const Branch& branch, BorrowedFd dir, const Name& name, UniqueFd& opened) {
     opened = TRY(sys::open_path(dir, name));
-    return sys::stat_fd(opened);
+    return branch.stat_fd(opened);
 }
 
 // One name on its way down the layers. The rules are overlayfs' own (ovl_lookup): the first object found wins; a
@@ -251,7 +251,8 @@ Result<LayerEntry> look_in(const BranchSet& set, const Layer& layer, const Name&
                            UniqueFd* opened) {
     using Kind = LayerEntry::Kind;
     LayerEntry out;
-    auto st = opened ? open_and_stat(layer.fd(), name, *opened) : sys::stat_at(layer.fd(), name);
+    const Branch& branch = set.at(layer.branch);
+    auto st = opened ? open_and_stat(branch, layer.fd(), name, *opened) : branch.stat_at(layer.fd(), name);
     if (!st && !is_absent(st.error())) return st.error();
     if (st) {
         out.st = *st;
