@@ -6,6 +6,7 @@
 #include "support/check.h"
 #include "support/files.h"
 #include "support/run.h"
+#include "support/sandbox.h"
 #include "support/trees.h"
 
 using namespace plyfs::test;
@@ -38,10 +39,6 @@ const List kOpaques = {"aufs", "trusted.overlay", "user.overlay", "user.fuseover
 
 TreeDigest look(const std::string& root) {
     return TreeDigest::of(root, {.identity = false, .dir_details = false, .trusted = false, .mtimes = false});
-}
-
-void drop_caches() {
-    must_run({"sh", "-c", "echo 2 > /proc/sys/vm/drop_caches"});
 }
 
 // What containers do to their layers, in short.
@@ -161,6 +158,7 @@ TEST_CASE("formats: each form of an opaque directory in each layer, and AUFS' at
 }
 
 TEST_CASE("formats: what is written is what others read") {
+    need_privilege("trusted.* attributes");
     struct Row {
         std::string ours, reader, theirs;
     };
@@ -227,6 +225,7 @@ TEST_CASE("formats: an upper that fuse-overlayfs wrote, by us, and back") {
 }
 
 TEST_CASE("formats: in an upper without devices whiteouts are attributes, and the mount below shows none") {
+    need_privilege("trusted.* attributes");
     Layers inner;
     write_file(inner.lower + "/x", "x");
     inner.mount();
@@ -261,6 +260,7 @@ TEST_CASE("formats: in an upper without devices whiteouts are attributes, and th
 }
 
 TEST_CASE("formats: the longest names, with every form that has room for their whiteouts") {
+    need_privilege("trusted.* attributes");
     const std::string name(255, 'n'), fits(251, 'm');
     for (const char* options : {"upper-format=overlay", "upper-format=overlay-user", "upper-format=aufs"}) {
         CAPTURE(std::string(options));
@@ -288,6 +288,7 @@ TEST_CASE("formats: the longest names, with every form that has room for their w
 }
 
 TEST_CASE("formats: a format that the upper can not hold is refused, and names of marks are not given out") {
+    need_privilege("trusted.* attributes");
     Layers tree;
     write_file(tree.lower + "/f", "f");
     tree.mount("upper-format=overlay");
