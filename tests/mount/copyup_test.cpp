@@ -337,6 +337,7 @@ TEST_CASE("copy-up: what it makes is in the upper with the same content, and the
 }
 
 TEST_CASE("copy-up: append-only and immutable files of a lower are neither emptied, removed nor renamed") {
+    need_privilege("inode flags");
     Layers tree;
     for (std::string name : {"append", "append2", "fixed", "fixed2"}) write_file(tree.lower + "/" + name, "precious");
     for (std::string name : {"append", "append2"}) must_run({"chattr", "+a", tree.lower + "/" + name});

@@ -1,5 +1,5 @@
 // In user namespaces: what needs privilege is done without, or left out with a word. Run with --unprivileged, as are
-// most of the other mount tests a third time.
+// most of the other mount tests once more.
 #include <sys/xattr.h>
 
 #include "support/check.h"

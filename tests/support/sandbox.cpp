@@ -28,7 +28,7 @@ namespace {
 
 constexpr const char* kFuseControl = "/sys/fs/fuse/connections";
 constexpr unsigned kMaxConnections = 512;
-constexpr unsigned kFirstOutside = 1879048192, kMappedIds = 131072;  // of a user namespace; nobody has them
+constexpr unsigned kFirstOutside = 1879048192, kMappedIds = 1 << 20;  // of a user namespace; nobody has them
 
 // What the inside tells the watchdog; lives in memory shared by both.
 struct Shared {

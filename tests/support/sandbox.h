@@ -8,7 +8,7 @@
 
 namespace plyfs::test {
 
-// Whether the sandbox is to be a user namespace with 131,072 ids and no privilege outside: --unprivileged.
+// Whether the sandbox is to be a user namespace with a million ids and no privilege outside: --unprivileged.
 bool is_unprivileged();
 // Skips the test where it is, for what it needs.
 void need_privilege(const std::string& what);
