@@ -13,12 +13,6 @@ bool is_absent(Errno e) {
     return e == ENOENT || e == ENOTDIR || e == ESTALE || e == ENAMETOOLONG;
 }
 
-// A metacopy has no blocks but those of its attributes: a file with more of them is none, and need not be asked.
-bool may_be_metacopy(const sys::Stat& st) {
-    constexpr std::uint64_t kAttributeSectors = 128;
-    return sys::is_regular(st) && (st.stx_blocks <= kAttributeSectors || st.stx_blocks < st.stx_size / 512);
-}
-
 Result<sys::Stat> open_and_stat(BorrowedFd dir, const Name& name, UniqueFd& opened) {
     opened = TRY(sys::open_path(dir, name));
     return sys::stat_fd(opened);
@@ -76,6 +70,11 @@ class Search {
         }
         if (stop_) return wins ? look_for_metacopy(at, dir, name) : Status{};
         if (!wins && set_.at(at.branch).writable()) sys::add_directory(out_.st, *st);
+        if (!wins && set_.rules().keeps_inodes && out_.layers.size() == 1 && !set_.at(at.branch).writable() &&
+            set_.at(out_.branch).writable()) {
+            out_.original.key = sys::key_of(*st);
+            out_.original.shows = out_.original.marked = true;
+        }
         out_.layers.push_back(at.branch);
         note(at);
         if (!set_.uses_marks() || is_last_for_directories(at.branch)) return {};
@@ -200,6 +199,11 @@ class Search {
 };
 
 }  // namespace
+
+bool may_be_metacopy(const sys::Stat& st) {
+    constexpr std::uint64_t kAttributeSectors = 128;
+    return sys::is_regular(st) && (st.stx_blocks <= kAttributeSectors || st.stx_blocks < st.stx_size / 512);
+}
 
 const Detour* detour_on(const Detours& detours, BranchIndex branch) {
     if (!detours) return nullptr;

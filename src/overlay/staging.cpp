@@ -131,9 +131,10 @@ Status Staged::publish_over(BorrowedFd dir, const Name& name) {
 
 Result<Staged> stage_copy(WorkDir& work, const CopySource& source, const std::function<bool()>& cancelled) {
     if (sys::is_dir(source.st)) return Errno(EISDIR);
-    if (!sys::is_regular(source.st)) return stage_special(work, source);
-    auto staged = TRY(stage_regular(work, source, cancelled));
-    staged.protect_with(protection_flags(source.st));
+    const bool regular = sys::is_regular(source.st);
+    auto staged = TRY(regular ? stage_regular(work, source, cancelled) : stage_special(work, source));
+    if (source.mark) TRY(source.mark(staged.fd()));
+    if (regular) staged.protect_with(protection_flags(source.st));
     return staged;
 }
 

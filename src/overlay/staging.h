@@ -48,9 +48,10 @@ struct CopySource {
     sys::Stat st;
     // Of a regular file: how much of its content is wanted; less than its size: truncated.
     std::uint64_t data_bytes = 0;
-    BorrowedFd content;     // of a metacopy: the file that has it; else none
-    bool metacopy = false;  // the content stays below, and a mark says so; data_bytes is not looked at
-    bool sync = true;       // whether a file's content has to be on the disk before it is published
+    BorrowedFd content;                      // of a metacopy: the file that has it; else none
+    bool metacopy = false;                   // the content stays below, and a mark says so; data_bytes is not looked at
+    std::function<Status(BorrowedFd)> mark;  // what else the copy has to say of itself; empty: nothing
+    bool sync = true;                        // whether a file's content has to be on the disk before it is published
 };
 
 // cancelled is polled during a long copy: true ends it with EINTR. With source.sync the content is on the disk before
