@@ -25,6 +25,7 @@ constexpr std::size_t kLongestSource = 255;
 void begin_drop_in(const Invocation& invocation, Draft& draft) {
     draft.config.drop_in = true;
     draft.config.subtype = "fuse-overlayfs";
+    draft.config.log_level = log::Level::warn;  // one mount for each container: none is worth a line
     draft.config.fsname = "fuse-overlayfs";
     draft.config.kernel_options = {"noatime"};
     // Engines read layers through the mount, never with the kernel's overlayfs, which would have to be told of it.

@@ -5,6 +5,7 @@
 // either.
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -23,6 +24,7 @@
 #include "overlay/index.h"
 #include "overlay/origins.h"
 #include "overlay/upper.h"
+#include "overlay/upper_format.h"
 #include "overlay/workdir.h"
 #include "sys/cred.h"
 #include "sys/lock.h"
@@ -99,7 +101,7 @@ std::unique_ptr<WorkDir> open_workdir(const config::Config& config, std::string&
     if (work) {
         if (!is_compatible(config, *parent, failure)) return nullptr;
         for (const auto& lack : find_lacks(*parent, kWorkName)) {
-            say("upperdir " + config.branches[0].path + ": its file system " + lack);
+            log::warn("upperdir {}: its file system {}", config.branches[0].path, lack);
         }
         return std::move(*work);
     }
@@ -175,10 +177,17 @@ int serve(const config::Config& config, Readiness& readiness) {
             }
         }
     }
+    if (workdir && config.layered) {
+        std::string failure;
+        MarkRules rules = set->marks();
+        if (!choose_upper_format(*workdir, config.layers, rules, failure)) return fail(kExitMount, failure);
+        set->set_marks(rules);
+        log::debug("marks are written as {}", format_text(rules));
+    }
     std::shared_ptr<const Origins> origins;
     std::unique_ptr<Index> index;
     if (config.layered && workdir && set->size() > 1) {
-        origins = std::make_shared<const Origins>(set, config.layers.userxattr);
+        origins = std::make_shared<const Origins>(set);
         std::string failure;
         if (!open_index(config, origins, index, failure)) return fail(kExitMount, failure);
     }
@@ -192,6 +201,8 @@ int serve(const config::Config& config, Readiness& readiness) {
     if (auto dropped = sys::drop_reserve_privilege(); !dropped) {
         log::debug("CAP_SYS_RESOURCE stays: {}", log::errno_text(dropped.error().value()));
     }
+    // Who knows fuse-overlayfs may send it, for an account of itself; that must not end us.
+    ::signal(SIGUSR1, SIG_IGN);
     auto tree = std::make_unique<Tree>(set, config.create, std::move(workdir), budget, config.layers);
     tree->keep_origins(std::move(origins), std::move(index));
     fuse::Session session(config, *tree, transport, depth);
@@ -209,7 +220,9 @@ int run_mount(Command& command) {
     for (const auto& notice : command.notices) say(notice);
     if (!command.mount_namespace.empty()) enter_mount_namespace(command.mount_namespace);
     config::Config& config = command.config;
-    config::check_host(config::find_host_facts());
+    const config::HostFacts host = config::find_host_facts();
+    config::check_host(host);
+    for (const auto& notice : config::drop_labels(config, host)) say(notice);
     for (const auto& notice : config::validate(config)) say(notice);
     log::set_level(config.debug ? log::Level::debug : config.log_level);
     if (command.action == Action::fake) return 0;

@@ -13,6 +13,7 @@
 #include "base/fd.h"
 #include "base/mutex.h"
 #include "base/result.h"
+#include "branch/ownership.h"
 #include "config/config.h"
 
 namespace plyfs {
@@ -40,6 +41,7 @@ class Branch {
         bool network = false;  // NFS, FUSE and the like: data is sent under the credentials of a registration
         int stacking = 0;      // file systems already stacked here as far as the type tells: 0 or 1
         std::uint64_t device = 0;
+        Ownership ownership;
     };
     explicit Branch(Parts parts) : p_(std::move(parts)) {}
 
@@ -49,6 +51,11 @@ class Branch {
     BorrowedFd root() const { return p_.root; }
     std::uint64_t device() const { return p_.device; }
     bool cloned() const { return p_.cloned; }
+    // What its objects look like and how a change of that is stored. The two stats are for objects of this branch,
+    // which are what the branch says and not always what the inode is.
+    const Ownership& ownership() const { return p_.ownership; }
+    Result<sys::Stat> stat_at(BorrowedFd dir, const Name& name) const { return p_.ownership.stat_at(dir, name); }
+    Result<sys::Stat> stat_fd(BorrowedFd fd) const { return p_.ownership.stat_fd(fd); }
     bool network() const { return p_.network; }
     int stacking() const { return p_.stacking; }
     // May be modified at all (rw or nc, on a file system that is not read-only).

@@ -4,8 +4,8 @@
 
 namespace plyfs {
 
-BranchSet::BranchSet(std::vector<std::unique_ptr<Branch>> branches, LayerRules rules)
-    : branches_(std::move(branches)), rules_(rules) {
+BranchSet::BranchSet(std::vector<std::unique_ptr<Branch>> branches, LayerRules rules, IdMap ids)
+    : branches_(std::move(branches)), rules_(rules), ids_(std::move(ids)) {
     for (const auto& branch : branches_) {
         if (branch->writable()) {
             any_writable_ = true;
@@ -16,6 +16,12 @@ BranchSet::BranchSet(std::vector<std::unique_ptr<Branch>> branches, LayerRules r
     }
     // Layers without an upper may hold whiteouts that an earlier writable mount left in them.
     if (!any_writable_) uses_marks_ = true;
+}
+
+void BranchSet::set_marks(const MarkRules& rules) {
+    marks_ = rules;
+    // Who reads AUFS' files knows neither of the two.
+    if (rules.whiteout == MarkRules::Whiteout::file) rules_.make_redirects = rules_.make_metacopies = false;
 }
 
 std::uint64_t BranchSet::device_number(std::uint64_t device) const {

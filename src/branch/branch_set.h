@@ -1,5 +1,5 @@
-// BranchSet: the branches of a mount in order of priority, and what follows from them as a whole. Immutable and shared:
-// a request loads it once.
+// BranchSet: the branches of a mount in order of priority, and what follows from them as a whole. Immutable once it is
+// shared: a request loads it once.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "branch/branch.h"
+#include "branch/id_map.h"
+#include "branch/mark_rules.h"
 
 namespace plyfs {
 
@@ -22,7 +24,7 @@ struct LayerRules {
 
 class BranchSet {
   public:
-    explicit BranchSet(std::vector<std::unique_ptr<Branch>> branches, LayerRules rules = {});
+    explicit BranchSet(std::vector<std::unique_ptr<Branch>> branches, LayerRules rules = {}, IdMap ids = {});
 
     int size() const { return static_cast<int>(branches_.size()); }
     Branch& at(int index) const { return *branches_[static_cast<std::size_t>(index)]; }
@@ -31,8 +33,15 @@ class BranchSet {
     // Whiteouts and opaque marks are read and written exactly when there is a branch that may not be modified below one
     // that may; otherwise such objects are ordinary ones, as a pool that serves as another overlay's upper needs.
     bool uses_marks() const { return uses_marks_; }
+    const MarkRules& marks() const { return marks_; }
+    // Before anybody shares the set.
+    void set_marks(const MarkRules& rules);
+    // AUFS' files are marks here.
+    bool reads_aufs_marks() const { return uses_marks_ && marks_.aufs; }
     bool any_writable() const { return any_writable_; }
     const LayerRules& rules() const { return rules_; }
+    // From the ids on the branches to those users of the mount see, and back.
+    const IdMap& ids() const { return ids_; }
     // How many branches have directories to merge; data layers come after them.
     int merged_size() const { return size() - rules_.data_layers; }
 
@@ -45,7 +54,9 @@ class BranchSet {
 
     std::vector<std::unique_ptr<Branch>> branches_;
     LayerRules rules_;
+    IdMap ids_;
     bool uses_marks_ = false;
+    MarkRules marks_;
     bool any_writable_ = false;
 
     static constexpr std::size_t kDevices = 255;

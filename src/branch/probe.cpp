@@ -46,6 +46,17 @@ std::string failure_line(const config::BranchSpec& spec, const char* what, Errno
                        log::errno_text(err.value()));
 }
 
+// The root of an upper that keeps owners in attributes says so itself, for whoever mounts it as a layer later; what its
+// own owner and mode are it takes from the layer that answered until now.
+Status seed_upper(const std::vector<std::unique_ptr<Branch>>& branches) {
+    if (branches.empty() || !branches[0]->writable()) return {};
+    std::optional<sys::Stat> below;
+    for (std::size_t i = 1; i < branches.size() && !below; ++i) {
+        if (branches[i]->ownership().overrides()) below = TRY(branches[i]->stat_fd(branches[i]->root()));
+    }
+    return seed_root(branches[0]->ownership(), branches[0]->root(), below);
+}
+
 }  // namespace
 
 std::shared_ptr<BranchSet> probe_branches(const config::Config& config, ProbeFailure& failure) {
@@ -72,6 +83,11 @@ std::shared_ptr<BranchSet> probe_branches(const config::Config& config, ProbeFai
         parts.stacking = is_stacked(*type) ? 1 : 0;
         parts.network = is_network(*type);
         parts.root = std::move(*root);
+        if (config.layered) {
+            parts.ownership = parts.mode == config::BranchMode::ro
+                                  ? Ownership::probe(parts.root)
+                                  : Ownership::choose(parts.root, config.layers.stat_override);
+        }
         if (parts.mode == config::BranchMode::ro) {
             if (auto clone = sys::clone_read_only(parts.root)) {
                 parts.root = std::move(*clone);
@@ -83,7 +99,15 @@ std::shared_ptr<BranchSet> probe_branches(const config::Config& config, ProbeFai
         }
         branches.push_back(std::make_unique<Branch>(std::move(parts)));
     }
-    return std::make_shared<BranchSet>(std::move(branches), rules_of(config));
+    if (auto seeded = seed_upper(branches); !seeded) {
+        failure.message = failure_line(config.branches[0], "its root can not be marked as keeping owners in attributes",
+                                       seeded.error());
+        return nullptr;
+    }
+    auto set = std::make_shared<BranchSet>(std::move(branches), rules_of(config),
+                                           config.layered ? IdMap(config.layers) : IdMap());
+    set->set_marks({.user = config.layers.userxattr, .only_user = config.layers.userxattr, .aufs = config.layered});
+    return set;
 }
 
 int probe_stack_depth(const BranchSet& branches) {

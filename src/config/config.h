@@ -35,7 +35,7 @@ enum class Locks { local, forward };
 enum class Passthrough { automatic, off };
 
 // How directories with a part on a read-only layer are renamed and found again: on writes and follows redirects, follow
-// only follows them, nofollow ignores them, off ignores them and is what an overlayfs mount calls so.
+// only follows them, nofollow refuses what has one. off is overlayfs' word, and follow by the kernel's default.
 enum class RedirectDir { on, follow, nofollow, off };
 // Hard links of copied-up files kept together by the index in the work directory; automatic: where the upper can.
 enum class Index { automatic, on, off };

@@ -77,6 +77,16 @@ void refuse_duplicates(Draft& draft) {
     }
 }
 
+// overlayfs refuses to look through a redirect in user.overlay.*, and userxattr is asked for to share layers with it.
+void keep_to_userxattr(Draft& draft) {
+    const auto given = [&](std::string_view name) {
+        return std::any_of(draft.seen.begin(), draft.seen.end(),
+                           [&](const Option* option) { return option->name == name; });
+    };
+    LayerOptions& layers = draft.config.layers;
+    if (layers.userxattr && !given("redirect_dir")) layers.redirect_dir = RedirectDir::follow;
+}
+
 // An option of the other use would change nothing: say so, once each.
 void note_misplaced(Draft& draft) {
     std::set<const Option*> noted;
@@ -101,6 +111,7 @@ Config settle(Draft& draft, bool root) {
         settle_pool(draft);
     }
     refuse_duplicates(draft);
+    keep_to_userxattr(draft);
     note_misplaced(draft);
     if (config.mountpoint.empty() && !draft.mountpoint_told) {
         draft.errors.push_back("the mountpoint is missing; name it as the last word or in the configuration file");

@@ -79,8 +79,8 @@ constexpr Option kTable[] = {
      [](D& d, const V& v) { d.config.create = static_cast<CreatePolicy>(v.word); }},
 
     // How layers are kept.
-    {Group::layers, "redirect_dir", "", "", Kind::words, "on|follow|nofollow|off", "on", Use::layers,
-     "rename directories of lower layers by redirects; follow: only read those",
+    {Group::layers, "redirect_dir", "", "", Kind::words, "on|follow|nofollow|off", "on; follow with userxattr", Use::layers,
+     "rename lower directories by redirects; follow: only read them",
      [](D& d, const V& v) { d.config.layers.redirect_dir = static_cast<RedirectDir>(v.word); }},
     {Group::layers, "metacopy", "", "", Kind::flag, "on|off", "off; on as fuse-overlayfs", Use::layers,
      "a change of owner, mode or times copies up no data",

@@ -163,7 +163,7 @@ void check_writable(Config& config, const std::vector<Place>& places, Survey& su
     }
     if (any || config.read_only) return;
     config.read_only = true;
-    survey.notice("no branch can be written to: mounted read-only");
+    if (!config.drop_in) survey.notice("no branch can be written to: mounted read-only");
 }
 
 }  // namespace
@@ -194,8 +194,22 @@ HostFacts find_host_facts() {
     const fs::path device = "/dev/fuse";
     boost::system::error_code ignored;  // "not there" is the answer, whatever the reason
     facts.fuse_device = fs::status(device, ignored).type() == fs::character_file;
+    std::ifstream known("/proc/filesystems");
+    for (std::string line; std::getline(known, line);) facts.selinux = facts.selinux || line.ends_with("selinuxfs");
     facts.fuse_device_opens = facts.fuse_device && std::fstream(device.string()).is_open();
     return facts;
+}
+
+std::vector<std::string> drop_labels(Config& config, const HostFacts& facts) {
+    std::vector<std::string> notices;
+    if (facts.selinux) return notices;
+    std::erase_if(config.kernel_options, [&](const std::string& word) {
+        const std::string name = word.substr(0, word.find('='));
+        if (!name.ends_with("context")) return false;
+        notices.push_back("option " + name + " has no effect: SELinux is not in use");
+        return true;
+    });
+    return notices;
 }
 
 void check_host(const HostFacts& facts) {

@@ -20,9 +20,12 @@ struct HostFacts {
     bool root = false;
     bool fuse_device = false;        // /dev/fuse is there
     bool fuse_device_opens = false;  // and we may use it
+    bool selinux = false;            // the kernel knows labels
 };
 HostFacts find_host_facts();
 // Throws Error: ExitCode::usage when the caller may not mount, ExitCode::system when the machine can not.
 void check_host(const HostFacts& facts);
+// Labels (context= and its like) are taken out where the kernel would refuse a mount with any; returns notices.
+std::vector<std::string> drop_labels(Config& config, const HostFacts& facts);
 
 }  // namespace plyfs::config

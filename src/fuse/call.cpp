@@ -8,7 +8,8 @@ namespace plyfs::fuse {
 Call::Call(fuse_req_t req, control::Slot slot)
     : req_(req), server_(static_cast<Server*>(fuse_req_userdata(req))), slot_(slot) {
     const fuse_ctx* who = fuse_req_ctx(req);
-    caller_ = {who->uid, who->gid, who->pid, who->umask};
+    const IdMap& ids = server_->ctx.tree.set().ids();
+    caller_ = {ids.disk_uid(who->uid), ids.disk_gid(who->gid), who->pid, who->umask};
     server_->requests.add(slot);
 }
 

@@ -115,7 +115,7 @@ class Names {
     // In the index as well, before all others: from then on each of them leads to the copy.
     void add_first(Result<UniqueFd> index, std::string name) {
         if (!index) return;
-        places_.push_back({std::make_shared<const UniqueFd>(std::move(*index)), std::move(name)});
+        places_.push_back({std::make_shared<const LayerDir>(std::move(*index)), std::move(name)});
     }
 
     Status publish(Staged& staged) const {
@@ -194,11 +194,13 @@ Status complete(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
         if (tree.layer_options().sync) TRY(sys::sync_file(to));
     }
     const auto time = [](const statx_timestamp& t) { return timespec{t.tv_sec, t.tv_nsec}; };
-    TRY(sys::set_times(to, time(object.st.stx_atime), time(object.st.stx_mtime)));
+    // Truncated it is a changed file.
+    const bool whole = size == object.st.stx_size;
+    TRY(sys::set_times(to, time(object.st.stx_atime), whole ? time(object.st.stx_mtime) : timespec{0, UTIME_NOW}));
     LockedNode state(*node);
     TRY(marks::clear_metacopy(to));
     state->redirect = nullptr;
-    take_content(state, size == object.st.stx_size);
+    take_content(state, whole);
     state->detours = nullptr;
     tree.counters().copyups.fetch_add(1, std::memory_order_relaxed);
     return {};
@@ -227,7 +229,7 @@ Result<Origin> prepare_origin(Tree& tree, const NodeRef& node, const Located& ob
     Origin out;
     if (!tree.origins()) return out;
     const bool several = object.st.stx_nlink > 1;
-    if (several && !tree.index()) return out;
+    if (several && !(tree.index() && tree.origins()->can_mark(object.st))) return out;
     if (tree.set().at(object.branch).device() == sys::device_of(object.st)) {
         out.bytes = tree.origins()->of(object.fd, object.branch);
     }
@@ -248,7 +250,7 @@ Result<Origin> prepare_origin(Tree& tree, const NodeRef& node, const Located& ob
 
 Status copy_up(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
     auto object = TRY(tree.find_object(node));
-    if (object.st.stx_attributes & STATX_ATTR_IMMUTABLE) return Errno(EPERM);
+    if ((object.st.stx_attributes & STATX_ATTR_IMMUTABLE) && !request.even_immutable) return Errno(EPERM);
     // What may only be appended to is not truncated either, least of all by the copy.
     if ((object.st.stx_attributes & STATX_ATTR_APPEND) && request.keep_bytes < object.st.stx_size) return Errno(EPERM);
     std::vector<Link> links;
@@ -262,6 +264,8 @@ Status copy_up(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
     WorkDir* work = TRY(tree.workdir_of(branch));
     const Origin origin = TRY(prepare_origin(tree, node, object, links));
     source.mark = [&](BorrowedFd staged) { return origin.mark(tree, staged); };
+    const Carry carry{tree.set().at(object.branch).ownership(), tree.set().at(branch).ownership(), tree.set().ids()};
+    source.carry = &carry;
     Located content;
     if (node->is_regular() && !source.metacopy) {
         source.data_bytes = std::min<std::uint64_t>(object.st.stx_size, request.keep_bytes);
@@ -271,7 +275,7 @@ Status copy_up(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
     auto staged = TRY(stage_copy(*work, source, [&] { return is_cancelled(request); }));
     Names names = TRY(Names::find(tree, links, branch));
     if (origin.indexed()) names.add_first(sys::duplicate(origin.index_dir), origin.index);
-    const auto key = sys::key_of(TRY(sys::stat_fd(staged.fd())));
+    const auto key = sys::key_of(TRY(tree.set().at(branch).stat_fd(staged.fd())));
     // Who meets the copy by its name comes here by its key, and waits for the lock.
     tree.nodes().add_key(key, *node);
     Defer not_ours([&] { tree.nodes().drop_key(key, *node); });
@@ -340,7 +344,8 @@ Status ensure_dir_on(Tree& tree, const NodeRef& dir, BranchIndex branch) {
     auto parent_dir = TRY(tree.dir_on(parent, branch));
     auto original = TRY(tree.find_object(dir));
     WorkDir* work = TRY(tree.workdir_of(branch));
-    auto staged = TRY(stage_directory(*work, original.fd, original.st, false));
+    const Carry carry{tree.set().at(original.branch).ownership(), tree.set().at(branch).ownership(), tree.set().ids()};
+    auto staged = TRY(stage_directory(*work, original.fd, original.st, false, &carry));
     if (tree.origins()) {
         origin::Bytes origin;
         if (tree.set().at(original.branch).device() == sys::device_of(original.st)) {

@@ -23,6 +23,8 @@ struct CopyUpRequest {
     bool may_block = true;
     // True: the caller was interrupted; a copy in progress ends with EINTR and leaves nothing behind.
     std::function<bool()> cancelled;
+    // True: an immutable file is copied as well, for whoever changes its inode flags; the copy is immutable too.
+    bool even_immutable = false;
 };
 
 // Makes the winner of a file (any type but a directory) writable, with its content unless metadata_only. EROFS: no

@@ -13,8 +13,6 @@
 
 namespace plyfs {
 
-using SharedDir = std::shared_ptr<const UniqueFd>;
-
 class DirCache {
   public:
     // At most about `budget` descriptors are kept; those in use are not closed and may exceed it for a moment.

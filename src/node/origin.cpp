@@ -31,16 +31,17 @@ Status find_copy(Tree& tree, const Layers& layers, const Name& name, Resolved& f
     const std::string text = origin::index_name(tree.origins()->of(layer->fd(), name, found.branch));
     if (!index->contains(text)) return {};
     const Name entry = TRY(Name::parse(text));
-    auto st = sys::stat_at(index->dir(), entry);
+    auto st = tree.set().at(kUpperBranch).stat_at(index->dir(), entry);
     if (st.failed_with(ENOENT)) return {};
     if (!st) return st.error();
     if ((st->stx_mode ^ found.st.stx_mode) & S_IFMT) return Errno(EIO);
     found.original = {key, text, index->hidden_links(entry, *st), true, true, true};
-    const bool metacopy = may_be_metacopy(*st) && TRY(marks::find_marks(index->dir(), entry)).metacopy;
+    const bool metacopy =
+        may_be_metacopy(*st) && TRY(marks::find_marks(index->dir(), entry, tree.set().marks())).metacopy;
     if (metacopy) {
         st->stx_blocks = found.st.stx_blocks;
         if (found.data < 0) found.data = found.branch;
-        found.redirect = TRY(marks::read_redirect(index->dir(), entry));
+        found.redirect = TRY(marks::read_redirect(index->dir(), entry, tree.set().marks()));
     } else {
         found.data = -1;
         found.detours = nullptr;
@@ -57,7 +58,7 @@ std::optional<sys::Stat> find_original(Tree& tree, const Layers& layers, const N
     for (const Layer& layer : layers) {
         if (layer.branch == kUpperBranch) continue;
         if (tree.origins()->of(layer.fd(), name, layer.branch) != origin) continue;
-        if (auto st = sys::stat_at(layer.fd(), name)) return *st;
+        if (auto st = tree.set().at(layer.branch).stat_at(layer.fd(), name)) return *st;
     }
     return std::nullopt;
 }
@@ -76,7 +77,7 @@ Status find_marked(Tree& tree, const Layers& layers, const Name& name, Resolved&
         const std::string text = origin::index_name(*origin);
         if (index->contains(text)) {
             const Name entry = TRY(Name::parse(text));
-            auto st = sys::stat_at(index->dir(), entry);
+            auto st = tree.set().at(kUpperBranch).stat_at(index->dir(), entry);
             // Another object there: the index is not about this one.
             if (st && sys::key_of(*st) == sys::key_of(found.st)) {
                 found.original.index = text;
@@ -149,7 +150,7 @@ void end_index_if_last(Tree& tree, LockedNode& node) {
     if (!node->index || node->hidden_links > 0) return;
     const Name entry = *Name::parse(*node->index);
     auto object = sys::open_path(tree.index()->dir(), entry);
-    auto st = object ? sys::stat_fd(*object) : object.error();
+    auto st = object ? tree.set().at(kUpperBranch).stat_fd(*object) : object.error();
     if (!st || st->stx_nlink > 1) return;
     if (sys::key_of(*st) == node->key) {
         if (!node->pinned.valid()) node->pinned = std::move(*object);

@@ -22,7 +22,7 @@ Status make_findable(Tree& tree, const NodeRef& node) {
         LockedNode state(*node);
         if (state->redirect && *state->redirect == path) return {};
     }
-    auto marked = marks::set_redirect(TRY(tree.find_object(node)).fd, path);
+    auto marked = marks::set_redirect(TRY(tree.find_object(node)).fd, path, tree.set().marks());
     if (!marked) {
         const int e = marked.error().value();
         return e == E2BIG || e == ERANGE || e == ENOSPC ? Errno(EXDEV) : marked.error();

@@ -4,6 +4,7 @@
 #include <random>
 
 #include "base/log.h"
+#include "overlay/marks.h"
 #include "policy/placement.h"
 #include "sys/entry.h"
 #include "sys/open.h"
@@ -41,14 +42,20 @@ Tree::Tree(std::shared_ptr<BranchSet> set, config::CreatePolicy create, std::uni
       dirs_(descriptor_budget),
       kept_files_(static_cast<std::int64_t>(descriptor_budget)) {
     nodes_.set_observer(this);
+    if (workdir_) workdir_->set_marks(set_->marks());
     for (const auto& branch : set_->all()) {
         auto copy = sys::duplicate(branch->root());
-        roots_.push_back(std::make_shared<const UniqueFd>(copy ? std::move(*copy) : UniqueFd()));
+        roots_.push_back(std::make_shared<const LayerDir>(copy ? std::move(*copy) : UniqueFd()));
     }
     root_ = nodes_.make_root(S_IFDIR);
     LockedNode root(*root_);
     root->winner = 0;
-    for (int i = 0; i < set_->merged_size(); ++i) root->layers.push_back(static_cast<BranchIndex>(i));
+    for (int i = 0; i < set_->merged_size(); ++i) {
+        root->layers.push_back(static_cast<BranchIndex>(i));
+        // The kernel does not ask a layer's root for its attribute; AUFS' file can be in an image's layer.
+        if (!set_->reads_aufs_marks()) continue;
+        if (const auto opaque = marks::has_aufs_opaque(*roots_[static_cast<std::size_t>(i)]); opaque && *opaque) break;
+    }
     if (auto st = sys::stat_fd(set_->at(0).root())) {
         root->key = sys::key_of(*st);
         root->shown_inode = set_->shown_inode(root->key.dev, root->key.ino);
@@ -83,7 +90,7 @@ Result<SharedDir> Tree::dir_on(const NodeRef& dir, BranchIndex branch) {
         if (const Detour* detour = detour_on(state->detours, branch); detour && detour->from_root) {
             const auto place = TRY(walk_from_root(*roots_[static_cast<std::size_t>(branch)], detour->path));
             auto fd = TRY(sys::open_dir_path(place.dir, TRY(Name::parse(place.name))));
-            at = std::make_shared<const UniqueFd>(std::move(fd));
+            at = std::make_shared<const LayerDir>(std::move(fd));
             dirs_.put(*node, branch, at);
             top = node;
             break;
@@ -103,7 +110,7 @@ Result<SharedDir> Tree::dir_on(const NodeRef& dir, BranchIndex branch) {
                 const Detour* detour = detour_on(state->detours, branch);
                 auto fd = TRY(sys::open_dir_path(*at, *Name::parse(detour ? detour->path : state->links[0].name)));
                 if (branch == state->winner && sys::key_of(TRY(sys::stat_fd(fd))) != state->key) return Errno(ESTALE);
-                at = std::make_shared<const UniqueFd>(std::move(fd));
+                at = std::make_shared<const LayerDir>(std::move(fd));
                 dirs_.put(*node, branch, at);
                 top = node;
                 continue;
@@ -146,10 +153,11 @@ bool Tree::drop_removed(const NodeRef& dir, const Layers& layers) {
     return any;
 }
 
-// Calls use(directory, name) for the place where the node's winner should be, until what it returns has the node's
-// key. Use gives a Result of something with a member `st`.
+// Calls use(branch, directory, name) for the place where the node's winner should be, until what it returns has the
+// node's key. Use gives a Result of something with a member `st`.
 template <typename Use>
-auto Tree::with_place(const NodeRef& node, Use use) -> decltype(use(BorrowedFd(), *Name::parse("x"))) {
+auto Tree::with_place(const NodeRef& node, Use use)
+    -> decltype(use(std::declval<const Branch&>(), BorrowedFd(), *Name::parse("x"))) {
     for (int look = 0; look < kMaxLooks; ++look) {
         Place place;
         std::string indexed;
@@ -161,7 +169,7 @@ auto Tree::with_place(const NodeRef& node, Use use) -> decltype(use(BorrowedFd()
             }
         }
         if (!indexed.empty()) {
-            auto found = use(index_->dir(), TRY(Name::parse(indexed)));
+            auto found = use(set_->at(place.branch), index_->dir(), TRY(Name::parse(indexed)));
             if (found && sys::key_of(found->st) == place.key) {
                 found->branch = place.branch;
                 found->generation = place.generation;
@@ -176,7 +184,7 @@ auto Tree::with_place(const NodeRef& node, Use use) -> decltype(use(BorrowedFd()
                      node->generation(),     node->data_generation()};
         }
         auto dir = dir_on(place.parent, place.branch);
-        auto found = dir ? use(**dir, *Name::parse(place.name)) : dir.error();
+        auto found = dir ? use(set_->at(place.branch), **dir, *Name::parse(place.name)) : dir.error();
         if (found && sys::key_of(found->st) == place.key) {
             found->branch = place.branch;
             found->generation = place.generation;
@@ -200,20 +208,20 @@ Result<Located> Tree::find_object(const NodeRef& node) {
         const BranchIndex branch = state->winner;
         if (state->pinned.valid()) {
             auto fd = TRY(sys::duplicate(state->pinned));
-            auto st = TRY(sys::stat_fd(fd));
+            auto st = TRY(set_->at(branch).stat_fd(fd));
             return Located{std::move(fd), st, branch, node->generation(), node->data_generation()};
         }
     }
     if (node->is_dir()) {
         const BranchIndex branch = LockedNode(*node)->winner;
         auto fd = TRY(sys::duplicate(*TRY(dir_on(node, branch))));
-        auto st = TRY(sys::stat_fd(fd));
+        auto st = TRY(set_->at(branch).stat_fd(fd));
         return Located{std::move(fd), st, branch, node->generation(), node->data_generation()};
     }
-    return with_place(node, [](BorrowedFd dir, const Name& name) -> Result<Located> {
+    return with_place(node, [](const Branch& branch, BorrowedFd dir, const Name& name) -> Result<Located> {
         Located out;
         out.fd = TRY(sys::open_path(dir, name));
-        out.st = TRY(sys::stat_fd(out.fd));
+        out.st = TRY(branch.stat_fd(out.fd));
         return out;
     });
 }
@@ -299,12 +307,12 @@ Result<sys::Stat> Tree::stat_object(const NodeRef& node) {
     {
         LockedNode state(*node);
         metacopy = state->data >= 0;
-        if (state->pinned.valid() && !metacopy) return sys::stat_fd(state->pinned);
+        if (state->pinned.valid() && !metacopy) return set_->at(state->winner).stat_fd(state->pinned);
         branch = state->winner;
         layers = state->layers;
     }
     if (node->is_dir()) {
-        auto st = TRY(sys::stat_fd(*TRY(dir_on(node, branch))));
+        auto st = TRY(set_->at(branch).stat_fd(*TRY(dir_on(node, branch))));
         // A cached descriptor of a directory that somebody removed on the branch.
         if (st.stx_nlink == 0) {
             dirs_.drop(*node, branch);
@@ -325,9 +333,9 @@ Result<sys::Stat> Tree::stat_object(const NodeRef& node) {
         return st;
     }
     return TRY(with_place(node,
-                          [](BorrowedFd dir, const Name& name) -> Result<Located> {
+                          [](const Branch& at, BorrowedFd dir, const Name& name) -> Result<Located> {
                               Located out;
-                              out.st = TRY(sys::stat_at(dir, name));
+                              out.st = TRY(at.stat_at(dir, name));
                               return out;
                           }))
         .st;
@@ -343,6 +351,7 @@ Result<WorkDir*> Tree::workdir_of(BranchIndex branch) {
         auto work = WorkDir::open(set_->at(branch).root(), *Name::parse(name));
         if (work.failed_with(EBUSY) && number < kMaxPoolsOnBranch) continue;
         pool = {TRY(std::move(work)), std::move(name)};
+        pool.work->set_marks(set_->marks());
     }
     return pool.work.get();
 }

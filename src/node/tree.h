@@ -111,7 +111,8 @@ class Tree : NodeTable::Observer {
   private:
     void forgotten(const Node& node) override { dirs_.drop(node); }
     template <typename Use>
-    auto with_place(const NodeRef& node, Use use) -> decltype(use(BorrowedFd(), *Name::parse("x")));
+    auto with_place(const NodeRef& node, Use use)
+        -> decltype(use(std::declval<const Branch&>(), BorrowedFd(), *Name::parse("x")));
     Result<std::string> path_on(const NodeRef& node, BranchIndex branch);
     std::uint64_t next_random();
 

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 
+#include "branch/acl.h"
 #include "node/faces.h"
 #include "overlay/marks.h"
+#include "overlay/staging.h"
 #include "sys/attributes.h"
 #include "sys/entry.h"
 #include "sys/open.h"
@@ -14,23 +16,30 @@ namespace {
 
 // The objects a change of a node applies to: a file's winner, a directory on every branch that may be modified, so that
 // it looks the same whichever of its branches answers later.
-Result<std::vector<UniqueFd>> writable_objects(Context& ctx, const NodeRef& node, const CopyUpRequest& request) {
-    std::vector<UniqueFd> out;
+struct WritableObject {
+    UniqueFd fd;
+    BranchIndex branch;
+    explicit WritableObject(Located found) : fd(std::move(found.fd)), branch(found.branch) {}
+    WritableObject(UniqueFd opened, BranchIndex on) : fd(std::move(opened)), branch(on) {}
+};
+
+Result<std::vector<WritableObject>> writable_objects(Context& ctx, const NodeRef& node, const CopyUpRequest& request) {
+    std::vector<WritableObject> out;
     if (!node->is_dir()) {
         TRY(ensure_writable(ctx.tree, node, request));
-        out.push_back(std::move(TRY(ctx.tree.find_object(node)).fd));
+        out.emplace_back(TRY(ctx.tree.find_object(node)));
         return out;
     }
     if (node->is_dir() && !LockedNode(*node)->unlinked) TRY(ensure_dir_writable(ctx.tree, node));
     if (LockedNode(*node)->pinned.valid()) {
-        out.push_back(std::move(TRY(ctx.tree.find_object(node)).fd));
+        out.emplace_back(TRY(ctx.tree.find_object(node)));
         return out;
     }
     const std::vector<BranchIndex> layers = LockedNode(*node)->layers;
     for (BranchIndex branch : layers) {
         if (!ctx.tree.set().at(branch).writable()) continue;
         if (auto dir = ctx.tree.dir_on(node, branch)) {
-            out.push_back(TRY(sys::duplicate(**dir)));
+            out.emplace_back(TRY(sys::duplicate(**dir)), branch);
         } else if (out.empty()) {
             return dir.error();
         }
@@ -48,20 +57,34 @@ Status set_size(Context& ctx, const NodeRef& node, BorrowedFd fd, std::uint64_t 
     return sys::change_size(fd, static_cast<off_t>(size));
 }
 
-bool is_in_group(const sys::Caller& caller, gid_t group) {
+bool is_in_group(const IdMap& ids, const sys::Caller& caller, gid_t group) {
     if (caller.uid == 0 || caller.gid == group) return true;
-    const auto groups = sys::read_groups(caller.pid);
-    return groups && std::find(groups->begin(), groups->end(), group) != groups->end();
+    const auto groups = groups_of(ids, caller);
+    return std::find(groups.begin(), groups.end(), group) != groups.end();
 }
 
-Status apply(Context& ctx, const sys::Caller& caller, const NodeRef& node, BorrowedFd fd, const AttrChange& change) {
+// An owner that can not be stored, and that nobody would see because another one is shown for all, is none to miss.
+Status change_owner(Context& ctx, const WritableObject& object, const AttrChange& change) {
+    const IdMap& ids = ctx.tree.set().ids();
+    const Ownership& ownership = ctx.tree.set().at(object.branch).ownership();
+    auto uid = change.uid;
+    auto gid = change.gid;
+    if (uid) uid = ids.disk_uid(*uid);
+    if (gid) gid = ids.disk_gid(*gid);
+    auto done = ownership.set_owner(object.fd, uid, gid);
+    if (done || !ids.squashes()) return done;
+    if (ids.squashes_uid()) uid.reset();
+    if (ids.squashes_gid()) gid.reset();
+    return uid || gid ? ownership.set_owner(object.fd, uid, gid) : Status();
+}
+
+Status apply(Context& ctx, const sys::Caller& caller, const NodeRef& node, const WritableObject& object,
+             const AttrChange& change) {
+    const BorrowedFd fd = object.fd;
     if (change.size) TRY(set_size(ctx, node, fd, *change.size));
-    if (change.uid || change.gid) {
-        TRY(sys::set_owner(fd, change.uid.value_or(static_cast<uid_t>(-1)),
-                           change.gid.value_or(static_cast<gid_t>(-1))));
-    }
-    if (change.mode) TRY(sys::set_mode(fd, *change.mode & 07777));
-    if (change.kill_privileges && !change.mode) TRY(kill_privileges(caller, fd, TRY(sys::stat_fd(fd))));
+    if (change.uid || change.gid) TRY(change_owner(ctx, object, change));
+    if (change.mode) TRY(ctx.tree.set().at(object.branch).ownership().set_mode(fd, *change.mode & 07777));
+    if (change.kill_privileges && !change.mode) TRY(kill_privileges(ctx, caller, fd, object.branch));
     if (change.atime || change.mtime) {
         constexpr timespec kOmit{0, UTIME_OMIT};
         TRY(sys::set_times(fd, change.atime.value_or(kOmit), change.mtime.value_or(kOmit)));
@@ -84,23 +107,44 @@ Status split_for_size(Context& ctx, const Request& request, const NodeRef& node,
 }
 
 // Attributes that mark what lies on a branch, not what the user stored, can not be reached through the mount.
-Result<std::string> stored_name(Context& ctx, const char* name) {
-    if (!ctx.tree.set().uses_marks()) return std::string(name);
-    return marks::stored_xattr(name);
+Result<std::string> stored_name(Context& ctx, BranchIndex branch, const char* name, int unreachable = EPERM) {
+    const BranchSet& set = ctx.tree.set();
+    const auto stored = set.at(branch).ownership().stored_xattr(name);
+    if (!stored) return Errno(unreachable);
+    if (!set.uses_marks()) return *stored;
+    if (marks::is_unreachable_xattr(*stored)) return Errno(unreachable);
+    return marks::stored_xattr(*stored);
+}
+
+// An ACL where the mode is kept beside the inode: the branch's file system can not keep the two in step.
+Status follow_acl(Context& ctx, const sys::Caller& caller, const WritableObject& object,
+                  std::span<const std::byte> value) {
+    const Branch& branch = ctx.tree.set().at(object.branch);
+    const auto bits = acl::permissions(value);
+    if (!branch.ownership().overrides() || !bits) return {};
+    const auto st = TRY(branch.stat_fd(object.fd));
+    mode_t mode = (st.stx_mode & 07000U) | *bits;
+    if ((mode & S_ISGID) && !is_in_group(ctx.tree.set().ids(), caller, st.stx_gid)) {
+        mode &= ~static_cast<mode_t>(S_ISGID);
+    }
+    return branch.ownership().set_mode(object.fd, mode);
 }
 
 }  // namespace
 
-Status kill_privileges(const sys::Caller& caller, BorrowedFd file, const sys::Stat& st) {
+Status kill_privileges(Context& ctx, const sys::Caller& caller, BorrowedFd file, BranchIndex branch) {
+    const Ownership& ownership = ctx.tree.set().at(branch).ownership();
+    const auto st = TRY(ownership.stat_fd(file));
     mode_t mode = st.stx_mode & 07777;
     mode_t kept = mode & ~static_cast<mode_t>(S_ISUID);
-    if ((mode & S_ISGID) && ((mode & S_IXGRP) || !is_in_group(caller, st.stx_gid))) {
+    if ((mode & S_ISGID) && ((mode & S_IXGRP) || !is_in_group(ctx.tree.set().ids(), caller, st.stx_gid))) {
         kept &= ~static_cast<mode_t>(S_ISGID);
     }
-    if (kept != mode) TRY(sys::set_mode(file, kept));
-    auto removed = sys::remove_xattr(file, "security.capability");
+    if (kept != mode) TRY(ownership.set_mode(file, kept));
+    auto removed = sys::remove_xattr(file, ownership.stored_xattr("security.capability")->c_str());
     if (removed || removed.failed_with(ENODATA) || removed.failed_with(EOPNOTSUPP)) return {};
-    return removed;
+    // Attributes of users are for plain files and directories, so there was none.
+    return ownership.overrides() && removed.failed_with(EPERM) ? Status() : removed;
 }
 
 Result<Attr> setattr(Context& ctx, const Request& request, NodeId id, const AttrChange& change) {
@@ -110,7 +154,7 @@ Result<Attr> setattr(Context& ctx, const Request& request, NodeId id, const Attr
         TRY(writable_objects(ctx, node, change.size ? request.copy_up(*change.size) : request.copy_up_metadata()));
     if (change.size && !change.by_handle) TRY(split_for_size(ctx, request, node, id));
     for (const auto& object : objects) TRY(apply(ctx, request.caller, node, object, change));
-    auto st = TRY(sys::stat_fd(objects.front()));
+    auto st = TRY(ctx.tree.set().at(objects.front().branch).stat_fd(objects.front().fd));
     if (LockedNode(*node)->data >= 0) st.stx_blocks = TRY(ctx.tree.find_content(node)).st.stx_blocks;
     LockedNode state(*node);
     if (change.size) state->changed_since_copy = true;
@@ -119,13 +163,19 @@ Result<Attr> setattr(Context& ctx, const Request& request, NodeId id, const Attr
 
 Result<std::string> readlink(Context& ctx, NodeId id) {
     const NodeRef node = TRY(node_of(ctx, id));
-    return sys::read_symlink(TRY(ctx.tree.find_object(node)).fd);
+    return read_target(TRY(ctx.tree.find_object(node)).fd);
 }
 
 Result<std::size_t> getxattr(Context& ctx, NodeId id, const char* name, std::span<std::byte> buffer) {
     const NodeRef node = TRY(node_of(ctx, id));
     const auto object = TRY(ctx.tree.find_object(node));
-    return sys::get_xattr(object.fd, TRY(stored_name(ctx, name)).c_str(), buffer);
+    const std::string stored = TRY(stored_name(ctx, object.branch, name, ENODATA));
+    const IdMap& ids = ctx.tree.set().ids();
+    if (!ids.translates_value(name)) return sys::get_xattr(object.fd, stored.c_str(), buffer);
+    const auto value = ids.shown_value(name, TRY(sys::get_xattr_all(object.fd, stored.c_str())));
+    if (!buffer.empty() && buffer.size() < value.size()) return Errno(ERANGE);
+    if (!buffer.empty()) std::copy(value.begin(), value.end(), buffer.begin());
+    return value.size();
 }
 
 Result<std::string> listxattr(Context& ctx, NodeId id) {
@@ -133,10 +183,13 @@ Result<std::string> listxattr(Context& ctx, NodeId id) {
     const auto object = TRY(ctx.tree.find_object(node));
     std::string out;
     std::string seen;
+    const Ownership& ownership = ctx.tree.set().at(object.branch).ownership();
     for (const auto& stored : TRY(sys::list_xattr(object.fd))) {
+        const auto kept = ownership.seen_xattr(stored);
+        if (!kept) continue;
         if (!ctx.tree.set().uses_marks()) {
-            seen = stored;
-        } else if (!marks::seen_xattr(stored, seen)) {
+            seen = *kept;
+        } else if (!marks::seen_xattr(*kept, seen)) {
             continue;
         }
         out.append(seen).push_back('\0');
@@ -147,22 +200,27 @@ Result<std::string> listxattr(Context& ctx, NodeId id) {
 Status setxattr(Context& ctx, const Request& request, NodeId id, const char* name, std::span<const std::byte> value,
                 int flags) {
     const NodeRef node = TRY(node_of(ctx, id));
-    const std::string stored = TRY(stored_name(ctx, name));
     auto objects = TRY(writable_objects(ctx, node, request.copy_up_metadata()));
+    const IdMap& ids = ctx.tree.set().ids();
+    std::vector<std::byte> translated;
+    if (ids.translates_value(name)) {
+        translated = ids.disk_value(name, {value.begin(), value.end()});
+        value = translated;
+    }
     // An ACL that a non-member of the group sets takes setgid away: the branch decides that by the caller's
     // credentials, which for this need the supplementary groups.
-    const bool acl = stored.starts_with("system.posix_acl_access");
+    const bool acl = std::string_view(name) == acl::kAccess;
     std::vector<gid_t> groups;
-    if (acl && request.caller.uid != 0) {
-        if (auto known = sys::read_groups(request.caller.pid)) groups = std::move(*known);
-    }
+    if (acl && request.caller.uid != 0) groups = groups_of(ids, request.caller);
     for (const auto& object : objects) {
-        if (acl) {
+        const std::string stored = TRY(stored_name(ctx, object.branch, name));
+        if (acl && !ctx.tree.set().at(object.branch).ownership().overrides()) {
             sys::ActAs caller(request.caller, groups);
             TRY(caller.status());
-            TRY(sys::set_xattr(object, stored.c_str(), value, flags));
+            TRY(sys::set_xattr(object.fd, stored.c_str(), value, flags));
         } else {
-            TRY(sys::set_xattr(object, stored.c_str(), value, flags));
+            TRY(sys::set_xattr(object.fd, stored.c_str(), value, flags));
+            if (acl) TRY(follow_acl(ctx, request.caller, object, value));
         }
     }
     return {};
@@ -170,15 +228,15 @@ Status setxattr(Context& ctx, const Request& request, NodeId id, const char* nam
 
 Status removexattr(Context& ctx, const Request& request, NodeId id, const char* name) {
     const NodeRef node = TRY(node_of(ctx, id));
-    const std::string stored = TRY(stored_name(ctx, name));
     {
         // What is not there needs no copy-up to be missing.
         const auto object = TRY(ctx.tree.find_object(node));
-        TRY(sys::get_xattr(object.fd, stored.c_str(), {}));
+        TRY(sys::get_xattr(object.fd, TRY(stored_name(ctx, object.branch, name)).c_str(), {}));
     }
     auto objects = TRY(writable_objects(ctx, node, request.copy_up_metadata()));
     for (std::size_t i = 0; i < objects.size(); ++i) {
-        auto removed = sys::remove_xattr(objects[i], stored.c_str());
+        const std::string stored = TRY(stored_name(ctx, objects[i].branch, name));
+        auto removed = sys::remove_xattr(objects[i].fd, stored.c_str());
         if (!removed && (i == 0 || !removed.failed_with(ENODATA))) return removed;
     }
     return {};

@@ -25,10 +25,11 @@ struct AttrChange {
 // ESTALE for a new size while old readers hold the copied-up original: the kernel walks anew and comes back.
 Result<Attr> setattr(Context& ctx, const Request& request, NodeId id, const AttrChange& change);
 
-// Takes setuid, setgid and capabilities from a file as a write by the caller does; under the daemon's own credentials.
+// Takes setuid, setgid and capabilities from a file on a branch as a write by the caller does; under the daemon's own
+// credentials.
 // setgid goes where the group may execute, and elsewhere unless the caller is in the group, as in the kernel's
 // setattr_should_drop_sgid().
-Status kill_privileges(const sys::Caller& caller, BorrowedFd file, const sys::Stat& st);
+Status kill_privileges(Context& ctx, const sys::Caller& caller, BorrowedFd file, BranchIndex branch);
 
 Result<std::string> readlink(Context& ctx, NodeId id);
 

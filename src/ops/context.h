@@ -35,7 +35,7 @@ struct Context {
 };
 
 struct Request {
-    sys::Caller caller;
+    sys::Caller caller;               // with the ids it has on the branches
     std::function<bool()> cancelled;  // the caller was interrupted; may be empty
     bool may_block = true;            // see CopyUpRequest
     CopyUpRequest copy_up(std::uint64_t keep_bytes = kAllData) const {
@@ -45,6 +45,12 @@ struct Request {
         return {.metadata_only = true, .may_block = may_block, .cancelled = cancelled};
     }
 };
+
+// The supplementary groups of the caller, with the ids they have on the branches; none when they can not be told.
+inline std::vector<gid_t> groups_of(const IdMap& ids, const sys::Caller& caller) {
+    auto groups = sys::read_groups(caller.pid);
+    return groups ? ids.disk_gids(std::move(*groups)) : std::vector<gid_t>{};
+}
 
 // What stat shows of a node, and for how long.
 struct Attr {

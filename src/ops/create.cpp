@@ -1,6 +1,7 @@
 #include "ops/create.h"
 
 #include <fcntl.h>
+#include <sys/sysmacros.h>
 
 #include "node/origin.h"
 #include "node/redirect.h"
@@ -16,14 +17,15 @@ namespace {
 Result<Entry> enter_new(Context& ctx, const NodeRef& parent, const Placed& placed, const Name& name) {
     Resolved found;
     found.branch = placed.branch;
-    found.st = TRY(sys::stat_at(*placed.dir, name));
+    found.st = TRY(ctx.tree.set().at(placed.branch).stat_at(*placed.dir, name));
     if (sys::is_dir(found.st)) found.layers = {placed.branch};
     return enter(ctx, parent, {Layer{placed.branch, placed.dir}}, name, found);
 }
 
-Result<Entry> make_entry(Context& ctx, const Request& request, NodeId parent_id, const Name& name, const Maker& make) {
+Result<Entry> make_entry(Context& ctx, const Request& request, NodeId parent_id, const Name& name,
+                         const NewObject& what, const Maker& make) {
     const NodeRef parent = TRY(node_of(ctx, parent_id));
-    return enter_new(ctx, parent, TRY(place(ctx, request, parent, name, make)), name);
+    return enter_new(ctx, parent, TRY(place(ctx, request, parent, name, what, make)), name);
 }
 
 int creation_flags(int flags) {
@@ -34,26 +36,30 @@ int creation_flags(int flags) {
 }  // namespace
 
 Result<Entry> mkdir(Context& ctx, const Request& request, NodeId parent, const Name& name, mode_t mode) {
-    return make_entry(ctx, request, parent, name,
+    return make_entry(ctx, request, parent, name, {.type = S_IFDIR},
                       [&](BorrowedFd dir, const Name& as) { return sys::make_dir(dir, as, mode & 07777); });
 }
 
 Result<Entry> mknod(Context& ctx, const Request& request, NodeId parent, const Name& name, mode_t mode, dev_t device) {
     // It would be a whiteout: made by us, it hides; made by a user, it would vanish before his eyes.
     if (S_ISCHR(mode) && device == 0 && ctx.tree.set().uses_marks()) return Errno(EPERM);
-    return make_entry(ctx, request, parent, name,
-                      [&](BorrowedFd dir, const Name& as) { return sys::make_node(dir, as, mode, device); });
+    const NewObject what{.type = mode & S_IFMT, .major = major(device), .minor = minor(device)};
+    // Only a layered mount's upper keeps the kind of an object beside the inode, and it is the first branch.
+    const bool beside = ctx.tree.set().at(0).ownership().overrides();
+    return make_entry(ctx, request, parent, name, what, [&](BorrowedFd dir, const Name& as) {
+        return beside ? sys::make_node(dir, as, S_IFREG | (mode & 07777), 0) : sys::make_node(dir, as, mode, device);
+    });
 }
 
 Result<Entry> symlink(Context& ctx, const Request& request, NodeId parent, const Name& name, const char* target) {
-    return make_entry(ctx, request, parent, name,
+    return make_entry(ctx, request, parent, name, {.type = S_IFLNK},
                       [&](BorrowedFd dir, const Name& as) { return sys::make_symlink(dir, as, target); });
 }
 
 Result<Entry> link(Context& ctx, const Request& request, NodeId id, NodeId new_parent, const Name& name) {
     const NodeRef node = TRY(node_of(ctx, id));
     const NodeRef parent = TRY(node_of(ctx, new_parent));
-    if (ctx.tree.reserves(*parent, name)) return Errno(EPERM);
+    TRY(require_free_for_users(ctx, *parent, name));
     TRY(ensure_writable(ctx.tree, node, request.copy_up_metadata()));
     TRY(make_findable(ctx.tree, node));
     auto object = TRY(ctx.tree.find_object(node));
@@ -64,7 +70,7 @@ Result<Entry> link(Context& ctx, const Request& request, NodeId id, NodeId new_p
     }
     // The name belongs to whoever links, but the object is there already: no credentials to act under.
     const Request daemon{};
-    TRY(place_on(ctx, daemon, parent, name, object.branch,
+    TRY(place_on(ctx, daemon, parent, name, object.branch, {},
                  [&](BorrowedFd dir, const Name& as) { return sys::link_fd(object.fd, dir, as); }));
     {
         LockedNode state(*node);
@@ -79,7 +85,7 @@ Result<Created> create(Context& ctx, const Request& request, NodeId parent_id, c
                        mode_t mode) {
     const NodeRef parent = TRY(node_of(ctx, parent_id));
     UniqueFd file;
-    auto placed = place(ctx, request, parent, name, [&](BorrowedFd dir, const Name& as) -> Status {
+    auto placed = place(ctx, request, parent, name, {.type = S_IFREG}, [&](BorrowedFd dir, const Name& as) -> Status {
         file = TRY(sys::open_file(dir, as, creation_flags(flags), mode & 07777));
         return {};
     });
@@ -108,8 +114,9 @@ Result<Created> tmpfile(Context& ctx, const Request& request, NodeId parent_id, 
     for (BranchIndex branch : TRY(ctx.tree.rank_branches(parent, {}))) {
         TRY(ensure_dir_on(ctx.tree, parent, branch));
         auto dir = TRY(ctx.tree.dir_on(parent, branch));
+        const Branch& on = ctx.tree.set().at(branch);
         auto file = [&]() -> Result<UniqueFd> {
-            sys::ActAs caller(request.caller);
+            sys::ActAs caller(maker_of(on, request.caller));
             TRY(caller.status());
             return sys::open_tmpfile(*dir, O_RDWR | (flags & O_EXCL), mode & 07777);
         }();
@@ -118,7 +125,8 @@ Result<Created> tmpfile(Context& ctx, const Request& request, NodeId parent_id, 
             if (last == ENOSPC || last == EDQUOT || last == EROFS) continue;
             return last;
         }
-        const auto st = TRY(sys::stat_fd(*file));
+        TRY(settle_new(on, request.caller, *dir, *file, {.type = S_IFREG}));
+        const auto st = TRY(on.stat_fd(*file));
         bool made;
         const NodeRef node = ctx.tree.nodes().find_or_make(sys::key_of(st), made);
         {

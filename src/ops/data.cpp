@@ -39,7 +39,10 @@ Result<UniqueFd> for_setting_flags(Context& ctx, const Request& request, const N
     if (node->is_dir()) {
         TRY(ensure_dir_writable(ctx.tree, node));
     } else {
-        TRY(ensure_writable(ctx.tree, node, request.copy_up_metadata()));
+        // The kernel has checked that the caller may change these flags: it asks for the old ones before.
+        CopyUpRequest copy = request.copy_up_metadata();
+        copy.even_immutable = true;
+        TRY(ensure_writable(ctx.tree, node, copy));
     }
     return for_flags(ctx, node);
 }
@@ -54,7 +57,7 @@ Result<std::size_t> read(Context& ctx, FileHandle& handle, std::span<std::byte> 
 Result<std::size_t> write(Context& ctx, const Request& request, FileHandle& handle, std::span<const std::byte> data,
                           std::uint64_t offset, bool kill) {
     const auto fd = TRY(handle.descriptor(ctx));
-    if (kill) TRY(kill_privileges(request.caller, *fd, TRY(sys::stat_fd(*fd))));
+    if (kill) TRY(kill_privileges(ctx, request.caller, *fd, LockedNode(*handle.node())->winner));
     return on_behalf_of_user(ctx, handle, [&] { return sys::write_at(*fd, data, offset); });
 }
 

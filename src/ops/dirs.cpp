@@ -135,7 +135,10 @@ class DirReading {
                 if (listed.failed_with(ENOENT)) return true;
                 inode = TRY(std::move(listed));
             }
-            return sink_.add(entry.name, inode, entry.type, entry.offset, nullptr);
+            // A plain file may stand for another kind of object there, which only a stat tells.
+            const bool unsure = entry.type == DT_REG && ctx_.tree.set().at(entry.branch).ownership().overrides();
+            return sink_.add(entry.name, inode, unsure ? static_cast<unsigned char>(DT_UNKNOWN) : entry.type,
+                             entry.offset, nullptr);
         }
         const Name name = TRY(Name::parse(entry.name));
         auto found = find_winner(ctx_.tree.set(), layers, name);

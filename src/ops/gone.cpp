@@ -11,7 +11,7 @@
 namespace plyfs::ops {
 namespace {
 
-// Directories of a mount with marks may hold whiteouts, which rmdir does not see through.
+// Directories of a mount with marks may hold some, which rmdir does not see through.
 Status remove_object(Context& ctx, const Layer& layer, const Name& name, bool is_dir) {
     if (!is_dir) return sys::unlink_file(layer.fd(), name);
     auto removed = sys::remove_dir(layer.fd(), name);
@@ -55,17 +55,25 @@ Status remove_on(Context& ctx, const Layer& layer, const Name& name) {
     return removed.failed_with(ENOENT) ? Status{} : removed;
 }
 
-Result<SharedDir> prepare_hiding(Context& ctx, const NodeRef& parent, const AtName& at) {
+Status require_hideable(Context& ctx, const Name& name, const AtName& at) {
+    const BranchSet& set = ctx.tree.set();
+    if (set.marks().whiteout != MarkRules::Whiteout::file || !needs_whiteout(ctx, at.hits)) return {};
+    const marks::AufsName file(name);
+    TRY(file.name());
+    return {};
+}
+
+Result<Layer> prepare_hiding(Context& ctx, const NodeRef& parent, const AtName& at) {
     Errno last(EROFS);
     for (BranchIndex branch : TRY(ctx.tree.rank_branches(parent, {.above = at.winner().branch}))) {
         auto made = ensure_dir_on(ctx.tree, parent, branch);
-        if (made) return ctx.tree.dir_on(parent, branch);
+        if (made) return Layer{branch, TRY(ctx.tree.dir_on(parent, branch))};
         last = made.error();
     }
     return last;
 }
 
-Status remove_everywhere(Context& ctx, const Name& name, const AtName& at, const SharedDir& hiding) {
+Status remove_everywhere(Context& ctx, const Name& name, const AtName& at, const Layer& hiding) {
     const BranchSet& set = ctx.tree.set();
     const Hit& winner = at.winner();
     const bool hidden = needs_whiteout(ctx, at.hits);
@@ -75,7 +83,11 @@ Status remove_everywhere(Context& ctx, const Name& name, const AtName& at, const
         if (hit.whiteout || !set.at(hit.branch).writable()) continue;
         TRY(remove_object(ctx, at.layer(hit.branch), name, sys::is_dir(hit.st)));
     }
-    if (!set.at(winner.branch).writable()) return marks::make_whiteout(*hiding, name);
+    if (!set.at(winner.branch).writable()) {
+        // A device needs no work directory, which a pool would have to make first.
+        if (set.marks().whiteout == MarkRules::Whiteout::device) return marks::make_whiteout(hiding.fd(), name);
+        return TRY(ctx.tree.workdir_of(hiding.branch))->put_whiteout(hiding.fd(), name);
+    }
     if (!hidden) return remove_object(ctx, at.layer(winner.branch), name, sys::is_dir(winner.st));
     return TRY(ctx.tree.workdir_of(winner.branch))->take_away(at.layer(winner.branch).fd(), name, true);
 }
@@ -88,7 +100,7 @@ Status require_empty(Context& ctx, const Name& name, const AtName& at) {
         const auto found = TRY(find_winner(ctx.tree.set(), at.layers, name));
         for (BranchIndex branch : found.layers) {
             auto dir = TRY(open_layer(ctx.tree.set(), at.layers, branch, name, found.detours));
-            inside.push_back({branch, std::make_shared<const UniqueFd>(std::move(dir))});
+            inside.push_back({branch, std::make_shared<const LayerDir>(std::move(dir))});
         }
     }
     Listing listing(ctx.tree.shared_set(), std::move(inside), {});

@@ -37,12 +37,15 @@ Status require_removable(const AtName& at);
 // Whether something that may not be modified lies at the name, so that removing the rest would reveal it.
 bool needs_whiteout(Context& ctx, const std::vector<Hit>& hits);
 
+// ENAMETOOLONG when a whiteout will be needed and its form has no room for the name: before anything is changed.
+Status require_hideable(Context& ctx, const Name& name, const AtName& at);
+
 // Where the whiteout for a winner on a read-only branch will lie, its parent directories made. Call without locks.
-Result<SharedDir> prepare_hiding(Context& ctx, const NodeRef& parent, const AtName& at);
+Result<Layer> prepare_hiding(Context& ctx, const NodeRef& parent, const AtName& at);
 
 // Removes everything at the name from all branches that may be modified, the winner last and in one rename with the
 // whiteout, if one is needed. hiding: from prepare_hiding, when the winner may not be modified.
-Status remove_everywhere(Context& ctx, const Name& name, const AtName& at, const SharedDir& hiding);
+Status remove_everywhere(Context& ctx, const Name& name, const AtName& at, const Layer& hiding);
 
 // ENOTEMPTY unless the union shows nothing in the directory at the name.
 Status require_empty(Context& ctx, const Name& name, const AtName& at);

@@ -40,6 +40,17 @@ void start_node(Context& ctx, LockedNode& node, const NodeRef& parent, const Nam
     }
 }
 
+// Directories that finding it had to open need not be opened again to go into it.
+void keep_opened(Context& ctx, const NodeRef& node, const Resolved& found) {
+    for (const Layer& layer : found.opened) {
+        if (layer.branch == found.branch) {
+            const auto st = sys::stat_fd(layer.fd());
+            if (!st || sys::key_of(*st) != sys::key_of(found.st)) return;  // exchanged for another meanwhile
+        }
+        ctx.tree.dirs().put(*node, layer.branch, layer.dir);
+    }
+}
+
 // A node of its own for what a key led elsewhere from.
 NodeRef make_instead(Context& ctx, const NodeRef& parent, const Name& name, const Resolved& found) {
     NodeRef fresh = ctx.tree.nodes().make(found.st.stx_mode & S_IFMT);
@@ -74,7 +85,10 @@ struct Arrival {
 Result<Entered> enter_dir(Context& ctx, const NodeRef& parent, const Layers& layers, const Name& name,
                           const Resolved& found) {
     Arrival at(ctx, parent, name, found);
-    if (at.fresh) return Entered{at.node};
+    if (at.fresh) {
+        keep_opened(ctx, at.node, found);
+        return Entered{at.node};
+    }
     LockedNode& state = at.state;
     if (state->unlinked || state->links.empty() || state->links[0] != Link{parent, name.str()}) {
         return Entered{make_instead(ctx, parent, name, found)};
@@ -143,6 +157,7 @@ Result<NodeRef> node_of(Context& ctx, NodeId id) {
 Attr show(Context& ctx, LockedNode& node, NodeId id, const sys::Stat& st) {
     Attr out{st, ctx.timeouts.attr};
     out.st.stx_ino = node->shown_inode;
+    ctx.tree.set().ids().show(out.st);
     if (node.node().is_dir()) {
         if (ctx.tree.layer_options().static_nlink) out.st.stx_nlink = 1;
         // With a part that is read-only most subdirectories lie in both: one link tells find(1) and others not to

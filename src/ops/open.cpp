@@ -86,6 +86,16 @@ void count_writer(LockedNode& state, bool writes) {
     state->changed_since_copy = true;
 }
 
+// Whether the file that has the node's bytes may be the kernel's backing file. A file that may still be copied up is
+// kept from it where old readers are to follow the copy: they read through us, who know which file answers.
+bool may_hand_over(Context& ctx, LockedNode& state) {
+    const BranchSet& set = ctx.tree.set();
+    const Branch& branch = set.at(state->data >= 0 ? state->data : state->winner);
+    if (branch.passthrough() == Branch::Passthrough::no) return false;
+    const bool follows = ctx.tree.layer_options().readers == config::CopyUpReaders::follow;
+    return !follows || branch.writable() || !set.any_writable();
+}
+
 // Decides and counts; the counts rise before the kernel hears of the open. `created`: the file, if it was just made.
 Result<Opened> grant(Context& ctx, const Request& request, const NodeRef& node, NodeId id, int flags,
                      Located* created = nullptr) {
@@ -105,9 +115,7 @@ Result<Opened> grant(Context& ctx, const Request& request, const NodeRef& node, 
             facts.cached_opens = opens.cached;
             facts.backing_is_winner = !opens.backing || opens.backing->generation() == node->data_generation();
             facts.winner_changed_data = state->changed_since_copy;
-            facts.can_pass_through =
-                can_pass_through && ctx.tree.set().at(state->data >= 0 ? state->data : state->winner).passthrough() !=
-                                        Branch::Passthrough::no;
+            facts.can_pass_through = can_pass_through && may_hand_over(ctx, state);
             facts.writes = writes;
             facts.came_back = told != opens.told_stale.end() || (!writes && is_from_kernel(flags));
             mode = decide_io_mode(facts);

@@ -37,12 +37,13 @@ Result<Outcome> remove_once(Context& ctx, const Request& request, const NodeRef&
     TRY(require_removable(at));
     const bool plain = inside == Inside::unknown && is_plain_dir(ctx, at);
     if (is_dir && !plain) TRY(require_empty(ctx, name, at));
-    const auto remove = [&](const SharedDir& hiding) -> Result<Outcome> {
+    const auto remove = [&](const Layer& hiding) -> Result<Outcome> {
         if (plain) return remove_plain_dir(ctx, name, at);
         TRY(remove_everywhere(ctx, name, at, hiding));
         return Outcome::done;
     };
-    SharedDir hiding;
+    TRY(require_hideable(ctx, name, at));
+    Layer hiding{-1, nullptr};
     if (!ctx.tree.set().at(at.winner().branch).writable()) hiding = TRY(prepare_hiding(ctx, parent, at));
     if (!at.node) return remove(hiding);
 

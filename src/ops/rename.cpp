@@ -7,6 +7,7 @@
 #include "node/origin.h"
 #include "node/redirect.h"
 #include "ops/gone.h"
+#include "ops/place.h"
 #include "ops/remove.h"
 #include "overlay/marks.h"
 #include "overlay/rename_plan.h"
@@ -24,7 +25,8 @@ struct Side {
     Layers layers;             // of the parent
     std::vector<Presence> presence;
     std::size_t visible_layers = 0;
-    bool redirects = false;  // a directory whose read-only parts a redirect may lead to
+    bool fixed = false;      // a directory with parts on branches that may not be modified
+    bool redirects = false;  // to which a redirect may lead
     Link link() const { return {parent, name.str()}; }
 };
 
@@ -52,7 +54,7 @@ Status look(Context& ctx, Side& side, Open open) {
     side.at.reset();
     side.presence.clear();
     side.visible_layers = 0;
-    side.redirects = false;
+    side.fixed = side.redirects = false;
     auto at = TRY(look_at(ctx, side.parent, side.name, open));
     side.layers = at.layers;
     // A whiteout alone matters as well: a directory can not be renamed over it.
@@ -60,7 +62,7 @@ Status look(Context& ctx, Side& side, Open open) {
         const auto kind = hit.whiteout          ? Presence::Kind::whiteout
                           : sys::is_dir(hit.st) ? Presence::Kind::directory
                                                 : Presence::Kind::file;
-        side.presence.push_back({hit.branch, kind, ctx.tree.set().at(hit.branch).writable()});
+        side.presence.push_back({hit.branch, kind, ctx.tree.set().at(hit.branch).writable(), hit.beside});
     }
     if (!is_seen(at)) return {};
     side.at = std::move(at);
@@ -68,9 +70,9 @@ Status look(Context& ctx, Side& side, Open open) {
         const BranchSet& set = ctx.tree.set();
         const auto layers = TRY(find_winner(set, side.at->layers, side.name)).layers;
         side.visible_layers = layers.size();
-        side.redirects =
-            set.rules().make_redirects &&
+        side.fixed =
             std::any_of(layers.begin(), layers.end(), [&](BranchIndex branch) { return !set.at(branch).writable(); });
+        side.redirects = side.fixed && set.rules().make_redirects;
     }
     return {};
 }
@@ -87,36 +89,93 @@ Status make_movable(Context& ctx, const Request& request, Side& side) {
     return make_findable(ctx.tree, side.at->node);
 }
 
-Status mark_opaque(BorrowedFd dir, const Name& name) {
-    return marks::make_opaque(TRY(sys::open_dir_path(dir, name)));
+Status mark_opaque(Context& ctx, BorrowedFd dir, const Name& name) {
+    return marks::make_opaque(TRY(sys::open_dir_path(dir, name)), ctx.tree.set().marks());
 }
 
-// The target directory, empty for the union but full of whiteouts, gives way to one that is really empty.
+// The target directory, empty for the union but full of marks, gives way to one that is really empty.
 Status clear_directory(Context& ctx, BranchIndex branch, BorrowedFd parent, const Name& name) {
     WorkDir* work = TRY(ctx.tree.workdir_of(branch));
     auto dir = TRY(sys::open_dir_path(parent, name));
-    auto empty = TRY(stage_directory(*work, dir, TRY(sys::stat_fd(dir)), true));
+    // A file that makes it opaque would lie in it: one beside it hides the same, until the rename is done.
+    const bool beside = work->marks().whiteout == MarkRules::Whiteout::file;
+    if (beside) TRY(marks::make_aufs_whiteout(parent, name));
+    const Branch& on = ctx.tree.set().at(branch);
+    const Carry carry{on.ownership(), on.ownership(), ctx.tree.set().ids()};
+    auto empty = TRY(stage_directory(*work, dir, TRY(on.stat_fd(dir)), !beside, &carry));
     return empty.publish_over(parent, name);
 }
 
-Status move_on(Context& ctx, const RenamePlan& plan, const Side& from, const Side& to, BorrowedFd from_dir,
-               BorrowedFd to_dir, bool exchange) {
-    if (plan.make_opaque) TRY(mark_opaque(from_dir, from.name));
-    if (plan.make_target_opaque) TRY(mark_opaque(to_dir, to.name));
-    if (exchange) return sys::rename_entry(from_dir, from.name, to_dir, to.name, RENAME_EXCHANGE);
-    if (plan.swap_whiteout) {
-        TRY(sys::rename_entry(from_dir, from.name, to_dir, to.name, RENAME_EXCHANGE));
-        return plan.leave_whiteout ? Status{} : sys::unlink_file(from_dir, from.name);
-    }
-    const unsigned flags = plan.leave_whiteout ? RENAME_WHITEOUT : 0;
+Status rename_into(Context& ctx, const RenamePlan& plan, const Side& from, const Side& to, BorrowedFd from_dir,
+                   BorrowedFd to_dir, unsigned flags) {
     auto moved = sys::rename_entry(from_dir, from.name, to_dir, to.name, flags);
     if (moved.failed_with(ENOTEMPTY) && plan.clear_target) {
         TRY(clear_directory(ctx, plan.branch, to_dir, to.name));
         moved = sys::rename_entry(from_dir, from.name, to_dir, to.name, flags);
     }
-    // A file system without RENAME_WHITEOUT can not do it in one step: the caller copies.
-    if (moved.failed_with(EINVAL) && plan.leave_whiteout) return Errno(EXDEV);
     return moved;
+}
+
+// Where no single rename leaves a whiteout: a file has both names for a moment, a directory can not (EXDEV: the caller
+// copies).
+Status link_then_hide(Context& ctx, const RenamePlan& plan, const Side& from, const Side& to, BorrowedFd from_dir,
+                      BorrowedFd to_dir) {
+    if (sys::is_dir(from.at->winner().st)) return Errno(EXDEV);
+    WorkDir* work = TRY(ctx.tree.workdir_of(plan.branch));
+    const auto temp = work->next();
+    if (!sys::link_fd(TRY(sys::open_path(from_dir, from.name)), work->fd(), temp.name())) return Errno(EXDEV);
+    auto moved = sys::rename_entry(work->fd(), temp.name(), to_dir, to.name);
+    if (!moved) {
+        work->discard(temp);
+        return moved;
+    }
+    return work->take_away(from_dir, from.name, true);
+}
+
+Status move_leaving_whiteout(Context& ctx, const RenamePlan& plan, const Side& from, const Side& to,
+                             BorrowedFd from_dir, BorrowedFd to_dir) {
+    const auto form = ctx.tree.set().marks().whiteout;
+    if (form == MarkRules::Whiteout::xattr) return link_then_hide(ctx, plan, from, to, from_dir, to_dir);
+    if (form == MarkRules::Whiteout::file) {
+        TRY(marks::make_aufs_whiteout(from_dir, from.name));
+        auto moved = rename_into(ctx, plan, from, to, from_dir, to_dir, 0);
+        if (!moved && !marks::remove_aufs_whiteout(from_dir, from.name)) {
+            log::warn("a whiteout of {} stays", from.name.view());
+        }
+        return moved;
+    }
+    auto moved = rename_into(ctx, plan, from, to, from_dir, to_dir, RENAME_WHITEOUT);
+    // A file system without RENAME_WHITEOUT.
+    return moved.failed_with(EINVAL) ? link_then_hide(ctx, plan, from, to, from_dir, to_dir) : moved;
+}
+
+// A directory can not be renamed over a whiteout: the two are exchanged.
+Status swap_with_whiteout(Context& ctx, const RenamePlan& plan, const Side& from, const Side& to, BorrowedFd from_dir,
+                          BorrowedFd to_dir) {
+    TRY(sys::rename_entry(from_dir, from.name, to_dir, to.name, RENAME_EXCHANGE));
+    if (!plan.leave_whiteout) return sys::unlink_file(from_dir, from.name);
+    const bool device = marks::is_whiteout(TRY(sys::stat_at(from_dir, from.name)));
+    if (device && ctx.tree.set().marks().whiteout == MarkRules::Whiteout::device) return {};
+    return TRY(ctx.tree.workdir_of(plan.branch))->renew_whiteout(from_dir, from.name);
+}
+
+Status move_on(Context& ctx, const RenamePlan& plan, const Side& from, const Side& to, BorrowedFd from_dir,
+               BorrowedFd to_dir, bool exchange) {
+    if (plan.make_opaque) TRY(mark_opaque(ctx, from_dir, from.name));
+    if (plan.make_target_opaque) TRY(mark_opaque(ctx, to_dir, to.name));
+    if (exchange) return sys::rename_entry(from_dir, from.name, to_dir, to.name, RENAME_EXCHANGE);
+    if (plan.swap_whiteout) {
+        TRY(swap_with_whiteout(ctx, plan, from, to, from_dir, to_dir));
+    } else if (plan.leave_whiteout) {
+        TRY(move_leaving_whiteout(ctx, plan, from, to, from_dir, to_dir));
+    } else {
+        TRY(rename_into(ctx, plan, from, to, from_dir, to_dir, 0));
+    }
+    // What was moved is seen in spite of a file that hid its new name, and hides the same.
+    const bool hidden = ctx.tree.set().marks().whiteout == MarkRules::Whiteout::file ||
+                        std::any_of(to.presence.begin(), to.presence.end(), [](const auto& hit) { return hit.beside; });
+    if (hidden && !marks::remove_aufs_whiteout(to_dir, to.name)) log::warn("a whiteout of {} stays", to.name.view());
+    return {};
 }
 
 // The other parts of a directory that lies on several branches. The first rename decided; should one of these fail, all
@@ -168,6 +227,7 @@ Result<RenamePlan> make_plan(const Side& from, const Side& to, unsigned flags) {
     facts.target = to.presence;
     facts.source_layers = from.visible_layers;
     facts.target_layers = to.visible_layers;
+    facts.source_fixed = from.fixed;
     facts.source_redirects = from.redirects;
     facts.target_redirects = to.redirects;
     facts.exchange = (flags & RENAME_EXCHANGE) != 0;
@@ -220,6 +280,7 @@ Result<Outcome> rename_once(Context& ctx, const Request& request, Side& from, Si
     if (to.at) TRY(require_removable(*to.at));
     if (TRY(bring_name(ctx, from)) == Outcome::look_again) return Outcome::look_again;
     if (exchange && TRY(bring_name(ctx, to)) == Outcome::look_again) return Outcome::look_again;
+    if (!exchange) TRY(require_hideable(ctx, from.name, *from.at));
     TRY(make_movable(ctx, request, from));
     if (exchange) TRY(make_movable(ctx, request, to));
     if (changed_since(from) || changed_since(to)) return Outcome::look_again;
@@ -258,9 +319,9 @@ Result<Outcome> rename_once(Context& ctx, const Request& request, Side& from, Si
 
 Status rename(Context& ctx, const Request& request, NodeId parent, const Name& name, NodeId new_parent,
               const Name& new_name, unsigned flags) {
-    Side from{TRY(node_of(ctx, parent)), name, {}, {}, {}, 0, false};
-    Side to{TRY(node_of(ctx, new_parent)), new_name, {}, {}, {}, 0, false};
-    if (ctx.tree.reserves(*to.parent, new_name)) return Errno(EPERM);
+    Side from{TRY(node_of(ctx, parent)), name, {}, {}, {}, 0, false, false};
+    Side to{TRY(node_of(ctx, new_parent)), new_name, {}, {}, {}, 0, false, false};
+    TRY(require_free_for_users(ctx, *to.parent, new_name));
     for (;;) {
         if (TRY(rename_once(ctx, request, from, to, flags)) == Outcome::done) return {};
         // A copy-up of one of the two is going on: it ends, or the caller does.

@@ -91,7 +91,7 @@ Status Index::load(BorrowedFd dir) {
         if (entry.is_dot() || entry.name[0] == '#' || entry.type == DT_DIR) continue;
         auto name = Name::parse(entry.name);
         if (!name) continue;
-        auto st = sys::stat_at(dir, *name);
+        auto st = origins_->set().at(0).stat_at(dir, *name);
         if (!st || sys::is_dir(*st) || sys::is_whiteout_device(*st)) continue;
         if (st->stx_nlink == 1) {
             const auto count = origins_->read_link_count(dir, *name);

@@ -9,6 +9,12 @@
 #include "sys/stat.h"
 
 namespace plyfs {
+namespace {
+
+// Beside the types of dirent.h: a file of AUFS', which may hide another name than its own.
+constexpr unsigned char kAufsMark = 255;
+
+}  // namespace
 
 // Names lie one after another in chunks that never move, so that the set of names seen can hold views of them.
 class Listing::Snapshot {
@@ -72,32 +78,52 @@ void Listing::restart(Layers layers) {
     repeat_ = false;
 }
 
-// Fills in a type the file system did not give, and tells a whiteout from a device (as DT_WHT).
-Result<bool> Listing::skips(BorrowedFd dir, sys::DirEntry& entry) const {
+// Fills in a type the file system did not give, and tells marks from what they look like (as DT_WHT and kAufsMark).
+Result<bool> Listing::skips(const Layer& layer, sys::DirEntry& entry) const {
     if (!hidden_.empty() && entry.name.starts_with(hidden_)) return true;
     if (entry.is_dot()) return false;
-    const bool may_be_mark = set_->uses_marks() && entry.type == DT_CHR;
+    const bool aufs = set_->reads_aufs_marks() && marks::is_aufs_name(entry.name);
+    const bool may_be_mark = aufs || (set_->uses_marks() && entry.type == DT_CHR) ||
+                             (entry.type == DT_REG && TRY(holds_xattr_whiteouts(*set_, layer)));
     if (entry.type != DT_UNKNOWN && !may_be_mark) return false;
     auto name = Name::parse(entry.name);
     if (!name) return true;
-    auto st = sys::stat_at(dir, *name);
+    auto st = sys::stat_at(layer.fd(), *name);
     if (st.failed_with(ENOENT)) return true;
     if (!st) return st.error();
     entry.type = static_cast<unsigned char>(IFTODT(st->stx_mode));
-    if (set_->uses_marks() && marks::is_whiteout(*st)) entry.type = DT_WHT;
+    if (!set_->uses_marks()) return false;
+    if (marks::is_whiteout(*st)) {
+        entry.type = DT_WHT;
+    } else if (aufs && marks::is_aufs_mark(entry.name, *st)) {
+        entry.type = kAufsMark;
+    } else if (marks::may_be_mark_file(*st) && TRY(holds_xattr_whiteouts(*set_, layer))) {
+        if (TRY(marks::has_whiteout_xattr(layer.fd(), *name, set_->marks()))) entry.type = DT_WHT;
+    }
     return false;
 }
 
 Status Listing::load() {
     auto snapshot = std::make_unique<Snapshot>();
+    std::vector<std::string> beside;
     for (const Layer& layer : layers_) {
         sys::DirReader reader(TRY(sys::open_dir_for_reading(layer.fd())));
         sys::DirEntry entry;
+        bool aufs_names = false;
         while (TRY(reader.next(entry))) {
             if (entry.is_dot() && &layer != &layers_.front()) continue;
-            if (TRY(skips(layer.fd(), entry))) continue;
-            snapshot->add(entry, layer.branch, entry.type);
+            if (TRY(skips(layer, entry))) continue;
+            aufs_names |= marks::is_aufs_name(entry.name);
+            if (entry.type != kAufsMark) {
+                snapshot->add(entry, layer.branch, entry.type);
+            } else if (const auto name = marks::hidden_by(entry.name); !name.empty()) {
+                beside.emplace_back(name);
+            }
         }
+        // They hide nothing of their own layer.
+        for (const auto& name : beside) snapshot->add({.name = name}, layer.branch, DT_WHT);
+        beside.clear();
+        layer.dir->note_aufs_names(aufs_names);
     }
     snapshot->finish();
     snapshot_ = std::move(snapshot);
@@ -120,7 +146,7 @@ Result<bool> Listing::next_single(ListedEntry& out) {
     if (!reader_) TRY(seek(0));
     sys::DirEntry entry;
     while (TRY(reader_->next(entry))) {
-        if (TRY(skips(layers_[0].fd(), entry)) || entry.type == DT_WHT) continue;
+        if (TRY(skips(layers_[0], entry)) || entry.type == DT_WHT || entry.type == kAufsMark) continue;
         out = {entry.name, layers_[0].branch, entry.ino, entry.type, entry.offset};
         return true;
     }

@@ -44,7 +44,7 @@ class Listing {
   private:
     class Snapshot;
     Result<bool> next_single(ListedEntry& out);
-    Result<bool> skips(BorrowedFd dir, sys::DirEntry& entry) const;
+    Result<bool> skips(const Layer& layer, sys::DirEntry& entry) const;
     Status load();
 
     std::shared_ptr<const BranchSet> set_;

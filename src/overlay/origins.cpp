@@ -38,9 +38,9 @@ Result<origin::Bytes> value_of(const std::array<std::byte, kMostBytes>& buffer, 
 
 }  // namespace
 
-Origins::Origins(std::shared_ptr<const BranchSet> set, bool only_user) : set_(std::move(set)), prefix_(kTrusted) {
+Origins::Origins(std::shared_ptr<const BranchSet> set) : set_(std::move(set)), prefix_(kTrusted) {
     for (const auto& branch : set_->all()) sources_.push_back(examine(*branch));
-    if (only_user || !may_use_trusted(set_->at(0).root())) prefix_ = kUser;
+    if (set_->marks().user || !may_use_trusted(set_->at(0).root())) prefix_ = kUser;
     // Copies of one file system have one uuid: which of them is meant can not be told.
     for (std::size_t i = 1; i < sources_.size(); ++i) {
         for (std::size_t j = 1; j < i; ++j) {
@@ -105,6 +105,10 @@ Result<origin::Bytes> Origins::read_own(BorrowedFd object) const {
     return value_of(buffer, sys::get_xattr(object, name(kOrigin).c_str(), buffer));
 }
 
+bool Origins::can_mark(const sys::Stat& st) const {
+    return prefix_ == kTrusted || sys::is_regular(st) || sys::is_dir(st);
+}
+
 Status Origins::write(BorrowedFd object, const origin::Bytes& origin) const {
     auto done = sys::set_xattr(object, name(kOrigin).c_str(), origin);
     // user.* is for files and directories only, and an upper without attributes keeps none.
@@ -120,7 +124,7 @@ std::optional<sys::Stat> Origins::find(const origin::Bytes& origin) const {
         if (source.uuid != wanted->uuid) continue;
         auto object = sys::open_handle(source.on_fs, wanted->handle);
         if (!object) return std::nullopt;  // the others of this uuid are on the same file system
-        auto st = sys::stat_fd(*object);
+        auto st = set_->at(static_cast<int>(i)).stat_fd(*object);
         if (!st || st->stx_nlink == 0) return std::nullopt;
         return *st;
     }

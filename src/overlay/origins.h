@@ -15,8 +15,8 @@ namespace plyfs {
 
 class Origins {
   public:
-    // only_user: marks are in user.overlay.*, as they are without the privilege to use trusted.overlay.*.
-    Origins(std::shared_ptr<const BranchSet> set, bool only_user);
+    // Marks are where the set's rules have them, and in user.overlay.* without the privilege to use trusted.overlay.*.
+    explicit Origins(std::shared_ptr<const BranchSet> set);
 
     const BranchSet& set() const { return *set_; }
     // Whether the branch's file system can name its objects so that they are found again; why not, if not.
@@ -30,6 +30,8 @@ class Origins {
     Result<origin::Bytes> read(BorrowedFd dir, const Name& name) const;
     Result<origin::Bytes> read_own(BorrowedFd object) const;
     Status write(BorrowedFd object, const origin::Bytes& origin) const;
+    // Whether there can be attributes on a copy of this: user.overlay.* only on files and directories.
+    bool can_mark(const sys::Stat& st) const;
     // The original, wherever in the layers it lies now; none where it is gone or can not be asked for.
     std::optional<sys::Stat> find(const origin::Bytes& origin) const;
 

@@ -32,9 +32,10 @@ bool whiteout_above(std::span<const Presence> hits, BranchIndex branch) {
                        [&](const Presence& hit) { return hit.branch < branch && hit.kind == Kind::whiteout; });
 }
 
-bool layers_writable(std::span<const Presence> hits, std::size_t layers) {
-    return std::all_of(hits.begin(), hits.begin() + static_cast<std::ptrdiff_t>(std::min(layers, hits.size())),
-                       [](const Presence& hit) { return hit.writable; });
+bool hidden_beside(std::span<const Presence> hits, BranchIndex branch) {
+    return std::any_of(hits.begin(), hits.end(), [&](const Presence& hit) {
+        return hit.branch == branch && hit.kind == Kind::whiteout && hit.beside;
+    });
 }
 
 Result<RenamePlan> plan_exchange(const RenameFacts& facts) {
@@ -60,20 +61,19 @@ Result<RenamePlan> plan_rename(const RenameFacts& facts) {
     if (facts.source.empty() || facts.source[0].kind == Kind::whiteout) return Errno(ENOENT);
     if (facts.exchange) return plan_exchange(facts);
     const bool directory = facts.source[0].kind == Kind::directory;
-    if (directory && !facts.source_redirects && !layers_writable(facts.source, facts.source_layers))
-        return Errno(EXDEV);
+    if (directory && facts.source_fixed && !facts.source_redirects) return Errno(EXDEV);
     if (!facts.source[0].writable) return Errno(EROFS);
 
     RenamePlan plan;
     plan.branch = facts.source[0].branch;
     plan.leave_whiteout = facts.keep_whiteout || shows_below(facts.source, plan.branch);
     const Presence* here = on_branch(facts.target, plan.branch);
-    plan.swap_whiteout = directory && here && here->kind == Kind::whiteout;
+    plan.swap_whiteout = directory && here && here->kind == Kind::whiteout && !here->beside;
     plan.clear_target = here && here->kind == Kind::directory;
     // What a whiteout above hides was not looked at, and will lie below the directory once the whiteout has gone.
-    plan.make_opaque =
-        directory && !facts.source_redirects &&
-        (plan.swap_whiteout || directory_below(facts.target, plan.branch) || whiteout_above(facts.target, plan.branch));
+    plan.make_opaque = directory && !facts.source_redirects &&
+                       (plan.swap_whiteout || hidden_beside(facts.target, plan.branch) ||
+                        directory_below(facts.target, plan.branch) || whiteout_above(facts.target, plan.branch));
 
     for (const Presence& hit : facts.source.subspan(1)) {
         if (hit.kind == Kind::whiteout || !hit.writable) continue;

@@ -16,6 +16,7 @@ struct Presence {
     BranchIndex branch;
     Kind kind;
     bool writable;
+    bool beside = false;  // a whiteout that does not take the name's place
 };
 
 struct RenameFacts {
@@ -24,7 +25,8 @@ struct RenameFacts {
     // For a directory: on how many branches it is merged; 0 for a file or nothing.
     std::size_t source_layers = 0;
     std::size_t target_layers = 0;
-    // It has parts on branches that may not be modified, and a redirect may say where.
+    // It has parts on branches that may not be modified; and a redirect may say where.
+    bool source_fixed = false;
     bool source_redirects = false;
     bool target_redirects = false;
     bool exchange = false;

@@ -8,14 +8,29 @@
 namespace plyfs {
 namespace {
 
-// A layer's directory that vanished behind our back (ENOENT, ENOTDIR on its descriptor) has no entries.
+// A layer's directory that vanished behind our back (ENOENT, ENOTDIR on its descriptor) has no entries, and none with a
+// name that is too long for it.
 bool is_absent(Errno e) {
     return e == ENOENT || e == ENOTDIR || e == ESTALE || e == ENAMETOOLONG;
 }
 
-Result<sys::Stat> open_and_stat(BorrowedFd dir, const Name& name, UniqueFd& opened) {
+bool writes(const BranchSet& set, const Layer& layer, MarkRules::Whiteout form) {
+    return set.marks().whiteout == form && set.at(layer.branch).writable();
+}
+
+Result<bool> has_mark_beside(const BranchSet& set, const Layer& layer, const Name& name) {
+    if (!may_hold_aufs_names(set, layer)) return false;
+    const marks::AufsName file(name);
+    auto file_name = file.name();
+    if (!file_name) return false;
+    auto st = sys::stat_at(layer.fd(), *file_name);
+    if (st) return marks::may_be_mark_file(*st);
+    return is_absent(st.error()) ? Result<bool>(false) : st.error();
+}
+
+Result<sys::Stat> open_and_stat(const Branch& branch, BorrowedFd dir, const Name& name, UniqueFd& opened) {
     opened = TRY(sys::open_path(dir, name));
-    return sys::stat_fd(opened);
+    return branch.stat_fd(opened);
 }
 
 // One name on its way down the layers. The rules are overlayfs' own (ovl_lookup): the first object found wins; a
@@ -33,7 +48,7 @@ class Search {
             last = layer.branch;
             const std::string held(beside_ == name_.view() ? std::string_view() : beside_);
             const Name name = held.empty() ? name_ : TRY(Name::parse(held));
-            TRY(look({layer.branch, false, held}, layer.fd(), name));
+            TRY(look({layer.branch, false, held}, layer, name));
         }
         for (int branch = last + 1; !stop_ && !path_.empty() && branch < set_.merged_size(); ++branch) {
             TRY(look_from_root(static_cast<BranchIndex>(branch)));
@@ -51,55 +66,67 @@ class Search {
     bool is_last_for_content(BranchIndex branch) const { return branch + 1 == set_.size(); }
 
     // What lies on one layer; `at.path` is empty for the union's own name in the parent's directory.
-    Status look(const Detour& at, BorrowedFd dir, const Name& name) {
-        auto st = sys::stat_at(dir, name);
-        if (!st) {
-            // A branch that fails below the winner does not take the winner away.
-            return is_absent(st.error()) || out_.branch >= 0 ? Status{} : Status(st.error());
-        }
-        if (set_.uses_marks() && marks::is_whiteout(*st)) {
+    Status look(const Detour& at, const Layer& layer, const Name& name) {
+        const bool lowest = is_last_for_directories(at.branch);
+        auto entry = look_in(set_, layer, name, lowest ? Beside::no : Beside::if_needed);
+        if (!entry) return out_.branch >= 0 ? Status{} : Status(entry.error());  // does not take the winner away
+        if (entry->kind == LayerEntry::Kind::nothing) return {};
+        if (entry->kind == LayerEntry::Kind::whiteout) {
             stop_ = true;
             return {};
         }
-        if (wants_content_) return take_content(at, dir, name, *st);
+        const sys::Stat& st = entry->st;
+        if (wants_content_) return take_content(at, layer.fd(), name, st);
         const bool wins = out_.branch < 0;
-        stop_ = !sys::is_dir(*st);
+        stop_ = !sys::is_dir(st);
         if (wins) {
             out_.branch = at.branch;
-            out_.st = *st;
+            out_.st = st;
         }
-        if (stop_) return wins ? look_for_metacopy(at, dir, name) : Status{};
-        if (!wins && set_.at(at.branch).writable()) sys::add_directory(out_.st, *st);
+        if (stop_) return wins ? look_for_metacopy(at, layer.fd(), name) : Status{};
+        if (!wins && set_.at(at.branch).writable()) sys::add_directory(out_.st, st);
         if (!wins && set_.rules().keeps_inodes && out_.layers.size() == 1 && !set_.at(at.branch).writable() &&
             set_.at(out_.branch).writable()) {
-            out_.original.key = sys::key_of(*st);
+            out_.original.key = sys::key_of(st);
             out_.original.shows = out_.original.marked = true;
         }
         out_.layers.push_back(at.branch);
         note(at);
-        if (!set_.uses_marks() || is_last_for_directories(at.branch)) return {};
-        return read_directory_marks(at.branch, dir, name, {});
+        if (!set_.uses_marks() || lowest) return {};
+        return read_directory_marks(layer, name, {}, entry->beside);
     }
 
-    // Of a directory found, or of one on the way to it; `rest` is what of the path comes after it.
-    Status read_directory_marks(BranchIndex branch, BorrowedFd dir, const Name& name, std::string_view rest) {
-        const auto found = TRY(marks::find_marks(dir, name));
-        if (found.opaque && TRY(marks::is_opaque(TRY(sys::open_dir_path(dir, name))))) {
-            stop_ = true;
-        } else if (found.redirect) {
-            TRY(follow(branch, TRY(marks::read_redirect(dir, name)), name, rest));
+    // Of a directory found, or of one on the way to it; `rest` is what of the path comes after it. hidden: by a file
+    // beside it, which hides what has the same name below, not what a redirect leads to.
+    Status read_directory_marks(const Layer& layer, const Name& name, std::string_view rest, bool hidden) {
+        const auto found = TRY(marks::find_marks(layer.fd(), name, set_.marks()));
+        // AUFS' mark lies in it: opened once for that and for whoever goes into it.
+        if (found.opaque || set_.reads_aufs_marks()) {
+            auto dir = TRY(sys::open_dir_path(layer.fd(), name));
+            const bool opaque = TRY(marks::is_opaque(dir, set_.marks(), found));
+            if (rest.empty()) out_.opened.push_back({layer.branch, std::make_shared<const LayerDir>(std::move(dir))});
+            if (opaque) {
+                stop_ = true;
+                return {};
+            }
         }
+        if (found.redirect) return follow(layer.branch, TRY(redirect_of(layer.fd(), name)), name, rest);
+        stop_ = stop_ || hidden;
         return {};
+    }
+
+    Result<std::string> redirect_of(BorrowedFd dir, const Name& name) {
+        return marks::read_redirect(dir, name, set_.marks());
     }
 
     Status look_for_metacopy(const Detour& at, BorrowedFd dir, const Name& name) {
         if (!set_.uses_marks() || is_last_for_content(at.branch) || !may_be_metacopy(out_.st)) return {};
-        const auto found = TRY(marks::find_marks(dir, name));
+        const auto found = TRY(marks::find_marks(dir, name, set_.marks()));
         if (!found.metacopy) return {};
         if (!set_.rules().follow_redirects) return Errno(EPERM);
         wants_content_ = true;
         stop_ = false;
-        return found.redirect ? follow(at.branch, TRY(marks::read_redirect(dir, name)), name, {}) : Status{};
+        return found.redirect ? follow(at.branch, TRY(redirect_of(dir, name)), name, {}) : Status{};
     }
 
     // The winner is a metacopy: this is its content, or another metacopy on the way to it.
@@ -107,10 +134,10 @@ class Search {
         stop_ = true;
         if (!sys::is_regular(st)) return {};
         if (!is_last_for_content(at.branch) && may_be_metacopy(st)) {
-            const auto found = TRY(marks::find_marks(dir, name));
+            const auto found = TRY(marks::find_marks(dir, name, set_.marks()));
             if (found.metacopy) {
                 stop_ = false;
-                return found.redirect ? follow(at.branch, TRY(marks::read_redirect(dir, name)), name, {}) : Status{};
+                return found.redirect ? follow(at.branch, TRY(redirect_of(dir, name)), name, {}) : Status{};
             }
         }
         content_is(at, st);
@@ -153,25 +180,33 @@ class Search {
     // about the path is for the layers below.
     Status look_from_root(BranchIndex branch) {
         const std::string path = path_.substr(1);
-        UniqueFd dir = TRY(sys::duplicate(set_.at(branch).root()));
+        Layer at_layer{branch, passing_through(TRY(sys::duplicate(set_.at(branch).root())))};
         for (std::size_t at = 0;;) {
             const auto end = std::min(path.find('/', at), path.size());
             const std::string component = path.substr(at, end - at);
             const Name name = TRY(Name::parse(component));
-            if (end == path.size()) return look({branch, true, path}, dir, name);
-            auto st = sys::stat_at(dir, name);
-            if (!st) return is_absent(st.error()) ? Status{} : Status(st.error());
-            if (!sys::is_dir(*st)) {
+            if (end == path.size()) return look({branch, true, path}, at_layer, name);
+            const bool lowest = is_last_for_directories(branch);
+            const auto entry = TRY(look_in(set_, at_layer, name, lowest ? Beside::no : Beside::if_needed));
+            if (entry.kind == LayerEntry::Kind::nothing) return {};
+            if (entry.kind == LayerEntry::Kind::whiteout || !sys::is_dir(entry.st)) {
                 stop_ = true;
                 return {};
             }
-            if (!is_last_for_directories(branch)) {
-                TRY(read_directory_marks(branch, dir, name, std::string_view(path).substr(end)));
+            if (!lowest) {
+                TRY(read_directory_marks(at_layer, name, std::string_view(path).substr(end), entry.beside));
             }
-            auto next = TRY(sys::open_dir_path(dir, name));
-            dir = std::move(next);
+            auto next = TRY(sys::open_dir_path(at_layer.fd(), name));
+            at_layer.dir = passing_through(std::move(next));
             at = end + 1;
         }
+    }
+
+    // Asked for one name only: reading all that is in it would cost more.
+    static SharedDir passing_through(UniqueFd fd) {
+        auto dir = std::make_shared<const LayerDir>(std::move(fd));
+        dir->note_aufs_names(true);
+        return dir;
     }
 
     // Only content, only by the whole path; the first that has it.
@@ -203,6 +238,48 @@ class Search {
 bool may_be_metacopy(const sys::Stat& st) {
     constexpr std::uint64_t kAttributeSectors = 128;
     return sys::is_regular(st) && (st.stx_blocks <= kAttributeSectors || st.stx_blocks < st.stx_size / 512);
+}
+
+bool may_hold_aufs_names(const BranchSet& set, const Layer& layer) {
+    if (!set.reads_aufs_marks()) return false;
+    return writes(set, layer, MarkRules::Whiteout::file) || layer.dir->may_hold_aufs_names();
+}
+
+Result<bool> holds_xattr_whiteouts(const BranchSet& set, const Layer& layer) {
+    if (!set.uses_marks()) return false;
+    if (writes(set, layer, MarkRules::Whiteout::xattr)) return true;
+    return layer.dir->holds_xattr_whiteouts(set.marks());
+}
+
+Result<LayerEntry> look_in(const BranchSet& set, const Layer& layer, const Name& name, Beside beside,
+                           UniqueFd* opened) {
+    using Kind = LayerEntry::Kind;
+    LayerEntry out;
+    const Branch& branch = set.at(layer.branch);
+    auto st = opened ? open_and_stat(branch, layer.fd(), name, *opened) : branch.stat_at(layer.fd(), name);
+    if (!st && !is_absent(st.error())) return st.error();
+    if (st) {
+        out.st = *st;
+        out.kind = Kind::object;
+    }
+    if (!set.uses_marks()) return out;
+    if (st && marks::is_whiteout(*st)) {
+        out.kind = Kind::whiteout;
+    } else if (st && marks::may_be_mark_file(*st) && TRY(holds_xattr_whiteouts(set, layer))) {
+        if (TRY(marks::has_whiteout_xattr(layer.fd(), name, set.marks()))) out.kind = Kind::whiteout;
+    }
+    if (!set.reads_aufs_marks()) return out;
+    if (marks::is_aufs_name(name.view())) {
+        if (st && marks::is_aufs_mark(name.view(), *st)) out.kind = Kind::nothing;
+        return out;
+    }
+    if (out.kind == Kind::whiteout) return out;
+    const bool needed = out.kind == Kind::nothing || sys::is_dir(out.st);
+    if (beside == Beside::yes || (beside == Beside::if_needed && needed)) {
+        out.beside = TRY(has_mark_beside(set, layer, name));
+        if (out.beside && out.kind == Kind::nothing) out.kind = Kind::whiteout;
+    }
+    return out;
 }
 
 const Detour* detour_on(const Detours& detours, BranchIndex branch) {
@@ -248,14 +325,12 @@ Result<std::vector<Hit>> find_all(const BranchSet& set, std::span<const Layer> p
                                   UniqueFd* opened) {
     std::vector<Hit> hits;
     for (const Layer& layer : parent) {
-        auto st = opened && hits.empty() ? open_and_stat(layer.fd(), name, *opened) : sys::stat_at(layer.fd(), name);
-        if (!st) {
-            if (is_absent(st.error())) continue;
-            return st.error();
-        }
-        const bool whiteout = set.uses_marks() && marks::is_whiteout(*st);
-        hits.push_back({layer.branch, *st, whiteout});
-        if (whiteout) break;
+        const auto entry = TRY(look_in(set, layer, name, Beside::yes, hits.empty() ? opened : nullptr));
+        if (entry.kind == LayerEntry::Kind::nothing) continue;
+        const bool whiteout = entry.kind == LayerEntry::Kind::whiteout;
+        hits.push_back({layer.branch, entry.st, whiteout, whiteout && entry.beside});
+        if (entry.beside && !whiteout) hits.push_back({layer.branch, entry.st, true, true});
+        if (whiteout || entry.beside) break;
     }
     return hits;
 }

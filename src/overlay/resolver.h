@@ -14,6 +14,7 @@
 #include "base/name.h"
 #include "base/result.h"
 #include "branch/branch_set.h"
+#include "overlay/layer_dir.h"
 #include "sys/stat.h"
 
 namespace plyfs {
@@ -23,7 +24,7 @@ using BranchIndex = std::int16_t;
 // One branch's directory of a merged directory, held open by the caller.
 struct Layer {
     BranchIndex branch;
-    std::shared_ptr<const UniqueFd> dir;
+    SharedDir dir;
     BorrowedFd fd() const { return *dir; }
 };
 using Layers = std::vector<Layer>;
@@ -49,16 +50,38 @@ struct WalkedTo {
 };
 Result<WalkedTo> walk_from_root(BorrowedFd root, std::string_view path);
 
+// What one layer has under a name. A file of AUFS' that hides the name lies beside it, so both can be there: then the
+// object is seen, and hides what is below as an opaque directory does.
+struct LayerEntry {
+    enum class Kind { nothing, object, whiteout };
+    Kind kind = Kind::nothing;
+    bool beside = false;  // the name is hidden below by a file beside it
+    sys::Stat st;         // of the object, or of the whiteout in its place
+};
+
+// Whether a mark beside the name is asked for: not where it could not change the answer. `if_needed`: when there is no
+// object, or a directory.
+enum class Beside { no, if_needed, yes };
+// opened: receives an O_PATH descriptor of the object, the very one that `st` is of.
+Result<LayerEntry> look_in(const BranchSet& set, const Layer& layer, const Name& name, Beside beside,
+                           UniqueFd* opened = nullptr);
+
+// The facts of overlay/layer_dir.h, asked anew where we write such marks ourselves.
+bool may_hold_aufs_names(const BranchSet& set, const Layer& layer);
+Result<bool> holds_xattr_whiteouts(const BranchSet& set, const Layer& layer);
+
 struct Hit {
     BranchIndex branch;
     sys::Stat st;
     bool whiteout = false;
+    bool beside = false;  // of a whiteout: a file beside the name; an object of the same branch may come before it
 };
 
 struct Resolved {
     BranchIndex branch = -1;          // the winner
     sys::Stat st;                     // of the winner; of a directory, of all branches that may change
     std::vector<BranchIndex> layers;  // of a directory: all merged branches, the winner first
+    Layers opened;                    // those of them that had to be opened
     Detours detours;                  // of `layers` and `data`
     std::string redirect;             // what the winner's own mark says; empty: none
     // Of a metacopy, a file whose content lies below: the branch that has it. -1: the winner's own.

@@ -1,16 +1,21 @@
 #include "overlay/staging.h"
 
+#include <fcntl.h>
+#include <limits.h>
 #include <linux/fs.h>
 #include <stdio.h>
 #include <sys/sysmacros.h>
 
 #include "base/log.h"
+#include "branch/acl.h"
 #include "overlay/marks.h"
 #include "sys/attributes.h"
 #include "sys/copy_data.h"
 #include "sys/cred.h"
 #include "sys/entry.h"
+#include "sys/file_io.h"
 #include "sys/open.h"
+#include "sys/xattr.h"
 
 namespace plyfs {
 namespace {
@@ -23,15 +28,50 @@ unsigned protection_flags(const sys::Stat& st) {
     return flags;
 }
 
-Status copy_metadata(BorrowedFd from, BorrowedFd to, const sys::Stat& st) {
-    return sys::copy_metadata(from, to, st, [](std::string_view name) {
-        if (marks::is_private_xattr(name)) return sys::XattrRule::skip;
-        // Owner, mode and content are what a file is; a label or a comment that the branch can not store is not worth
-        // refusing the write. ACLs and capabilities decide who may do what and must arrive.
-        if (name.starts_with("user.") || name.starts_with("trusted.")) return sys::XattrRule::carry_if_able;
-        return name == "security.capability" || name.starts_with("system.posix_acl") ? sys::XattrRule::carry
-                                                                                     : sys::XattrRule::carry_if_able;
-    });
+sys::XattrRule rule_of(std::string_view name) {
+    if (marks::is_private_xattr(name)) return sys::XattrRule::skip;
+    // Owner, mode and content are what a file is; a label or a comment that the branch can not store is not worth
+    // refusing the write. ACLs and capabilities decide who may do what and must arrive.
+    if (name.starts_with("user.") || name.starts_with("trusted.")) return sys::XattrRule::carry_if_able;
+    return name == "security.capability" || name.starts_with(acl::kPrefix) ? sys::XattrRule::carry
+                                                                           : sys::XattrRule::carry_if_able;
+}
+
+// Attributes that have another name on the target, or ids in them.
+Status carry_xattrs(BorrowedFd from, BorrowedFd to, const Carry& carry) {
+    for (const auto& name : TRY(sys::list_xattr(from))) {
+        const auto rule = rule_of(name);
+        const auto seen = carry.from.seen_xattr(name);
+        if (rule == sys::XattrRule::skip || !seen) continue;
+        const auto stored = carry.to.stored_xattr(*seen);
+        if (!stored) continue;
+        auto value = sys::get_xattr_all(from, name.c_str());
+        if (value.failed_with(ENODATA)) continue;
+        auto done = value ? sys::set_xattr(to, stored->c_str(), carry.ids.settled_value(*seen, std::move(*value)))
+                          : Status(value.error());
+        // EPERM: attributes of users are for plain files and directories.
+        const bool not_able = done.failed_with(ENOTSUP) || (*stored != *seen && done.failed_with(EPERM));
+        if (!done && !(not_able && rule_of(*seen) == sys::XattrRule::carry_if_able)) return done;
+    }
+    return {};
+}
+
+Status copy_metadata(BorrowedFd from, BorrowedFd to, const sys::Stat& st, const Carry* carry) {
+    if (!carry || carry->is_plain()) return sys::copy_metadata(from, to, st, rule_of);
+    sys::Stat settled = st;
+    carry->ids.settle(settled);
+    sys::Stat inode = settled;
+    if (carry->to.overrides() && !S_ISLNK(st.stx_mode)) {
+        const auto own = TRY(sys::stat_fd(to));
+        inode.stx_uid = own.stx_uid;
+        inode.stx_gid = own.stx_gid;
+        inode.stx_mode = static_cast<std::uint16_t>((st.stx_mode & S_IFMT) | inode_permissions(st));
+    }
+    TRY(sys::copy_metadata(from, to, inode, [](std::string_view) { return sys::XattrRule::skip; }));
+    TRY(carry_xattrs(from, to, *carry));
+    if (carry->to.overrides()) return carry->to.store(to, settled);
+    // An ACL has changed the mode once more.
+    return S_ISLNK(st.stx_mode) ? Status() : sys::set_mode(to, st.stx_mode);
 }
 
 Result<Staged> new_file(WorkDir& work) {
@@ -48,8 +88,8 @@ Result<Staged> stage_regular(WorkDir& work, const CopySource& source, const std:
     auto staged = TRY(new_file(work));
     if (source.metacopy) {
         TRY(sys::change_size(staged.fd(), static_cast<off_t>(source.st.stx_size)));
-        TRY(copy_metadata(source.fd, staged.fd(), source.st));
-        TRY(marks::set_metacopy(staged.fd()));
+        TRY(copy_metadata(source.fd, staged.fd(), source.st, source.carry));
+        TRY(marks::set_metacopy(staged.fd(), work.marks()));
         return staged;
     }
     auto from = TRY(sys::reopen(source.content.valid() ? source.content : source.fd, O_RDONLY));
@@ -57,7 +97,7 @@ Result<Staged> stage_regular(WorkDir& work, const CopySource& source, const std:
         sys::RegistrationCred reserve;  // the caller's file: root's reserved blocks are not his
         TRY(sys::copy_data(from, staged.fd(), source.data_bytes, cancelled));
     }
-    TRY(copy_metadata(source.fd, staged.fd(), source.st));
+    TRY(copy_metadata(source.fd, staged.fd(), source.st, source.carry));
     // A rename can reach the disk before the data it publishes; after a power cut that would be a file of zeros.
     if (source.sync && source.data_bytes > 0) TRY(sys::sync_file(staged.fd()));
     return staged;
@@ -65,10 +105,15 @@ Result<Staged> stage_regular(WorkDir& work, const CopySource& source, const std:
 
 // Symlinks, FIFOs, sockets and devices have no nameless form: made under a temporary name.
 Result<Staged> stage_special(WorkDir& work, const CopySource& source) {
-    auto temp = work.next();
     const mode_t type = source.st.stx_mode & S_IFMT;
+    if (source.carry && source.carry->to.overrides() && !S_ISLNK(type)) {
+        auto staged = TRY(new_file(work));
+        TRY(copy_metadata(source.fd, staged.fd(), source.st, source.carry));
+        return staged;
+    }
+    auto temp = work.next();
     if (S_ISLNK(type)) {
-        TRY(sys::make_symlink(work.fd(), temp.name(), TRY(sys::read_symlink(source.fd)).c_str()));
+        TRY(sys::make_symlink(work.fd(), temp.name(), TRY(read_target(source.fd)).c_str()));
     } else {
         const dev_t device = makedev(source.st.stx_rdev_major, source.st.stx_rdev_minor);
         TRY(sys::make_node(work.fd(), temp.name(), type | 0600, device));
@@ -79,7 +124,7 @@ Result<Staged> stage_special(WorkDir& work, const CopySource& source) {
         return fd.error();
     }
     Staged staged(work, std::move(*fd), std::move(temp));
-    TRY(copy_metadata(source.fd, staged.fd(), source.st));
+    TRY(copy_metadata(source.fd, staged.fd(), source.st, source.carry));
     return staged;
 }
 
@@ -129,16 +174,34 @@ Status Staged::publish_over(BorrowedFd dir, const Name& name) {
     return protect_published();
 }
 
+Result<std::string> read_target(BorrowedFd symlink) {
+    auto target = sys::read_symlink(symlink);
+    if (!target.failed_with(EINVAL) && !target.failed_with(ENOENT)) return target;
+    // A symlink that is kept as a plain file with its target inside.
+    const auto st = TRY(sys::stat_fd(symlink));
+    if (!sys::is_regular(st) || st.stx_size >= PATH_MAX) return Errno(EINVAL);
+    std::string text(st.stx_size, '\0');
+    const auto bytes = std::as_writable_bytes(std::span<char>(text.data(), text.size()));
+    text.resize(TRY(sys::read_at(TRY(sys::reopen(symlink, O_RDONLY)), bytes, 0)));
+    return text;
+}
+
 Result<Staged> stage_copy(WorkDir& work, const CopySource& source, const std::function<bool()>& cancelled) {
     if (sys::is_dir(source.st)) return Errno(EISDIR);
     const bool regular = sys::is_regular(source.st);
     auto staged = TRY(regular ? stage_regular(work, source, cancelled) : stage_special(work, source));
     if (source.mark) TRY(source.mark(staged.fd()));
-    if (regular) staged.protect_with(protection_flags(source.st));
+    if (!regular) return staged;
+    if (!source.metacopy && source.data_bytes < source.st.stx_size) {
+        // A truncated copy is a changed file. XFS and tmpfs would not say so: the size will be as it is already.
+        TRY(sys::set_times(staged.fd(), {0, UTIME_OMIT}, {0, UTIME_NOW}));
+    }
+    staged.protect_with(protection_flags(source.st));
     return staged;
 }
 
-Result<Staged> stage_directory(WorkDir& work, BorrowedFd original, const sys::Stat& st, bool opaque) {
+Result<Staged> stage_directory(WorkDir& work, BorrowedFd original, const sys::Stat& st, bool opaque,
+                               const Carry* carry) {
     auto temp = work.next();
     TRY(sys::make_dir(work.fd(), temp.name(), 0700));
     auto fd = sys::open_dir_path(work.fd(), temp.name());
@@ -147,8 +210,8 @@ Result<Staged> stage_directory(WorkDir& work, BorrowedFd original, const sys::St
         return fd.error();
     }
     Staged staged(work, std::move(*fd), std::move(temp));
-    TRY(copy_metadata(original, staged.fd(), st));
-    if (opaque) TRY(marks::make_opaque(staged.fd()));
+    TRY(copy_metadata(original, staged.fd(), st, carry));
+    if (opaque) TRY(marks::make_opaque(staged.fd(), work.marks()));
     // Immutable or append-only, the copy could not take the children that are about to be copied into it.
     return staged;
 }

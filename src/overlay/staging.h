@@ -4,10 +4,13 @@
 
 #include <functional>
 #include <optional>
+#include <string>
 
 #include "base/fd.h"
 #include "base/name.h"
 #include "base/result.h"
+#include "branch/id_map.h"
+#include "branch/ownership.h"
 #include "overlay/workdir.h"
 #include "sys/stat.h"
 
@@ -43,6 +46,15 @@ class Staged {
     unsigned protection_ = 0;
 };
 
+// A copy from one branch to another, which may keep owners and modes in another way.
+struct Carry {
+    const Ownership& from;
+    const Ownership& to;
+    const IdMap& ids;
+    // Everything arrives as it lies there.
+    bool is_plain() const { return !from.overrides() && !to.overrides() && !ids.maps(); }
+};
+
 struct CopySource {
     BorrowedFd fd;  // O_PATH of the object, its symlink not followed
     sys::Stat st;
@@ -50,15 +62,20 @@ struct CopySource {
     std::uint64_t data_bytes = 0;
     BorrowedFd content;                      // of a metacopy: the file that has it; else none
     bool metacopy = false;                   // the content stays below, and a mark says so; data_bytes is not looked at
-    std::function<Status(BorrowedFd)> mark;  // what else the copy has to say of itself; empty: nothing
+    const Carry* carry = nullptr;            // null: within one branch, what lies there is taken as it is
     bool sync = true;                        // whether a file's content has to be on the disk before it is published
+    std::function<Status(BorrowedFd)> mark;  // what else the copy has to say of itself; empty: nothing
 };
+
+// The target of a symlink, by an O_PATH descriptor, however the branch keeps it.
+Result<std::string> read_target(BorrowedFd symlink);
 
 // cancelled is polled during a long copy: true ends it with EINTR. With source.sync the content is on the disk before
 // this returns.
 Result<Staged> stage_copy(WorkDir& work, const CopySource& source, const std::function<bool()>& cancelled);
 
 // An empty directory that looks like the original (owner, mode, attributes), opaque if asked.
-Result<Staged> stage_directory(WorkDir& work, BorrowedFd original, const sys::Stat& st, bool opaque);
+Result<Staged> stage_directory(WorkDir& work, BorrowedFd original, const sys::Stat& st, bool opaque,
+                               const Carry* carry = nullptr);
 
 }  // namespace plyfs

@@ -47,7 +47,9 @@ std::vector<std::string> find_lacks(BorrowedFd workdir, const Name& work) {
     std::vector<std::string> lacks;
     if (auto dir = sys::open_dir_path(workdir, work)) {
         if (sys::get_xattr(*dir, marks::kOpaqueXattr, {}).failed_with(EOPNOTSUPP)) {
-            lacks.push_back("has no extended attributes, so a directory in the place of a deleted one can not be kept");
+            lacks.push_back(
+                "has no extended attributes: those of files are lost, and marks are files as AUFS has them, which "
+                "overlayfs does not read");
         }
     }
     auto reading = sys::open_dir_for_reading(workdir);
@@ -58,7 +60,7 @@ std::vector<std::string> find_lacks(BorrowedFd workdir, const Name& work) {
         auto more = reader.next(entry);
         if (!more || !*more) return lacks;
         if (entry.name == work.view() && entry.type == DT_UNKNOWN) {
-            lacks.push_back("does not tell types when directories are read, which makes that slow");
+            lacks.push_back("does not tell the types of files when a directory is read, which makes that slow");
         }
     }
 }

@@ -1,5 +1,7 @@
 #include "overlay/workdir.h"
 
+#include <fcntl.h>
+#include <stdio.h>
 #include <sys/sysmacros.h>
 
 #include <charconv>
@@ -18,10 +20,10 @@
 namespace plyfs {
 namespace {
 
-enum class Remove { everything, whiteouts };
+enum class Remove { everything, marks };
 
 // Deep enough for anything a staged object can hold: copies are of one object, and a directory taken away holds
-// whiteouts. Deeper trees are a user's own files in a wrong workdir, and are left alone.
+// marks. Deeper trees are a user's own files in a wrong workdir, and are left alone.
 constexpr int kMaxDepth = 16;
 
 // Above what any mount counts to: such a name is not one of ours.
@@ -32,7 +34,7 @@ Status remove_tree(BorrowedFd parent, const Name& name, Remove what, int depth =
     auto dir = sys::open_dir_path(parent, name);
     if (dir.failed_with(ENOENT)) return {};
     if (!dir) {
-        if (what == Remove::whiteouts && depth != kMaxDepth && !marks::is_whiteout(TRY(sys::stat_at(parent, name)))) {
+        if (what == Remove::marks && depth != kMaxDepth && !TRY(marks::is_any_mark(parent, name))) {
             return Errno(ENOTEMPTY);
         }
         return sys::unlink_file(parent, name);
@@ -88,7 +90,7 @@ void WorkDir::sweep() {
         std::uint64_t number = 0;
         std::from_chars(text.data() + 1, text.data() + text.size(), number, 16);
         if (number >= counter_ && number < kMaxNumber) counter_ = number + 1;
-        const auto what = text[0] == kTaken ? Remove::whiteouts : Remove::everything;
+        const auto what = text[0] == kTaken ? Remove::marks : Remove::everything;
         if (auto done = remove_tree(fd_, *name, what); !done) {
             log::warn("work directory: leftover {} stays: {}", text, log::errno_text(done.error().value()));
         }
@@ -103,17 +105,61 @@ void WorkDir::discard(const Temp& temp) {
     }
 }
 
+// One that takes the place of a name: a device, or an empty file in a directory that is marked for it.
+Status WorkDir::stage_whiteout(BorrowedFd for_dir, const Temp& temp) {
+    if (marks_.whiteout != MarkRules::Whiteout::xattr) return marks::make_whiteout(fd_, temp.name());
+    TRY(marks::allow_xattr_whiteouts(for_dir, marks_));
+    const auto file = TRY(sys::open_file(fd_, temp.name(), O_CREAT | O_EXCL | O_RDWR, 0600));
+    auto marked = marks::make_xattr_whiteout(file, marks_);
+    if (!marked) discard(temp);
+    return marked;
+}
+
+Status WorkDir::put_whiteout(BorrowedFd dir, const Name& name) {
+    if (marks_.whiteout == MarkRules::Whiteout::file) return marks::make_aufs_whiteout(dir, name);
+    if (marks_.whiteout == MarkRules::Whiteout::device) return marks::make_whiteout(dir, name);
+    const Temp temp = next();
+    TRY(stage_whiteout(dir, temp));
+    auto moved = sys::rename_entry(fd_, temp.name(), dir, name, RENAME_NOREPLACE);
+    if (!moved) discard(temp);
+    return moved;
+}
+
+Status WorkDir::renew_whiteout(BorrowedFd dir, const Name& name) {
+    if (marks_.whiteout == MarkRules::Whiteout::file) {
+        TRY(marks::make_aufs_whiteout(dir, name));
+        return sys::unlink_file(dir, name);
+    }
+    const Temp temp = next();
+    TRY(stage_whiteout(dir, temp));
+    auto moved = sys::rename_entry(fd_, temp.name(), dir, name);
+    if (!moved) discard(temp);
+    return moved;
+}
+
+// To a name in here. Whatever the form, there is no moment at which what lies below the name would be seen.
+Status WorkDir::move_leaving_whiteout(BorrowedFd dir, const Name& name, const Temp& temp) {
+    if (marks_.whiteout == MarkRules::Whiteout::file) {
+        TRY(marks::make_aufs_whiteout(dir, name));
+        auto moved = sys::rename_entry(dir, name, fd_, temp.name());
+        if (!moved && !marks::remove_aufs_whiteout(dir, name)) log::warn("a whiteout of {} stays", name.view());
+        return moved;
+    }
+    if (marks_.whiteout == MarkRules::Whiteout::device) {
+        auto moved = sys::rename_entry(dir, name, fd_, temp.name(), RENAME_WHITEOUT);
+        if (!moved.failed_with(EINVAL)) return moved;
+    }
+    // Exchanged with a whiteout of our own, which is one rename as well.
+    TRY(stage_whiteout(dir, temp));
+    auto moved = sys::rename_entry(fd_, temp.name(), dir, name, RENAME_EXCHANGE);
+    if (!moved) discard(temp);  // the whiteout that was not needed
+    return moved;
+}
+
 Status WorkDir::take_away(BorrowedFd dir, const Name& name, bool leave_whiteout) {
     const Temp temp(kTaken, counter_.fetch_add(1, std::memory_order_relaxed));
-    auto moved = sys::rename_entry(dir, name, fd_, temp.name(), leave_whiteout ? RENAME_WHITEOUT : 0);
-    if (moved.failed_with(EINVAL) && leave_whiteout) {
-        // No RENAME_WHITEOUT on this file system: exchange with a whiteout of our own, which is one rename as well.
-        TRY(marks::make_whiteout(fd_, temp.name()));
-        moved = sys::rename_entry(fd_, temp.name(), dir, name, RENAME_EXCHANGE);
-        if (!moved) discard(temp);  // the whiteout that was not needed
-    }
-    if (!moved) return moved;
-    if (auto gone = remove_tree(fd_, temp.name(), Remove::whiteouts); !gone) {
+    TRY(leave_whiteout ? move_leaving_whiteout(dir, name, temp) : sys::rename_entry(dir, name, fd_, temp.name()));
+    if (auto gone = remove_tree(fd_, temp.name(), Remove::marks); !gone) {
         log::warn("work directory: what was removed stays as {}: {}", temp.name().view(),
                   log::errno_text(gone.error().value()));
     }

@@ -15,6 +15,7 @@
 #include "base/fd.h"
 #include "base/name.h"
 #include "base/result.h"
+#include "branch/mark_rules.h"
 
 namespace plyfs {
 
@@ -37,12 +38,19 @@ class WorkDir {
     static Result<std::unique_ptr<WorkDir>> open(BorrowedFd parent, const Name& name);
 
     BorrowedFd fd() const { return fd_; }
+    // How marks are written here.
+    const MarkRules& marks() const { return marks_; }
+    void set_marks(const MarkRules& rules) { marks_ = rules; }
     Temp next() { return Temp(kStaged, counter_.fetch_add(1, std::memory_order_relaxed)); }
     // Removes what was staged under a name, a directory with everything in it. Failure leaves a leftover for the next
     // sweep and is logged.
     void discard(const Temp& temp);
+    // A whiteout for a name that is free; ENAMETOOLONG where its form has no room for the name.
+    Status put_whiteout(BorrowedFd dir, const Name& name);
+    // A whiteout in the place of the name made anew in the form that is written here.
+    Status renew_whiteout(BorrowedFd dir, const Name& name);
     // Moves an entry out of sight, leaving a whiteout in its place or nothing, then removes it. One rename decides. Of
-    // a directory only whiteouts are removed: should somebody have put a file there behind our back, it is kept in the
+    // a directory only marks are removed: should somebody have put a file there behind our back, it is kept in the
     // work directory and the log says where.
     Status take_away(BorrowedFd dir, const Name& name, bool leave_whiteout);
 
@@ -51,7 +59,10 @@ class WorkDir {
     static constexpr char kTaken = '!';
     explicit WorkDir(UniqueFd fd) : fd_(std::move(fd)) {}
     void sweep();
+    Status stage_whiteout(BorrowedFd for_dir, const Temp& temp);
+    Status move_leaving_whiteout(BorrowedFd dir, const Name& name, const Temp& temp);
 
+    MarkRules marks_;
     UniqueFd fd_;    // O_PATH
     UniqueFd lock_;  // holds the flock
     std::atomic<std::uint64_t> counter_{1};

@@ -106,6 +106,22 @@ TEST_CASE("bad input: options of layers") {
     g.refused({"-o", many + ",upperdir=" + (g.disk / "upper") + work, g.mnt}, kUsage, {"501"});
 }
 
+TEST_CASE("bad input: an upper directory without extended attributes is told of, and mounted") {
+    Ground g;
+    const std::string bare = g.scratch.dir("bare");
+    Mounted ramfs("none", bare, "ramfs", 0, "");
+    make_dirs(bare + "/upper");
+    make_dirs(bare + "/work");
+    const std::string options = "lowerdir=" + (g.disk / "a") + ",upperdir=" + bare + "/upper,workdir=" + bare + "/work";
+    const Ran ran = run_plyfs({"-o", options + ",transport=" + wanted_transport(), g.mnt});
+    INFO(ran.err);
+    REQUIRE(ran.code == 0);
+    CHECK(ran.err.find("upperdir " + bare + "/upper: its file system has no extended attributes") != std::string::npos);
+    Mount mount = Mount::adopt(g.mnt);
+    write_file(mount / "f", "x");
+    CHECK(read_file(bare + "/upper/f") == "x");
+}
+
 TEST_CASE("bad input: work directories") {
     Ground g;
     g.refused({"-o", g.layers() + ",workdir=" + (g.other / "work"), g.mnt}, kMountFailure,

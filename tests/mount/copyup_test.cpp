@@ -255,6 +255,28 @@ TEST_CASE("copy-up: of only what is kept, when the open truncates") {
     CHECK(read_file(tree / "big") == "short");
 }
 
+TEST_CASE("copy-up: a truncated file has changed now, whatever the file system thinks of its size") {
+    for (std::string kind : {"ext4", "tmpfs", "xfs"}) {
+        if (!have_tool("mkfs." + kind) && kind != "tmpfs") continue;
+        CAPTURE(kind);
+        Layers tree({.upper_kind = kind, .mib = 320});  // the least that XFS takes
+        for (std::string name : {"shorter", "empty", "opened", "longer"}) {
+            write_file(tree.lower + "/" + name, pattern(5000));
+            touch_past(tree.lower + "/" + name);
+        }
+        tree.mount();
+        OK(::truncate((tree / "shorter").c_str(), 100));
+        OK(::truncate((tree / "empty").c_str(), 0));
+        OK(::truncate((tree / "longer").c_str(), 6000));
+        CHECK(try_open(tree / "opened", O_WRONLY | O_TRUNC) == 0);
+        for (std::string name : {"shorter", "empty", "opened", "longer"}) {
+            CAPTURE(name);
+            CHECK(stat_of(tree / name).st_mtim.tv_sec > 1700000000);
+            CHECK(stat_of(tree.upper + "/" + name).st_mtim.tv_sec > 1700000000);
+        }
+    }
+}
+
 TEST_CASE("copy-up: a big one is interrupted by a signal, and leaves nothing") {
     // Rings deliver no interrupts, and the stand-in is not asked.
     Layers tree({.mib = 700});
@@ -313,9 +335,9 @@ TEST_CASE("copy-up: what it makes is in the upper with the same content, and the
 
 TEST_CASE("copy-up: append-only and immutable files of a lower are neither emptied, removed nor renamed") {
     Layers tree;
-    for (std::string name : {"append", "append2", "fixed"}) write_file(tree.lower + "/" + name, "precious");
+    for (std::string name : {"append", "append2", "fixed", "fixed2"}) write_file(tree.lower + "/" + name, "precious");
     for (std::string name : {"append", "append2"}) must_run({"chattr", "+a", tree.lower + "/" + name});
-    must_run({"chattr", "+i", tree.lower + "/fixed"});
+    for (std::string name : {"fixed", "fixed2"}) must_run({"chattr", "+i", tree.lower + "/" + name});
     tree.mount();
     for (std::string name : {"append", "fixed"}) {
         CAPTURE(name);
@@ -331,7 +353,19 @@ TEST_CASE("copy-up: append-only and immutable files of a lower are neither empti
     CHECK(read_file(tree / "append2") == "precious!");
     fd.reset();
     must_run({"chattr", "-a", tree / "append2"});
+    // Flags that forbid everything can be taken away, by whoever may.
+    CHECK(as_user({}, [&] { return ::execlp("chattr", "chattr", "-i", (tree / "fixed").c_str(), nullptr); }) != 0);
+    CHECK_FALSE(run({"chattr", "+d", tree / "fixed2"}).ok());  // as ext4 has it; the copy of it is as immutable
+    FAILS(EPERM, ::open((tree / "fixed2").c_str(), O_WRONLY | O_CLOEXEC));
+    for (std::string name : {"fixed", "fixed2"}) {
+        CAPTURE(name);
+        must_run({"chattr", "-i", tree / name});
+        CHECK(read_file(tree / name) == "precious");
+        write_file(tree / name, "changed");
+        CHECK(read_file(tree / name) == "changed");
+        OK(::unlink((tree / name).c_str()));
+    }
     tree.unmount();
     for (std::string name : {"append", "append2"}) must_run({"chattr", "-a", tree.lower + "/" + name});
-    must_run({"chattr", "-i", tree.lower + "/fixed"});
+    for (std::string name : {"fixed", "fixed2"}) must_run({"chattr", "-i", tree.lower + "/" + name});
 }

@@ -142,7 +142,7 @@ class Pair {
     std::deque<std::string> story_;
 };
 
-void run_seed(Tree& tree, const std::string& model, unsigned seed) {
+void run_seed(Tree& tree, const std::string& model, unsigned seed, const std::string& options) {
     Pair pair(tree.mnt(), model, seed, tree.layered());
     for (int step = 0; step < kSteps; step++) {
         bool same = pair.step();
@@ -153,21 +153,64 @@ void run_seed(Tree& tree, const std::string& model, unsigned seed) {
         REQUIRE_MESSAGE(false, "mount (first) and model (second) differ");
     }
     tree.unmount();
-    tree.mount();
+    tree.mount(options);
     INFO("seed ", seed, " after a new mount, operations:\n", pair.story());
     REQUIRE(look(tree.mnt()).difference(look(model)) == "");
 }
 
-void run_seeds(bool layered) {
+// Other readers of what was written: the kernel, or fuse-overlayfs.
+void compare_reader(Layers& tree, const std::string& model, const std::string& reader, const std::string& options) {
+    tree.unmount();
+    INFO(reader, " with ", options, " (first), model (second)");
+    if (reader == "overlay") {
+        Mounted overlay("overlay", tree.mnt(), "overlay", 0, tree.options() + ",metacopy=off" + options);
+        CHECK(look(tree.mnt()).difference(look(model)) == "");
+    } else if (have_tool(reader)) {
+        FuseOverlayfs other(tree.options() + options, tree.mnt());
+        CHECK(look(tree.mnt()).difference(look(model)) == "");
+    } else {
+        MESSAGE(reader << " is not installed");
+    }
+}
+
+struct Format {
+    std::string options = {};
+    std::string reader = "overlay";
+    std::string reader_options = {};
+    unsigned seeds = kSeeds;
+    bool nested = false;  // the upper lies in another layered mount, which holds no devices 0:0
+};
+
+// A layered mount for the upper of another.
+class Nest {
+  public:
+    explicit Nest(Layers& tree)
+        : disk_("ext4", tree.scratch().path(), "nest", 64),
+          mount_("lowerdir=" + disk_.dir("lower") + ",upperdir=" + disk_.dir("upper") + ",workdir=" + disk_.dir("work"),
+                 "", tree.scratch().dir("nested")) {
+        tree.upper = mount_ / "upper";
+        tree.work = mount_ / "work";
+        make_dirs(tree.upper);
+        make_dirs(tree.work);
+    }
+
+  private:
+    LoopFs disk_;
+    Mount mount_;
+};
+
+void run_seeds(bool layered, const Format& format = {}) {
     const char* chosen = std::getenv("PLYFS_TEST_SEED");
     unsigned first = chosen ? static_cast<unsigned>(std::atoi(chosen)) : 1;
-    for (unsigned seed = first; seed < first + (chosen ? 1 : kSeeds); seed++) {
+    for (unsigned seed = first; seed < first + (chosen ? 1 : format.seeds); seed++) {
         set_deadline(90, "differential seed " + std::to_string(seed));
         std::unique_ptr<Tree> tree;
         if (layered)
             tree = std::make_unique<Layers>();
         else
             tree = std::make_unique<Pool>();
+        std::unique_ptr<Nest> nest;
+        if (format.nested) nest = std::make_unique<Nest>(static_cast<Layers&>(*tree));
         LoopFs plain("ext4", tree->scratch().path(), "plain", 64);
         std::string model = plain.dir("model");
         std::string second = layered ? static_cast<Layers&>(*tree).lower2 : static_cast<Pool&>(*tree).a;
@@ -177,14 +220,13 @@ void run_seeds(bool layered) {
         OK(::unlink((model + "/s0").c_str()));
         prefill(model, 1);
         OK(::symlink("d0/f0", (model + "/s0").c_str()));
-        tree->mount();
+        tree->mount(format.options);
         REQUIRE(look(tree->mnt()).difference(look(model)) == "");
-        run_seed(*tree, model, seed);
-        if (!layered) continue;
+        run_seed(*tree, model, seed, format.options);
+        if (layered && !format.nested) {
+            compare_reader(static_cast<Layers&>(*tree), model, format.reader, format.reader_options);
+        }
         tree->unmount();
-        Mounted overlay("overlay", tree->mnt(), "overlay", 0, static_cast<Layers&>(*tree).options() + ",metacopy=off");
-        INFO("seed ", seed, " through the kernel's overlayfs (first), model (second)");
-        CHECK(look(tree->mnt()).difference(look(model)) == "");
     }
 }
 
@@ -192,6 +234,16 @@ void run_seeds(bool layered) {
 
 TEST_CASE("differential: random operations in layers and in a plain directory") {
     run_seeds(true);
+}
+TEST_CASE("differential: with marks in user.overlay.*") {
+    // The kernel follows no redirects in user.overlay.*.
+    run_seeds(true, {"upper-format=overlay-user,redirect_dir=off", "overlay", ",userxattr", 3});
+}
+TEST_CASE("differential: with AUFS' marks") {
+    run_seeds(true, {"upper-format=aufs", "fuse-overlayfs", "", 3});
+}
+TEST_CASE("differential: with an upper in another layered mount, whiteouts as attributes") {
+    run_seeds(true, {.seeds = 3, .nested = true});
 }
 TEST_CASE("differential: random operations in a pool and in a plain directory") {
     run_seeds(false);

@@ -2,6 +2,7 @@
 // their mount program. What they rely on: it returns when the mount is there, nothing of theirs stays open, and no
 // word of theirs is a failure.
 #include <sched.h>
+#include <signal.h>
 #include <sys/mount.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
@@ -58,9 +59,10 @@ TEST_CASE("engines: a mount program under either name, with links, empty words a
     Store store;
     for (const std::string& program : {plyfs_binary(), store.drop_in()}) {
         CAPTURE(program);
-        const Ran ran = store.call(program, "-o '" + store.layers() +
-                                                ",,volatile,uidmapping=:0:0:65536,gidmapping=:0:0:65536,private" +
-                                                store.transport() + "' " + store.target);
+        const Ran ran = store.call(
+            program, "-o '" + store.layers() +
+                         ",context=\"u:r:t:s0:c1,c2\",,volatile,uidmapping=:0:0:65536,gidmapping=:0:0:65536,private" +
+                         store.transport() + "' " + store.target);
         INFO(ran.out, ran.err);
         REQUIRE(ran.code == 0);
         REQUIRE(is_mounted(store.target));
@@ -158,6 +160,22 @@ TEST_CASE("engines: --version and --help need no /dev/fuse") {
         }
     }
     CHECK(run({store.drop_in(), "--version"}).out.rfind("fuse-overlayfs: plyfs ", 0) == 0);
+}
+
+TEST_CASE("engines: nothing in the environment") {
+    Store store;
+    Ran ran = run({"env", "-i", store.drop_in(), "--version"});
+    CHECK(ran.code == 0);
+    OK(::chdir("/"));
+    ran =
+        run({"env", "-i", store.drop_in(), "-o", "lowerdir=" + (store.disk / "top") + store.transport(), store.target});
+    INFO(ran.out, ran.err);
+    CHECK(ran.err.empty());
+    REQUIRE(ran.code == 0);
+    Mount mount = Mount::adopt(store.target);
+    // What would make fuse-overlayfs print its counters.
+    OK(::kill(mount.pid(), SIGUSR1));
+    CHECK(read_file(mount / "one") == "top");
 }
 
 TEST_CASE("engines: 500 layers, in options far longer than a page") {

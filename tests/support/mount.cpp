@@ -61,8 +61,9 @@ std::string device_of(const std::string& mountpoint) {
 }  // namespace
 
 std::string plyfs_binary() {
-    const char* value = std::getenv("PLYFS_TEST_BINARY");
-    return value && *value ? value : PLYFS_BINARY;
+    for (const char* name : {"PLYFS_TEST_ANCHOR", "PLYFS_TEST_BINARY"})
+        if (const char* value = std::getenv(name); value && *value) return value;
+    return PLYFS_BINARY;
 }
 
 Ran run_plyfs(const std::vector<std::string>& args, int seconds) {
@@ -163,6 +164,16 @@ void Mount::expect_end() {
 
 Mount::~Mount() {
     unmount();
+}
+
+FuseOverlayfs::FuseOverlayfs(const std::string& options, const std::string& mountpoint) : mountpoint_(mountpoint) {
+    must_run({"fuse-overlayfs", "-o", options, mountpoint});
+}
+
+FuseOverlayfs::~FuseOverlayfs() {
+    if (::umount2(mountpoint_.c_str(), 0) == 0) return;
+    FAILED_CHECK("umount " + mountpoint_ + ": " + errno_words(errno));
+    ::umount2(mountpoint_.c_str(), MNT_DETACH);
 }
 
 }  // namespace plyfs::test

@@ -1,5 +1,5 @@
-// One plyfs mount of a test: starts the program (PLYFS_TEST_BINARY, else the one of this build) with the
-// transport under test, and when it goes unmounts it and sees to it that the daemon ends. A daemon that does
+// One plyfs mount of a test: starts the program (PLYFS_TEST_ANCHOR, PLYFS_TEST_BINARY, else the one of this build) with
+// the transport under test, and when it goes unmounts it and sees to it that the daemon ends. A daemon that does
 // not is a failure of the test; it is then aborted and killed, by its own process id.
 #pragma once
 
@@ -51,6 +51,18 @@ class Mount {
     pid_t pid_ = -1;
     unsigned connection_ = 0;
     bool mounted_ = false;
+};
+
+// A mount by fuse-overlayfs, for what it and we read of each other's; ask have_tool() first.
+class FuseOverlayfs {
+  public:
+    FuseOverlayfs(const std::string& options, const std::string& mountpoint);
+    ~FuseOverlayfs();
+    FuseOverlayfs(const FuseOverlayfs&) = delete;
+    FuseOverlayfs& operator=(const FuseOverlayfs&) = delete;
+
+  private:
+    std::string mountpoint_;
 };
 
 }  // namespace plyfs::test

@@ -10,7 +10,7 @@
 namespace plyfs::test {
 
 bool is_standin() {
-    static const bool standin = std::getenv("PLYFS_TEST_STANDIN") != nullptr;
+    static const bool standin = std::getenv("PLYFS_TEST_STANDIN") || std::getenv("PLYFS_TEST_ANCHOR");
     return standin;
 }
 

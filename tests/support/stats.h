@@ -7,8 +7,9 @@
 
 namespace plyfs::test {
 
-// PLYFS_TEST_STANDIN=1: the suite is pointed at some other union file system, to see whether its expectations
-// are right. Nothing can be counted there, so that every count is 0, and no passthrough is expected.
+// PLYFS_TEST_ANCHOR=PROGRAM: the suite is pointed at some other union file system, to see whether its expectations are
+// right (PLYFS_TEST_STANDIN=1: and PLYFS_TEST_BINARY is such a one). Nothing can be counted there, so that every count
+// is 0, and no passthrough is expected.
 bool is_standin();
 
 class Stats {

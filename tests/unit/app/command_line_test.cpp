@@ -152,6 +152,7 @@ TEST_CASE("command line: as fuse-overlayfs") {
         CHECK(c.config.dev);
         CHECK(c.config.kernel_options == Words{"noatime"});
         CHECK_FALSE(c.config.foreground);
+        CHECK(c.config.log_level == log::Level::warn);
     }
     const Command c =
         parse({"fuse-overlayfs", "-q", "-df", "--frob", "-o",

@@ -228,6 +228,13 @@ TEST_CASE("options: layers") {
     CHECK(layers("index=on").index == Index::on);
     CHECK(layers("index=off").index == Index::off);
     CHECK(layers("userxattr").userxattr);
+    const auto with_userxattr = [](const std::string& more) {
+        Draft draft = apply("lowerdir=/l,userxattr" + more);
+        draft.branches.reset();
+        return settle(draft, true).layers.redirect_dir;
+    };
+    CHECK(with_userxattr("") == RedirectDir::follow);
+    CHECK(with_userxattr(",redirect_dir=on") == RedirectDir::on);
     CHECK(layers("upper-format=overlay").upper_format == UpperFormat::overlay);
     CHECK(layers("upper_format=overlay-user").upper_format == UpperFormat::overlay_user);
     CHECK(layers("upper_format=aufs").upper_format == UpperFormat::aufs);

@@ -65,6 +65,20 @@ std::vector<std::string> faults(Config config) {
 
 }  // namespace
 
+TEST_CASE("labels are dropped where there is no SELinux") {
+    Config config;
+    config.kernel_options = {"noatime", "context=\"a:b:c:s0:c1,c2\"", "rootcontext=x", "max_read=1"};
+    HostFacts facts;
+    facts.selinux = true;
+    CHECK(drop_labels(config, facts).empty());
+    CHECK(config.kernel_options.size() == 4);
+    facts.selinux = false;
+    const auto notices = drop_labels(config, facts);
+    CHECK(notices == std::vector<std::string>{"option context has no effect: SELinux is not in use",
+                                              "option rootcontext has no effect: SELinux is not in use"});
+    CHECK(config.kernel_options == std::vector<std::string>{"noatime", "max_read=1"});
+}
+
 TEST_CASE("validate: good configurations, paths made canonical") {
     const Folder folder;
     Config pool = folder.pool({"link/", "b"});
@@ -81,6 +95,10 @@ TEST_CASE("validate: without a writable branch the mount is read-only, with a no
     Config merge = folder.layers("", "");
     CHECK(validate(merge).size() == 1);
     CHECK(merge.read_only);
+    Config quiet = folder.layers("", "");
+    quiet.drop_in = true;
+    CHECK(validate(quiet).empty());
+    CHECK(quiet.read_only);
     Config asked = folder.layers("", "");
     asked.read_only = true;
     CHECK(validate(asked).empty());

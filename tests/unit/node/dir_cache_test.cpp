@@ -14,7 +14,7 @@ using namespace plyfs;
 namespace {
 
 SharedDir some_dir() {
-    auto fd = std::make_shared<const UniqueFd>(::open("/", O_PATH | O_CLOEXEC));
+    auto fd = std::make_shared<const LayerDir>(UniqueFd(::open("/", O_PATH | O_CLOEXEC)));
     REQUIRE(fd->valid());
     return fd;
 }
@@ -42,7 +42,7 @@ TEST_CASE("directory cache: another descriptor for the same place replaces the f
     DirCache cache(64);
     NodeRef node = table.make(S_IFDIR);
     auto first = some_dir();
-    std::weak_ptr<const UniqueFd> watch = first;
+    std::weak_ptr<const LayerDir> watch = first;
     cache.put(*node, 0, std::move(first));
     auto second = some_dir();
     cache.put(*node, 0, second);
@@ -55,7 +55,7 @@ TEST_CASE("directory cache: the budget holds, and what is in use stays open") {
     NodeTable table;
     DirCache cache(64);
     std::vector<NodeRef> nodes;
-    std::vector<std::weak_ptr<const UniqueFd>> kept;
+    std::vector<std::weak_ptr<const LayerDir>> kept;
     auto in_use = some_dir();
     nodes.push_back(table.make(S_IFDIR));
     cache.put(*nodes[0], 0, in_use);
@@ -69,7 +69,7 @@ TEST_CASE("directory cache: the budget holds, and what is in use stays open") {
     const auto open = std::count_if(kept.begin(), kept.end(), [](const auto& dir) { return !dir.expired(); });
     CHECK(open <= 64);
     CHECK(open >= 16);  // it does keep some
-    CHECK(::fcntl(in_use->get(), F_GETFD) >= 0);
+    CHECK(::fcntl(BorrowedFd(*in_use).get(), F_GETFD) >= 0);
 }
 
 TEST_CASE("directory cache: the least recently used goes first") {
@@ -92,7 +92,7 @@ TEST_CASE("directory cache: dropping a node, one branch of it, and what is not t
     NodeTable table;
     DirCache cache(256);
     NodeRef a = table.make(S_IFDIR), b = table.make(S_IFDIR);
-    std::vector<std::weak_ptr<const UniqueFd>> of_a;
+    std::vector<std::weak_ptr<const LayerDir>> of_a;
     for (BranchIndex branch = 0; branch < 3; ++branch) {
         auto dir = some_dir();
         of_a.push_back(dir);

@@ -112,7 +112,7 @@ inline Layers layers_at(const BranchSet& set, const std::string& path) {
     for (const auto& branch : set.all()) {
         const std::string full = branch->path() + "/" + path;
         if (!exists(full)) continue;
-        out.push_back({static_cast<BranchIndex>(branch->index()), std::make_shared<const UniqueFd>(open_dir(full))});
+        out.push_back({static_cast<BranchIndex>(branch->index()), std::make_shared<const LayerDir>(open_dir(full))});
     }
     return out;
 }

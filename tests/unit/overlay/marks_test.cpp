@@ -40,7 +40,7 @@ TEST_CASE("marks: attribute names as stored and as seen") {
 TEST_CASE("marks: what is stored by us alone is not seen") {
     for (const char* stored :
          {"trusted.overlay.opaque", "trusted.overlay.origin", "user.overlay.whiteout", "trusted.overlay.",
-          "user.overlay.", "trusted.overlay.overlay", "user.overlay.overlayx"}) {
+          "user.overlay.", "trusted.overlay.overlay", "user.overlay.overlayx", "user.fuseoverlayfs.origin"}) {
         INFO(std::string(stored));
         std::string seen;
         CHECK_FALSE(marks::seen_xattr(stored, seen));
@@ -79,6 +79,8 @@ TEST_CASE("marks: opaque directories") {
         {"longer", "trusted.overlay.opaque", "yes", false},
         {"far longer than what is looked at", "trusted.overlay.opaque", std::string(100, 'y'), false},
         {"empty", "trusted.overlay.opaque", "", false},
+        {"fuse-overlayfs' mark", "user.fuseoverlayfs.opaque", "y", true},
+        {"one that holds whiteouts", "trusted.overlay.opaque", "x", false},
         {"a nested overlay's", "trusted.overlay.overlay.opaque", "y", false},
     };
     for (const Row& row : rows) {
@@ -122,4 +124,63 @@ TEST_CASE("marks: whiteouts") {
         INFO(std::string(name));
         CHECK_FALSE(marks::is_whiteout(sys::stat_at(dir, name_of(name)).value()));
     }
+}
+
+TEST_CASE("marks: AUFS' names") {
+    struct Row {
+        const char* name;
+        const char* hides;
+    };
+    for (const Row& row : {Row{".wh.x", "x"},
+                           {".wh..x", ".x"},
+                           {".wh.", ""},
+                           {".wh..wh..opq", ""},
+                           {".wh..wh.aufs", ""},
+                           {"x.wh.y", ""},
+                           {".w", ""}}) {
+        INFO(std::string(row.name));
+        CHECK(marks::hidden_by(row.name) == row.hides);
+    }
+    const std::string longest(251, 'n'), too_long(252, 'n');
+    CHECK(marks::AufsName(name_of(longest.c_str())).name());
+    CHECK(marks::AufsName(name_of(too_long.c_str())).name().failed_with(ENAMETOOLONG));
+}
+
+TEST_CASE("marks: AUFS' form, made, found and removed") {
+    ScratchDir scratch;
+    const MarkRules rules{.whiteout = MarkRules::Whiteout::file};
+    auto dir = open_dir(scratch.path());
+    REQUIRE(marks::make_aufs_whiteout(dir, name_of("gone")));
+    REQUIRE(marks::make_aufs_whiteout(dir, name_of("gone")));  // there already is as good
+    CHECK(names_in(scratch.path()) == std::vector<std::string>{".wh.gone"});
+    CHECK(marks::is_any_mark(dir, name_of(".wh.gone")).value());
+    CHECK(marks::remove_aufs_whiteout(dir, name_of("gone")).value());
+    CHECK_FALSE(marks::remove_aufs_whiteout(dir, name_of("gone")).value());
+    CHECK_FALSE(marks::is_opaque(dir, rules).value());
+    REQUIRE(marks::make_opaque(dir, rules));
+    CHECK(marks::is_opaque(dir, rules).value());
+    CHECK_FALSE(marks::is_opaque(dir, {.aufs = false}).value());
+    CHECK(names_in(scratch.path()) == std::vector<std::string>{".wh..wh..opq"});
+    // A file with content is none, and stays.
+    write_file(scratch / ".wh.full", "content");
+    CHECK(marks::make_aufs_whiteout(dir, name_of("full")).failed_with(EEXIST));
+    CHECK_FALSE(marks::remove_aufs_whiteout(dir, name_of("full")).value());
+    CHECK(read_file(scratch / ".wh.full") == "content");
+}
+
+TEST_CASE("marks: whiteouts as attributes count only where the directory says that it holds such") {
+    ScratchDir scratch;
+    const MarkRules rules{.whiteout = MarkRules::Whiteout::xattr, .user = true};
+    auto dir = open_dir(scratch.path());
+    write_file(scratch / "gone", "");
+    REQUIRE(marks::make_xattr_whiteout(open_or_fail(scratch / "gone", O_RDWR), rules));
+    CHECK(marks::has_whiteout_xattr(dir, name_of("gone"), rules).value());
+    CHECK_FALSE(marks::holds_xattr_whiteouts(dir, rules).value());
+    REQUIRE(marks::allow_xattr_whiteouts(dir, rules));
+    CHECK(marks::holds_xattr_whiteouts(dir, rules).value());
+    CHECK_FALSE(marks::is_opaque(dir, rules).value());
+    REQUIRE(marks::make_opaque(dir, rules));
+    REQUIRE(marks::allow_xattr_whiteouts(dir, rules));  // does not take the other mark away
+    CHECK(marks::is_opaque(dir, rules).value());
+    CHECK(marks::holds_xattr_whiteouts(dir, rules).value());
 }

@@ -68,6 +68,9 @@ void check(const Row& row, bool exchange = false, bool keep_whiteout = false) {
     facts.target = target;
     facts.source_layers = row.source_layers;
     facts.target_layers = row.target_layers;
+    for (std::size_t i = 0; i < std::min(row.source_layers, source.size()); ++i) {
+        if (source[i].kind == Presence::Kind::directory && !source[i].writable) facts.source_fixed = true;
+    }
     facts.exchange = exchange;
     facts.keep_whiteout = keep_whiteout;
     CHECK(text_of(plan_rename(facts)) == std::string(row.expected));

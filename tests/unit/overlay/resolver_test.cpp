@@ -1,6 +1,7 @@
 #include "overlay/resolver.h"
 
 #include "branches.h"
+#include "overlay/listing.h"
 
 using namespace plyfs;
 using namespace plyfs::test;
@@ -123,6 +124,133 @@ TEST_CASE("resolver: every combination of kinds on three branches") {
             CHECK(hits_text(find_all(*set, root, name_of(kinds.c_str()))) == expected_hits(kinds));
         }
     }
+}
+
+namespace {
+
+// More forms of the same: a AUFS' whiteout, F file and D directory beside one, x whiteout with an attribute, e an empty
+// file that is none, u n q opaque as marked by others.
+void make_form(const std::string& dir, const std::string& name, char kind) {
+    const std::string path = dir + "/" + name;
+    const auto set = [&](const char* attribute) { REQUIRE(::setxattr(path.c_str(), attribute, "y", 1, 0) == 0); };
+    if (kind == 'a' || kind == 'F' || kind == 'D') write_file(dir + "/.wh." + name, "");
+    if (kind == 'e' || kind == 'x') write_file(path, "");
+    if (kind == 'x') set("user.overlay.whiteout");
+    if (kind == 'u' || kind == 'n' || kind == 'q') make_dir(path);
+    if (kind == 'u') set("user.overlay.opaque");
+    if (kind == 'n') set("user.fuseoverlayfs.opaque");
+    if (kind == 'q') write_file(path + "/.wh..wh..opq", "");
+    make(path, kind == 'F' ? 'f' : kind == 'D' ? 'd' : kind);
+}
+
+// The letter of the plain form that means the same to whoever looks for the winner.
+std::string plain(std::string kinds) {
+    for (char& kind : kinds) {
+        if (kind == 'a' || kind == 'x') kind = 'w';
+        if (kind == 'F' || kind == 'e') kind = 'f';
+        if (kind == 'D' || kind == 'u' || kind == 'n' || kind == 'q') kind = 'o';
+    }
+    return kinds;
+}
+
+std::string expected_form_hits(const std::string& kinds) {
+    std::string out;
+    for (std::size_t i = 0; i < kinds.size(); ++i) {
+        const char kind = kinds[i];
+        if (kind == '-') continue;
+        const std::string branch = std::to_string(i);
+        const bool beside = kind == 'F' || kind == 'D';
+        const bool whiteout = plain({kind}) == "w";
+        out += whiteout ? branch + "w" : beside ? branch + branch + "w" : branch;
+        if (whiteout || beside) break;
+    }
+    return out;
+}
+
+}  // namespace
+
+TEST_CASE("resolver: every form of a mark on every branch, whatever form is written") {
+    PLYFS_NEEDS_ROOT();
+    ScratchDir scratch;
+    const std::string all = "-fdowaFDxeunq";
+    using Whiteout = MarkRules::Whiteout;
+    for (auto [modes, written] : {std::pair{"wrr", Whiteout::device},
+                                  {"rrr", Whiteout::device},
+                                  {"wr", Whiteout::file},
+                                  {"wr", Whiteout::xattr}}) {
+        const std::string base = scratch / (modes + std::to_string(static_cast<int>(written)));
+        make_dir(base);
+        auto set = make_branches(base, modes);
+        set->set_marks({.whiteout = written});
+        const std::size_t branches = static_cast<std::size_t>(set->size());
+        std::vector<std::string> combinations = {""};
+        for (std::size_t i = 0; i < branches; ++i) {
+            REQUIRE(::setxattr((base + "/" + std::to_string(i)).c_str(), "user.overlay.opaque", "x", 1, 0) == 0);
+            std::vector<std::string> longer;
+            for (const auto& kinds : combinations) {
+                for (char kind : all) longer.push_back(kinds + kind);
+            }
+            combinations = std::move(longer);
+        }
+        for (const auto& kinds : combinations) {
+            for (std::size_t i = 0; i < branches; ++i) make_form(base + "/" + std::to_string(i), kinds, kinds[i]);
+        }
+        const Layers root = layers_at(*set, "");
+        for (const auto& kinds : combinations) {
+            CAPTURE(kinds);
+            CHECK(winner_text(find_winner(*set, root, name_of(kinds.c_str()))) == expected_winner(plain(kinds)));
+            CHECK(hits_text(find_all(*set, root, name_of(kinds.c_str()))) == expected_form_hits(kinds));
+            const std::string mark = ".wh." + kinds;
+            CHECK(find_winner(*set, root, name_of(mark.c_str())).failed_with(ENOENT));
+        }
+        // A listing sees what the resolver does.
+        std::vector<std::string> listed, found;
+        Listing listing(set, root, {});
+        ListedEntry entry;
+        while (listing.next(entry).value()) {
+            if (entry.name != "." && entry.name != "..") listed.emplace_back(entry.name);
+        }
+        for (const auto& kinds : combinations) {
+            if (expected_winner(plain(kinds)) != "-") found.push_back(kinds);
+        }
+        std::sort(listed.begin(), listed.end());
+        std::sort(found.begin(), found.end());
+        CHECK(listed == found);
+    }
+}
+
+TEST_CASE("resolver: what has content or is no file of AUFS' is a user's file, whatever its name") {
+    ScratchDir scratch;
+    auto set = make_branches(scratch.path(), "wr");
+    write_file(scratch / "0/.wh.notes", "content");
+    write_file(scratch / "1/notes", "below");
+    make_dir(scratch / "1/.wh.dir");
+    write_file(scratch / "1/dir", "x");
+    make_dir(scratch / "1/.wh..wh.plnk");
+    write_file(scratch / "1/.wh..wh.aufs", "");
+    const Layers root = layers_at(*set, "");
+    CHECK(winner_text(find_winner(*set, root, name_of(".wh.notes"))) == "0");
+    CHECK(winner_text(find_winner(*set, root, name_of("notes"))) == "1");
+    CHECK(winner_text(find_winner(*set, root, name_of(".wh.dir"))) == "1:1");
+    CHECK(winner_text(find_winner(*set, root, name_of("dir"))) == "1");
+    for (const char* own : {".wh..wh.plnk", ".wh..wh.aufs"})
+        CHECK(find_winner(*set, root, name_of(own)).failed_with(ENOENT));
+    // To a pool, all of them are files.
+    set->set_marks({.aufs = false});
+    CHECK(winner_text(find_winner(*set, root, name_of(".wh..wh.aufs"))) == "1");
+}
+
+TEST_CASE("resolver: marks in trusted.* do not count where only user.* does") {
+    PLYFS_NEEDS_ROOT();
+    ScratchDir scratch;
+    auto set = make_branches(scratch.path(), "wrr");
+    for (int i = 0; i < 3; ++i) make_dir(scratch / (std::to_string(i) + "/d"));
+    make_opaque(scratch / "0/d");
+    REQUIRE(::setxattr((scratch / "1/d").c_str(), "user.overlay.opaque", "y", 1, 0) == 0);
+    const Layers root = layers_at(*set, "");
+    CHECK(winner_text(find_winner(*set, root, name_of("d"))) == "0:0");
+    set->set_marks({.user = true, .only_user = true});
+    CHECK(winner_text(find_winner(*set, root, name_of("d"))) == "0:01");
 }
 
 TEST_CASE("resolver: without a read-only branch below, marks are ordinary objects") {
