@@ -131,13 +131,16 @@ Result<UniqueFd> lock_upper(const config::Config& config, std::string& failure) 
 }
 
 // False: refused, and why. No index without an order for one is no failure.
-bool open_index(const config::Config& config, const std::shared_ptr<const Origins>& origins,
+bool open_index(const config::Config& config, bool writable, const std::shared_ptr<const Origins>& origins,
                 std::unique_ptr<Index>& index, std::string& failure) {
     using Wanted = config::Index;
     if (config.layers.index == Wanted::off) return true;
     Index::Refusal refusal;
     if (auto workdir = sys::open_root(config.workdir.c_str())) {
-        index = Index::open(origins, *workdir, config.layers.index == Wanted::on, refusal);
+        const auto make = !writable                           ? Index::Make::never
+                          : config.layers.index == Wanted::on ? Index::Make::now
+                                                              : Index::Make::when_needed;
+        index = Index::open(origins, *workdir, make, refusal);
         if (index) return true;
     } else {
         refusal.why = "workdir=" + config.workdir + ": " + log::errno_text(workdir.error().value());
@@ -186,10 +189,10 @@ int serve(const config::Config& config, Readiness& readiness) {
     }
     std::shared_ptr<const Origins> origins;
     std::unique_ptr<Index> index;
-    if (config.layered && workdir && set->size() > 1) {
+    if (set->rules().keeps_inodes && set->size() > 1 && !config.workdir.empty()) {
         origins = std::make_shared<const Origins>(set);
         std::string failure;
-        if (!open_index(config, origins, index, failure)) return fail(kExitMount, failure);
+        if (!open_index(config, set->any_writable(), origins, index, failure)) return fail(kExitMount, failure);
     }
     const auto transport = fuse::choose_transport(config.transport, config.locks);
     const bool needs_ring = config.transport == config::Transport::io_uring && config.locks == config::Locks::local;

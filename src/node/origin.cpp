@@ -16,10 +16,6 @@ const Layer* layer_on(const Layers& layers, BranchIndex branch) {
     return nullptr;
 }
 
-bool is_copy(const BranchSet& set, const Resolved& found) {
-    return found.branch == kUpperBranch && set.at(kUpperBranch).writable();
-}
-
 // A name of an original of which another name was copied up: the copy answers.
 Status find_copy(Tree& tree, const Layers& layers, const Name& name, Resolved& found) {
     Index* index = tree.index();
@@ -98,7 +94,7 @@ Status find_marked(Tree& tree, const Layers& layers, const Name& name, Resolved&
 
 Status follow_origin(Tree& tree, const NodeRef& parent, const Layers& layers, const Name& name, Resolved& found) {
     if (!tree.origins() || sys::is_dir(found.st)) return {};
-    if (!is_copy(tree.set(), found)) return find_copy(tree, layers, name, found);
+    if (found.branch != kUpperBranch) return find_copy(tree, layers, name, found);
     if (!TRY(is_impure(tree, parent))) return {};
     if (tree.nodes().find(sys::key_of(found.st))) return {};
     return find_marked(tree, layers, name, found);

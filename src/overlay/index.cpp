@@ -18,7 +18,7 @@ std::string failure_text(const char* what, Errno e) {
 
 }  // namespace
 
-std::unique_ptr<Index> Index::open(std::shared_ptr<const Origins> origins, BorrowedFd workdir, bool now,
+std::unique_ptr<Index> Index::open(std::shared_ptr<const Origins> origins, BorrowedFd workdir, Make make,
                                    Refusal& refusal) {
     const BranchSet& set = origins->set();
     for (int i = 0; i < set.size(); ++i) {
@@ -33,9 +33,10 @@ std::unique_ptr<Index> Index::open(std::shared_ptr<const Origins> origins, Borro
         refusal.why = "the work directory can not be opened";
         return nullptr;
     }
-    std::unique_ptr<Index> index(new Index(std::move(origins), std::move(*parent), std::move(*upper)));
+    std::unique_ptr<Index> index(
+        new Index(std::move(origins), std::move(*parent), std::move(*upper), make == Make::never));
     auto there = sys::open_dir_path(index->workdir_, kIndexName);
-    if (there.failed_with(ENOENT) && !now) return index;
+    if (there.failed_with(ENOENT) && make != Make::now) return index;
     MutexLock lock(index->mutex_);
     auto made = index->make(refusal);
     if (made) return index;
@@ -45,8 +46,8 @@ std::unique_ptr<Index> Index::open(std::shared_ptr<const Origins> origins, Borro
 }
 
 Status Index::make(Refusal& refusal) {
-    TRY(verify_root(true, refusal));
-    auto made = sys::make_dir(workdir_, kIndexName, 0);
+    TRY(verify_root(refusal));
+    auto made = read_only_ ? Status() : sys::make_dir(workdir_, kIndexName, 0);
     if (!made && !made.failed_with(EEXIST)) return made;
     auto dir = TRY(sys::open_dir_path(workdir_, kIndexName));
     TRY(verify_index(dir, refusal));
@@ -56,11 +57,11 @@ Status Index::make(Refusal& refusal) {
 }
 
 // The upper directory remembers the first lower one, so that an index is never read as one of other layers.
-Status Index::verify_root(bool set, Refusal& refusal) {
+Status Index::verify_root(Refusal& refusal) {
     const auto wanted = origins_->of(origins_->set().at(1).root(), 1);
     auto stored = origins_->read_own(upper_);
     if (stored.failed_with(ENODATA) || (stored && !origin::decode(*stored))) {
-        return set ? origins_->write(upper_, wanted) : Status();
+        return read_only_ ? Status() : origins_->write(upper_, wanted);
     }
     if (!stored) return stored.error();
     if (*stored == wanted) return {};
@@ -73,7 +74,9 @@ Status Index::verify_root(bool set, Refusal& refusal) {
 Status Index::verify_index(BorrowedFd dir, Refusal& refusal) {
     const auto wanted = origins_->of(upper_, 0, true);
     auto stored = origins_->read_upper(dir);
-    if (stored.failed_with(ENODATA) || (stored && !origin::decode(*stored))) return origins_->write_upper(dir, wanted);
+    if (stored.failed_with(ENODATA) || (stored && !origin::decode(*stored))) {
+        return read_only_ ? Status() : origins_->write_upper(dir, wanted);
+    }
     if (!stored) return stored.error();
     if (*stored == wanted) return {};
     refusal.why =
@@ -93,7 +96,7 @@ Status Index::load(BorrowedFd dir) {
         if (!name) continue;
         auto st = origins_->set().at(0).stat_at(dir, *name);
         if (!st || sys::is_dir(*st) || sys::is_whiteout_device(*st)) continue;
-        if (st->stx_nlink == 1) {
+        if (st->stx_nlink == 1 && !read_only_) {
             const auto count = origins_->read_link_count(dir, *name);
             if (count && count->from == origin::LinkCount::From::upper && count->difference < 0) {
                 orphans.emplace_back(entry.name);
@@ -122,6 +125,7 @@ BorrowedFd Index::dir() const {
 Result<BorrowedFd> Index::prepare() {
     MutexLock lock(mutex_);
     if (dir_.valid()) return BorrowedFd(dir_);
+    if (read_only_) return Errno(EROFS);
     Refusal refusal;
     auto made = make(refusal);
     if (made) return BorrowedFd(dir_);
@@ -157,7 +161,7 @@ std::uint32_t Index::hidden_links(const Name& entry, const sys::Stat& st) const 
         if (!original) return 0;
         hidden = std::int64_t{original->stx_nlink} + count->difference - (std::int64_t{st.stx_nlink} - 1);
         if (hidden < 0) hidden = 0;
-        auto object = sys::open_path(dir(), entry);
+        auto object = read_only_ ? Errno(EROFS) : sys::open_path(dir(), entry);
         if (object && !keep_hidden_links(*object, static_cast<std::uint32_t>(hidden))) {
             log::debug("index: a link count was not brought up to date");
         }

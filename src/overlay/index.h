@@ -21,9 +21,9 @@ class Index {
         std::string why;     // one line
         bool stale = false;  // it belongs to other layers
     };
-    // workdir: the directory that has "work" in it. Where it has no index yet one is made at the first add(), or now if
-    // `now` says so.
-    static std::unique_ptr<Index> open(std::shared_ptr<const Origins> origins, BorrowedFd workdir, bool now,
+    // workdir: the directory that has "work" in it. Where it has no index yet one is made by the first prepare().
+    enum class Make { when_needed, now, never };
+    static std::unique_ptr<Index> open(std::shared_ptr<const Origins> origins, BorrowedFd workdir, Make make,
                                        Refusal& refusal);
 
     bool empty() const { return !any_.load(std::memory_order_acquire); }
@@ -40,13 +40,14 @@ class Index {
     Status keep_hidden_links(BorrowedFd object, std::uint32_t hidden) const;
 
   private:
-    Index(std::shared_ptr<const Origins> origins, UniqueFd workdir, UniqueFd upper)
-        : origins_(std::move(origins)), workdir_(std::move(workdir)), upper_(std::move(upper)) {}
+    Index(std::shared_ptr<const Origins> origins, UniqueFd workdir, UniqueFd upper, bool read_only)
+        : read_only_(read_only), origins_(std::move(origins)), workdir_(std::move(workdir)), upper_(std::move(upper)) {}
     Status make(Refusal& refusal) REQUIRES(mutex_);
-    Status verify_root(bool set, Refusal& refusal);
+    Status verify_root(Refusal& refusal);
     Status verify_index(BorrowedFd dir, Refusal& refusal);
     Status load(BorrowedFd dir) REQUIRES(mutex_);
 
+    const bool read_only_;
     std::shared_ptr<const Origins> origins_;
     UniqueFd workdir_;
     UniqueFd upper_;

@@ -118,9 +118,9 @@ Status Origins::write(BorrowedFd object, const origin::Bytes& origin) const {
 std::optional<sys::Stat> Origins::find(const origin::Bytes& origin) const {
     const auto wanted = origin::decode(origin);
     if (!wanted || wanted->upper) return std::nullopt;
-    for (std::size_t i = 0; i < sources_.size(); ++i) {
+    for (std::size_t i = 1; i < sources_.size(); ++i) {  // the upper one is no original
         const Source& source = sources_[i];
-        if (set_->at(static_cast<int>(i)).writable() || !source.lack.empty() || !source.unique) continue;
+        if (!source.lack.empty() || !source.unique) continue;
         if (source.uuid != wanted->uuid) continue;
         auto object = sys::open_handle(source.on_fs, wanted->handle);
         if (!object) return std::nullopt;  // the others of this uuid are on the same file system

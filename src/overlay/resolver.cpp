@@ -85,8 +85,7 @@ class Search {
         }
         if (stop_) return wins ? look_for_metacopy(at, layer.fd(), name) : Status{};
         if (!wins && set_.at(at.branch).writable()) sys::add_directory(out_.st, st);
-        if (!wins && set_.rules().keeps_inodes && out_.layers.size() == 1 && !set_.at(at.branch).writable() &&
-            set_.at(out_.branch).writable()) {
+        if (out_.branch == 0 && set_.rules().keeps_inodes && out_.layers.size() == 1) {
             out_.original.key = sys::key_of(st);
             out_.original.shows = out_.original.marked = true;
         }

@@ -250,6 +250,20 @@ TEST_CASE("index: attributes copied up alone, content at the first write") {
     check_one_file(tree.mnt(), kNames, "new", 3);
 }
 
+TEST_CASE("index: a read-only mount shows what it says") {
+    Layers tree;
+    fill(tree);
+    tree.mount("index=on");
+    const ino_t number = stat_of(tree / "alone").st_ino;
+    write_file(tree / "d/b", "new");
+    write_file(tree / "alone", "changed");
+    remount(tree, "ro");
+    check_one_file(tree.mnt(), {"d/e/c", "a", "d/b"}, "new", 3);
+    CHECK(stat_of(tree / "alone").st_ino == number);
+    FAILS(EROFS, ::chmod((tree / "a").c_str(), 0600));
+    FAILS(EROFS, ::unlink((tree / "a").c_str()));
+}
+
 TEST_CASE("index: off keeps names together as long as the mount, and leaves no trace") {
     Layers tree;
     fill(tree);
@@ -258,6 +272,21 @@ TEST_CASE("index: off keeps names together as long as the mount, and leaves no t
     check_one_file(tree.mnt(), kNames, "new", 3);
     CHECK_FALSE(exists(tree.work + "/index"));
     CHECK(get_xattr(tree.upper + "/d/b", "trusted.overlay.origin") == "(none)");
+}
+
+TEST_CASE("index: in user attributes, as overlayfs with userxattr has it") {
+    Layers tree;
+    fill(tree);
+    tree.mount("index=on,userxattr");
+    write_file(tree / "d/b", "new");
+    remount(tree, "index=on,userxattr");
+    check_one_file(tree.mnt(), {"a", "d/b", "d/e/c"}, "new", 3);
+    CHECK(get_xattr(tree.upper + "/d/b", "user.overlay.nlink") == "U+1");
+    CHECK(get_xattr(tree.upper + "/d/b", "trusted.overlay.origin") == "(none)");
+    CHECK(get_xattr(tree / "d/b", "user.overlay.origin") == "(none)");
+    tree.unmount();
+    Mounted overlay("overlay", tree.mnt(), "overlay", 0, tree.options() + ",index=on,userxattr");
+    check_one_file(tree.mnt(), {"a", "d/b", "d/e/c"}, "new", 3);
 }
 
 TEST_CASE("index: where nothing needs it, automatic leaves no trace either") {
