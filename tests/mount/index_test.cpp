@@ -264,6 +264,29 @@ TEST_CASE("index: a read-only mount shows what it says") {
     FAILS(EROFS, ::unlink((tree / "a").c_str()));
 }
 
+TEST_CASE("index: what an interrupted copy-up or unlink left behind") {
+    Layers tree;
+    fill(tree);
+    tree.mount("index=on");
+    write_file(tree / "d/b", "new");
+    tree.unmount();
+    // Counted from the original while its names become names of the copy.
+    set_xattr(tree.upper + "/d/b", "trusted.overlay.nlink", "L+0");
+    tree.mount("index=on");
+    check_one_file(tree.mnt(), {"d/b", "a", "d/e/c"}, "new", 3);
+    OK(::unlink((tree / "a").c_str()));
+    remount(tree);
+    check_one_file(tree.mnt(), {"d/e/c", "d/b"}, "new", 2);
+    CHECK(get_xattr(tree.upper + "/d/b", "trusted.overlay.nlink") == "U+0");
+    OK(::unlink((tree / "d/e/c").c_str()));
+    tree.unmount();
+    // The last name went, its entry did not.
+    REQUIRE(entries(tree).size() == 1);
+    OK(::unlink((tree.upper + "/d/b").c_str()));
+    tree.mount("index=on");
+    CHECK(entries(tree).empty());
+}
+
 TEST_CASE("index: off keeps names together as long as the mount, and leaves no trace") {
     Layers tree;
     fill(tree);
