@@ -18,7 +18,8 @@ struct LayerRules {
     bool follow_redirects = true;  // and metacopy; false: an object that has one can not be looked up (EPERM)
     bool make_redirects = false;
     bool make_metacopies = false;
-    int data_layers = 0;  // the last branches that hold nothing but content, reached by a metacopy's redirect
+    bool keeps_inodes = false;  // a merged directory shows the number of its part below the upper one
+    int data_layers = 0;        // the last branches that hold nothing but content, reached by a metacopy's redirect
 };
 
 class BranchSet {

@@ -36,6 +36,7 @@ LayerRules rules_of(const config::Config& config) {
     rules.make_redirects = config.layered && layers.redirect_dir == config::RedirectDir::on;
     // A metacopy that is renamed is found again by its redirect.
     rules.make_metacopies = rules.make_redirects && layers.metacopy;
+    rules.keeps_inodes = config.layered;
     rules.data_layers = config.data_layers;
     return rules;
 }

@@ -160,6 +160,23 @@ auto Tree::with_place(const NodeRef& node, Use use)
     -> decltype(use(std::declval<const Branch&>(), BorrowedFd(), *Name::parse("x"))) {
     for (int look = 0; look < kMaxLooks; ++look) {
         Place place;
+        std::string indexed;
+        {
+            LockedNode state(*node);
+            if (state->index) {
+                indexed = *state->index;
+                place = {{}, {}, state->winner, state->key, node->generation(), node->data_generation()};
+            }
+        }
+        if (!indexed.empty()) {
+            auto found = use(set_->at(place.branch), index_->dir(), TRY(Name::parse(indexed)));
+            if (found && sys::key_of(found->st) == place.key) {
+                found->branch = place.branch;
+                found->generation = place.generation;
+                found->data_generation = place.data_generation;
+                return found;
+            }
+        }
         {
             LockedNode state(*node);
             if (state->links.empty()) return Errno(ESTALE);

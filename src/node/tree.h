@@ -16,6 +16,8 @@
 #include "node/dir_cache.h"
 #include "node/node_table.h"
 #include "node/shown_inodes.h"
+#include "overlay/index.h"
+#include "overlay/origins.h"
 #include "overlay/workdir.h"
 #include "sys/cred.h"
 
@@ -45,6 +47,14 @@ class Tree : NodeTable::Observer {
     Tree(std::shared_ptr<BranchSet> set, config::CreatePolicy create, std::unique_ptr<WorkDir> workdir,
          std::size_t descriptor_budget, config::LayerOptions layer_options = {});
     ~Tree() override;
+
+    // Of a layered mount with an upper directory, which is the first branch; before it is served.
+    void keep_origins(std::shared_ptr<const Origins> origins, std::unique_ptr<Index> index) {
+        origins_ = std::move(origins);
+        index_ = std::move(index);
+    }
+    const Origins* origins() const { return origins_.get(); }  // null: copies are not marked
+    Index* index() { return index_.get(); }  // null: hard links are kept together as long as this lives
 
     const BranchSet& set() const { return *set_; }
     const config::LayerOptions& layer_options() const { return layer_options_; }
@@ -110,6 +120,8 @@ class Tree : NodeTable::Observer {
     config::CreatePolicy create_;
     const config::LayerOptions layer_options_;
     std::unique_ptr<WorkDir> workdir_;
+    std::shared_ptr<const Origins> origins_;
+    std::unique_ptr<Index> index_;
     Mutex pool_mutex_;
     struct PoolWork {
         std::unique_ptr<WorkDir> work;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "node/origin.h"
 #include "sys/entry.h"
 #include "sys/open.h"
 
@@ -127,7 +128,13 @@ class DirReading {
             const auto layer = std::find_if(layers.begin(), layers.end(),
                                             [&](const Layer& one) { return one.branch == entry.branch; });
             const std::uint64_t device = handle_.devices_[static_cast<std::size_t>(layer - layers.begin())];
-            const auto inode = ctx_.tree.shown_inodes().of(ctx_.tree.set(), device, entry.ino);
+            auto inode = ctx_.tree.shown_inodes().of(ctx_.tree.set(), device, entry.ino);
+            if (TRY(may_show_another(entry))) {
+                const sys::FileKey own{device, entry.ino, 0, static_cast<std::uint32_t>(DTTOIF(entry.type))};
+                auto listed = listed_inode(ctx_.tree, handle_.node_, layers, TRY(Name::parse(entry.name)), own);
+                if (listed.failed_with(ENOENT)) return true;
+                inode = TRY(std::move(listed));
+            }
             // A plain file may stand for another kind of object there, which only a stat tells.
             const bool unsure = entry.type == DT_REG && ctx_.tree.set().at(entry.branch).ownership().overrides();
             return sink_.add(entry.name, inode, unsure ? static_cast<unsigned char>(DT_UNKNOWN) : entry.type,
@@ -136,11 +143,19 @@ class DirReading {
         const Name name = TRY(Name::parse(entry.name));
         auto found = find_winner(ctx_.tree.set(), layers, name);
         if (!found) return found.failed_with(ENOENT) ? Result<bool>(true) : found.error();
+        TRY(follow_origin(ctx_.tree, handle_.node_, layers, name, *found));
         const Entry answer = TRY(enter(ctx_, handle_.node_, layers, name, *found));
         const auto type = static_cast<unsigned char>(answer.attr.st.stx_mode >> 12 & 15);
         if (sink_.add(entry.name, answer.attr.st.stx_ino, type, entry.offset, &answer)) return true;
         forget(ctx_, answer.id, 1);
         return false;
+    }
+
+    // An entry of the upper directory that may be a copy, or merged with what lies below.
+    Result<bool> may_show_another(const ListedEntry& entry) NO_THREAD_SAFETY_ANALYSIS {
+        if (!ctx_.tree.origins() || entry.branch != kUpperBranch || entry.type == DT_UNKNOWN) return false;
+        if (entry.type == DT_DIR && handle_.listing_.layers().size() > 1) return true;
+        return is_impure(ctx_.tree, handle_.node_);
     }
 
     static std::uint64_t shown(const NodeRef& node) { return LockedNode(*node)->shown_inode; }
