@@ -17,6 +17,7 @@ struct LayerRules {
     bool follow_redirects = true;  // and metacopy; false: an object that has one can not be looked up (EPERM)
     bool make_redirects = false;
     bool make_metacopies = false;
+    bool fixed = false;   // nobody changes what lies on branches that may not be modified, or expects to see it
     int data_layers = 0;  // the last branches that hold nothing but content, reached by a metacopy's redirect
 };
 
@@ -38,6 +39,8 @@ class BranchSet {
     bool reads_aufs_marks() const { return uses_marks_ && marks_.aufs; }
     bool any_writable() const { return any_writable_; }
     const LayerRules& rules() const { return rules_; }
+    // What lies there is the same as long as we are mounted.
+    bool is_fixed(int index) const { return rules_.fixed && !at(index).writable(); }
     // How many branches have directories to merge; data layers come after them.
     int merged_size() const { return size() - rules_.data_layers; }
 

@@ -86,10 +86,14 @@ struct Resolved {
     std::string redirect;             // what the winner's own mark says; empty: none
     // Of a metacopy, a file whose content lies below: the branch that has it. -1: the winner's own.
     BranchIndex data = -1;
+    bool beside = false;  // a redirect led on to another name in the parent's directories
 };
 
 // ENOENT when no branch has the name or a whiteout hides it. EPERM: a redirect that may not be followed. EIO: a
 // metacopy whose content is nowhere.
+//
+// Layers that have neither the name nor a mark for it may be left out of `parent`; when `beside` comes back, or another
+// error than ENOENT, the answer counts only with all of them.
 Result<Resolved> find_winner(const BranchSet& set, std::span<const Layer> parent, const Name& name);
 
 // Everything of the name on every layer down to the first whiteout, also what a file or an opaque directory hides:
