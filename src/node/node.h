@@ -16,6 +16,7 @@
 #include "base/fd.h"
 #include "base/mutex.h"
 #include "node/backing.h"
+#include "overlay/lower_names.h"
 #include "overlay/resolver.h"
 #include "sys/stat.h"
 
@@ -110,8 +111,11 @@ struct NodeState {
     std::uint64_t shown_inode = 0;
     std::unique_ptr<std::string> index;  // its name in the index (overlay/index.h), by which it is found; null: none
     std::unique_ptr<Listings> listings;
-    UniqueFd pinned;  // O_PATH of an object without a name
-    NodeRef kept;     // to itself while names of the original still lie below: only this node knows the copy
+    SharedNames lower_names;            // of `layers`; null: not read
+    std::uint32_t asked_in_vain = 0;    // read-only layers of a directory that lacked what was looked for
+    std::uint32_t layers_replaced = 0;  // how often other directories became the layers
+    UniqueFd pinned;                    // O_PATH of an object without a name
+    NodeRef kept;  // to itself while names of the original still lie below: only this node knows the copy
     std::uint32_t hidden_links = 0;   // names of the copied-up original that still lie below
     std::uint32_t removed_links = 0;  // names of a read-only winner that whiteouts hide
     std::uint32_t writers = 0;        // open handles that may write

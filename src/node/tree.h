@@ -69,6 +69,17 @@ class Tree : NodeTable::Observer {
     Result<SharedDir> dir_on(const NodeRef& dir, BranchIndex branch);
     // All branches of a directory, in order; those where it vanished are left out. ESTALE when none is left.
     Result<Layers> layers_of(const NodeRef& dir);
+    // Those of them that may have the name or a mark for it; `all`: none was left out. May be none at all.
+    struct Candidates {
+        Layers layers;
+        bool all = true;
+    };
+    Result<Candidates> candidates_for(const NodeRef& dir, const Name& name);
+    // A lookup in all layers asked so many read-only ones for nothing: in time their names are read.
+    void note_vain(const NodeRef& dir, const Layers& layers, std::uint32_t asked);
+    // What somebody who read the layers found, if they are the node's still; see NodeState::layers_replaced.
+    void keep_names(const NodeRef& dir, std::uint32_t layers_replaced, SharedNames names);
+    const std::shared_ptr<NamesBudget>& names_budget() const { return names_budget_; }
     // Lets go of those that somebody removed on their branch, so that what has their name now is found; true if any
     // was.
     bool drop_removed(const NodeRef& dir, const Layers& layers);
@@ -114,6 +125,7 @@ class Tree : NodeTable::Observer {
     auto with_place(const NodeRef& node, Use use)
         -> decltype(use(std::declval<const Branch&>(), BorrowedFd(), *Name::parse("x")));
     Result<std::string> path_on(const NodeRef& node, BranchIndex branch);
+    Result<Layers> open_all(const NodeRef& dir, const std::vector<BranchIndex>& branches);
     std::uint64_t next_random();
 
     std::shared_ptr<BranchSet> set_;
@@ -130,6 +142,7 @@ class Tree : NodeTable::Observer {
     std::vector<PoolWork> pool_workdirs_ GUARDED_BY(pool_mutex_);
     DirCache dirs_;
     DescriptorBudget kept_files_;
+    const std::shared_ptr<NamesBudget> names_budget_;
     ShownInodes shown_inodes_;
     TreeCounters counters_;
     CondVar copy_conditions_[16];

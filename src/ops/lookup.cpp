@@ -96,7 +96,8 @@ Result<Entered> enter_dir(Context& ctx, const NodeRef& parent, const Layers& lay
     if (state->layers == found.layers && state->key == at.key) return Entered{at.node};
     // Looked at again under the lock: a copy-up may have added a branch since.
     auto now = TRY(find_winner(ctx.tree.set(), layers, name));
-    if (!sys::is_dir(now.st)) return Errno(ESTALE);
+    // The second: renamed meanwhile, and `layers` may not be all.
+    if (!sys::is_dir(now.st) || (now.beside && !found.beside)) return Errno(ESTALE);
     for (BranchIndex had : state->layers) {
         if (std::find(now.layers.begin(), now.layers.end(), had) == now.layers.end()) {
             ctx.tree.dirs().drop(*at.node, had);
@@ -104,6 +105,8 @@ Result<Entered> enter_dir(Context& ctx, const NodeRef& parent, const Layers& lay
     }
     state->layers = std::move(now.layers);
     state->detours = std::move(now.detours);
+    state->lower_names = nullptr;
+    ++state->layers_replaced;
     state->redirect = now.redirect.empty() ? nullptr : std::make_unique<std::string>(std::move(now.redirect));
     state->winner = now.branch;
     const auto key_now = sys::key_of(now.st);
@@ -212,11 +215,34 @@ Result<Entry> enter(Context& ctx, const NodeRef& parent, const Layers& layers, c
     return entry_of(ctx, entered.node);
 }
 
+namespace {
+
+// How many layers that never change were asked for nothing.
+std::uint32_t count_vain(const BranchSet& set, const Layers& layers, const Result<Resolved>& found) {
+    std::uint32_t vain = 0;
+    for (const Layer& layer : layers) {
+        if (found && layer.branch >= found->branch && found->layers.empty()) break;
+        if (!set.is_fixed(layer.branch)) continue;
+        const bool here =
+            found && std::find(found->layers.begin(), found->layers.end(), layer.branch) != found->layers.end();
+        if (!here) ++vain;
+    }
+    return vain;
+}
+
+}  // namespace
+
 Result<Entry> lookup(Context& ctx, NodeId parent_id, const Name& name) {
     const NodeRef parent = TRY(node_of(ctx, parent_id));
     if (ctx.tree.reserves(*parent, name)) return Errno(ENOENT);
-    Layers layers = TRY(ctx.tree.layers_of(parent));
+    auto [layers, all] = TRY(ctx.tree.candidates_for(parent, name));
     auto found = find_winner(ctx.tree.set(), layers, name);
+    if (all) {
+        if (const auto vain = count_vain(ctx.tree.set(), layers, found)) ctx.tree.note_vain(parent, layers, vain);
+    } else if (found ? found->beside : !found.failed_with(ENOENT)) {
+        layers = TRY(ctx.tree.layers_of(parent));
+        found = find_winner(ctx.tree.set(), layers, name);
+    }
     // Others may change a pool's branches: what looks empty may be a directory that is no longer the one of its name.
     if (found.failed_with(ENOENT) && layers.size() > 1 && !ctx.tree.set().uses_marks() &&
         ctx.tree.drop_removed(parent, layers)) {

@@ -57,6 +57,7 @@ class Search {
         if (wants_content_) return Errno(EIO);
         if (out_.branch < 0) return Errno(ENOENT);
         if (!detours_.empty()) out_.detours = std::make_shared<const std::vector<Detour>>(std::move(detours_));
+        out_.beside = !redirect_.empty();
         return std::move(out_);
     }
 

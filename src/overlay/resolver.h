@@ -96,6 +96,7 @@ struct Resolved {
         bool shows = false;        // and `key` is what it leads to
         bool below = false;        // the name itself lies below, the winner is the index entry
     } original;
+    bool beside = false;  // a redirect led on to another name in the parent's directories
 };
 
 // A metacopy has no blocks but those of its attributes: a file with more of them is none, and need not be asked.
@@ -103,6 +104,9 @@ bool may_be_metacopy(const sys::Stat& st);
 
 // ENOENT when no branch has the name or a whiteout hides it. EPERM: a redirect that may not be followed. EIO: a
 // metacopy whose content is nowhere.
+//
+// Layers that have neither the name nor a mark for it may be left out of `parent`; when `beside` comes back, or another
+// error than ENOENT, the answer counts only with all of them.
 Result<Resolved> find_winner(const BranchSet& set, std::span<const Layer> parent, const Name& name);
 
 // Everything of the name on every layer down to the first whiteout, also what a file or an opaque directory hides:
