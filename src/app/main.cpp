@@ -21,6 +21,8 @@
 #include "config/validate.h"
 #include "fuse/session.h"
 #include "node/tree.h"
+#include "overlay/index.h"
+#include "overlay/origins.h"
 #include "overlay/upper.h"
 #include "overlay/upper_format.h"
 #include "overlay/workdir.h"
@@ -128,6 +130,33 @@ Result<UniqueFd> lock_upper(const config::Config& config, std::string& failure) 
     return alone.error();
 }
 
+// False: refused, and why. No index without an order for one is no failure.
+bool open_index(const config::Config& config, bool writable, const std::shared_ptr<const Origins>& origins,
+                std::unique_ptr<Index>& index, std::string& failure) {
+    using Wanted = config::Index;
+    if (config.layers.index == Wanted::off) return true;
+    Index::Refusal refusal;
+    if (auto workdir = sys::open_root(config.workdir.c_str())) {
+        const auto make = !writable                           ? Index::Make::never
+                          : config.layers.index == Wanted::on ? Index::Make::now
+                                                              : Index::Make::when_needed;
+        index = Index::open(origins, *workdir, make, refusal);
+        if (index) return true;
+    } else {
+        refusal.why = "workdir=" + config.workdir + ": " + log::errno_text(workdir.error().value());
+    }
+    if (config.layers.index == Wanted::on) {
+        failure = "index=on can not be had: " + refusal.why;
+        return false;
+    }
+    if (refusal.stale) {
+        log::warn("index=off, hard links may break at the next mount: {}", refusal.why);
+    } else {
+        log::debug("index=off: {}", refusal.why);
+    }
+    return true;
+}
+
 int serve(const config::Config& config, Readiness& readiness) {
     ProbeFailure probe;
     const auto set = probe_branches(config, probe);
@@ -158,6 +187,13 @@ int serve(const config::Config& config, Readiness& readiness) {
         set->set_marks(rules);
         log::debug("marks are written as {}", format_text(rules));
     }
+    std::shared_ptr<const Origins> origins;
+    std::unique_ptr<Index> index;
+    if (set->rules().keeps_inodes && set->size() > 1 && !config.workdir.empty()) {
+        origins = std::make_shared<const Origins>(set);
+        std::string failure;
+        if (!open_index(config, set->any_writable(), origins, index, failure)) return fail(kExitMount, failure);
+    }
     const auto transport = fuse::choose_transport(config.transport, config.locks);
     const bool needs_ring = config.transport == config::Transport::io_uring && config.locks == config::Locks::local;
     if (needs_ring && !transport.io_uring) {
@@ -171,6 +207,7 @@ int serve(const config::Config& config, Readiness& readiness) {
     // Who knows fuse-overlayfs may send it, for an account of itself; that must not end us.
     ::signal(SIGUSR1, SIG_IGN);
     auto tree = std::make_unique<Tree>(set, config.create, std::move(workdir), budget, config.layers);
+    tree->keep_origins(std::move(origins), std::move(index));
     fuse::Session session(config, *tree, transport, depth);
     std::string failure;
     if (!session.mount(failure)) return fail(kExitMount, failure);

@@ -18,7 +18,9 @@ struct LayerRules {
     bool follow_redirects = true;  // and metacopy; false: an object that has one can not be looked up (EPERM)
     bool make_redirects = false;
     bool make_metacopies = false;
-    int data_layers = 0;  // the last branches that hold nothing but content, reached by a metacopy's redirect
+    bool keeps_inodes = false;  // a merged directory shows the number of its part below the upper one
+    bool fixed = false;         // nobody changes what lies on branches that may not be modified, or expects to see it
+    int data_layers = 0;        // the last branches that hold nothing but content, reached by a metacopy's redirect
 };
 
 class BranchSet {
@@ -41,6 +43,8 @@ class BranchSet {
     const LayerRules& rules() const { return rules_; }
     // From the ids on the branches to those users of the mount see, and back.
     const IdMap& ids() const { return ids_; }
+    // What lies there is the same as long as we are mounted.
+    bool is_fixed(int index) const { return rules_.fixed && !at(index).writable(); }
     // How many branches have directories to merge; data layers come after them.
     int merged_size() const { return size() - rules_.data_layers; }
 

@@ -8,6 +8,7 @@
 
 #include "base/defer.h"
 #include "base/log.h"
+#include "node/origin.h"
 #include "overlay/marks.h"
 #include "overlay/staging.h"
 #include "sys/attributes.h"
@@ -111,6 +112,12 @@ class Names {
         return names;
     }
 
+    // In the index as well, before all others: from then on each of them leads to the copy.
+    void add_first(Result<UniqueFd> index, std::string name) {
+        if (!index) return;
+        places_.push_back({std::make_shared<const LayerDir>(std::move(*index)), std::move(name)});
+    }
+
     Status publish(Staged& staged) const {
         std::list<KeptTimes> keep;
         std::vector<const Place*> linked;
@@ -199,6 +206,48 @@ Status complete(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
     return {};
 }
 
+// What a copy says of its original.
+struct Origin {
+    bool marks = false;
+    origin::Bytes bytes;
+    std::string index;  // empty: not in the index
+    BorrowedFd index_dir;
+    int removed = 0;  // names of the original that whiteouts hide
+
+    bool indexed() const { return !index.empty(); }
+    Status mark(const Tree& tree, BorrowedFd copy) const {
+        if (!marks) return {};
+        TRY(tree.origins()->write(copy, bytes));
+        if (!indexed()) return {};
+        // Of the original's: right however many of its names the copy has already.
+        return tree.origins()->write_link_count(copy, {origin::LinkCount::From::lower, -removed});
+    }
+};
+
+// As overlayfs: without the index the names of one original may become several files, so its copy has no origin.
+Result<Origin> prepare_origin(Tree& tree, const NodeRef& node, const Located& object, const std::vector<Link>& links) {
+    Origin out;
+    if (!tree.origins()) return out;
+    const bool several = object.st.stx_nlink > 1;
+    if (several && !(tree.index() && tree.origins()->can_mark(object.st))) return out;
+    if (tree.set().at(object.branch).device() == sys::device_of(object.st)) {
+        out.bytes = tree.origins()->of(object.fd, object.branch);
+    }
+    if (links.empty() && LockedNode(*node)->removed_links >= object.st.stx_nlink) return out;
+    if (several) {
+        const std::string name = origin::index_name(out.bytes);
+        if (!Name::parse(name)) return out;
+        auto dir = tree.index()->prepare();
+        if (!dir) return out;
+        out.index = name;
+        out.index_dir = *dir;
+        out.removed = static_cast<int>(LockedNode(*node)->removed_links);
+    }
+    out.marks = true;
+    for (const Link& link : links) TRY(make_impure(tree, link.parent));
+    return out;
+}
+
 Status copy_up(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
     auto object = TRY(tree.find_object(node));
     if ((object.st.stx_attributes & STATX_ATTR_IMMUTABLE) && !request.even_immutable) return Errno(EPERM);
@@ -213,6 +262,8 @@ Status copy_up(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
     }
     const BranchIndex branch = TRY(make_room(tree, links, object.branch));
     WorkDir* work = TRY(tree.workdir_of(branch));
+    const Origin origin = TRY(prepare_origin(tree, node, object, links));
+    source.mark = [&](BorrowedFd staged) { return origin.mark(tree, staged); };
     const Carry carry{tree.set().at(object.branch).ownership(), tree.set().at(branch).ownership(), tree.set().ids()};
     source.carry = &carry;
     Located content;
@@ -222,7 +273,8 @@ Status copy_up(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
         source.content = content.fd;
     }
     auto staged = TRY(stage_copy(*work, source, [&] { return is_cancelled(request); }));
-    const Names names = TRY(Names::find(tree, links, branch));
+    Names names = TRY(Names::find(tree, links, branch));
+    if (origin.indexed()) names.add_first(sys::duplicate(origin.index_dir), origin.index);
     const auto key = sys::key_of(TRY(tree.set().at(branch).stat_fd(staged.fd())));
     // Who meets the copy by its name comes here by its key, and waits for the lock.
     tree.nodes().add_key(key, *node);
@@ -243,7 +295,14 @@ Status copy_up(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
     const auto published = static_cast<std::uint32_t>(links.size()) + state->removed_links;
     state->removed_links = 0;
     state->hidden_links = object.st.stx_nlink > published ? object.st.stx_nlink - published : 0;
-    if (state->hidden_links > 0 && node->is_regular()) state->kept = node;
+    state->marked = origin.marks;
+    if (origin.indexed()) {
+        tree.index()->added(origin.index);
+        state->index = std::make_unique<std::string>(origin.index);
+        if (!tree.index()->keep_hidden_links(staged.fd(), state->hidden_links)) log::debug("index: no link count");
+    } else if (state->hidden_links > 0 && node->is_regular()) {
+        state->kept = node;
+    }
     tree.counters().copyups.fetch_add(1, std::memory_order_relaxed);
     log::debug("copied up {} to {}", links.empty() ? "a nameless file" : links[0].name, tree.set().at(branch).path());
     return {};
@@ -252,10 +311,15 @@ Status copy_up(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
 }  // namespace
 
 Status ensure_writable(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
-    if (TRY(take_turn(tree, node, request)) == Turn::nothing_to_do) return {};
+    if (TRY(take_turn(tree, node, request)) == Turn::nothing_to_do) {
+        add_names_below(tree, node);
+        return {};
+    }
     Defer end([&] { end_turn(tree, node); });
     const bool writable = tree.set().at(LockedNode(*node)->winner).writable();
-    return writable ? complete(tree, node, request) : copy_up(tree, node, request);
+    if (!writable) return copy_up(tree, node, request);
+    add_names_below(tree, node);
+    return complete(tree, node, request);
 }
 
 Status wait_until_copied(Tree& tree, LockedNode& node, const CopyUpRequest& request) {
@@ -282,6 +346,14 @@ Status ensure_dir_on(Tree& tree, const NodeRef& dir, BranchIndex branch) {
     WorkDir* work = TRY(tree.workdir_of(branch));
     const Carry carry{tree.set().at(original.branch).ownership(), tree.set().at(branch).ownership(), tree.set().ids()};
     auto staged = TRY(stage_directory(*work, original.fd, original.st, false, &carry));
+    if (tree.origins()) {
+        origin::Bytes origin;
+        if (tree.set().at(original.branch).device() == sys::device_of(original.st)) {
+            origin = tree.origins()->of(original.fd, original.branch);
+        }
+        TRY(tree.origins()->write(staged.fd(), origin));
+        TRY(make_impure(tree, parent));
+    }
 
     LockedNode state(*dir);  // a rename of this directory holds it: the name is right until we are done
     auto& layers = state->layers;
@@ -311,6 +383,7 @@ Status ensure_dir_on(Tree& tree, const NodeRef& dir, BranchIndex branch) {
     not_ours.cancel();
     layers.insert(std::upper_bound(layers.begin(), layers.end(), branch), branch);
     if (wins) take_source(tree, state, key, branch);
+    state->marked = tree.origins() != nullptr;
     return {};
 }
 
@@ -331,12 +404,20 @@ Status add_missing_link(Tree& tree, const NodeRef& node, const NodeRef& parent, 
     TRY(ensure_dir_on(tree, parent, branch));
     auto object = TRY(tree.find_object(node));
     auto dir = TRY(tree.dir_on(parent, branch));
+    const bool marked = LockedNode(*node)->marked;
+    if (marked) TRY(make_impure(tree, parent));
     KeptTimes keep(dir);
-    auto linked = sys::link_fd(object.fd, *dir, name);
-    if (!linked && !linked.failed_with(EEXIST)) return linked;
     NodeRef kept;  // dropped after the lock
     LockedNode state(*node);
-    if (linked && state->hidden_links > 0 && --state->hidden_links == 0) std::swap(kept, state->kept);
+    // Renamed or removed since: not ours to bring back.
+    if (std::find(state->links.begin(), state->links.end(), Link{parent, name.str()}) == state->links.end()) return {};
+    auto linked = sys::link_fd(object.fd, *dir, name);
+    if (!linked && !linked.failed_with(EEXIST)) return linked;
+    if (!linked || state->hidden_links == 0) return {};
+    if (--state->hidden_links == 0) std::swap(kept, state->kept);
+    // Whoever found the name below finds it here now.
+    if (state->index) state.next_generation();
+    plyfs::keep_hidden_links(tree, state);
     return {};
 }
 

@@ -41,8 +41,8 @@ Status ensure_dir_on(Tree& tree, const NodeRef& dir, BranchIndex branch);
 // For a directory's own attributes: its winner becomes writable.
 Status ensure_dir_writable(Tree& tree, const NodeRef& dir);
 
-// A copied-up hard link was looked up by a name that the writable branch does not have yet: the name is added there, so
-// that what is written through one name is never missing under another. Does nothing for other nodes.
+// A copied-up hard link has a name, known to the node, that the writable branch does not have yet: the name is added
+// there, so that what is written through one name is never missing under another.
 Status add_missing_link(Tree& tree, const NodeRef& node, const NodeRef& parent, const Name& name);
 
 }  // namespace plyfs

@@ -16,6 +16,7 @@
 #include "base/fd.h"
 #include "base/mutex.h"
 #include "node/backing.h"
+#include "overlay/lower_names.h"
 #include "overlay/resolver.h"
 #include "sys/stat.h"
 
@@ -92,6 +93,9 @@ struct Face {
     }
 };
 
+// Of a directory: whether objects in its upper part are marked as copies of others, and have to be asked for that.
+enum class Impure : std::uint8_t { unknown, no, yes };
+
 // The mutable part, reached only through LockedNode.
 struct NodeState {
     Face face;
@@ -105,9 +109,13 @@ struct NodeState {
     BranchIndex data = -1;                  // of a metacopy: the branch with its content; -1: the winner's own
     std::vector<Link> links;                // known names; empty once unlinked (and for the root)
     std::uint64_t shown_inode = 0;
+    std::unique_ptr<std::string> index;  // its name in the index (overlay/index.h), by which it is found; null: none
     std::unique_ptr<Listings> listings;
-    UniqueFd pinned;  // O_PATH of an object without a name
-    NodeRef kept;     // to itself while names of the original still lie below: only this node knows the copy
+    SharedNames lower_names;            // of `layers`; null: not read
+    std::uint32_t asked_in_vain = 0;    // read-only layers of a directory that lacked what was looked for
+    std::uint32_t layers_replaced = 0;  // how often other directories became the layers
+    UniqueFd pinned;                    // O_PATH of an object without a name
+    NodeRef kept;  // to itself while names of the original still lie below: only this node knows the copy
     std::uint32_t hidden_links = 0;   // names of the copied-up original that still lie below
     std::uint32_t removed_links = 0;  // names of a read-only winner that whiteouts hide
     std::uint32_t writers = 0;        // open handles that may write
@@ -115,6 +123,9 @@ struct NodeState {
     bool had_writer = false;          // its times may change without a request (mmap): short attribute timeout
     bool changed_since_copy = false;  // the copy's bytes may differ from the original's
     bool unlinked = false;
+    bool marked = false;       // overlay.origin: directories it comes to have to say that they hold such
+    bool below_names = false;  // of an indexed file: some of `links` may still lie below only
+    Impure impure = Impure::unknown;
 
     Face* face_of(NodeId id) {
         if (face.id == id) return &face;

@@ -23,6 +23,11 @@ class ShownInodes {
         ExclusiveLock lock(mutex_);
         shown_.erase({device, inode});
     }
+    bool has(std::uint64_t device, std::uint64_t inode) {
+        if (!any_.load(std::memory_order_acquire)) return false;
+        SharedLock lock(mutex_);
+        return shown_.contains({device, inode});
+    }
     std::uint64_t of(const BranchSet& set, std::uint64_t device, std::uint64_t inode) {
         if (any_.load(std::memory_order_acquire)) {
             SharedLock lock(mutex_);

@@ -16,6 +16,9 @@ namespace {
 // of this very object in between.
 constexpr int kMaxLooks = 64;
 constexpr int kMaxPoolsOnBranch = 64;
+constexpr std::size_t kNamesBudget = std::size_t{64} << 20;
+// Reading a layer's names costs about four system calls, asking it for one costs one.
+constexpr std::uint32_t kVainBeforeReading = 4;
 
 struct Place {
     NodeRef parent;
@@ -40,7 +43,8 @@ Tree::Tree(std::shared_ptr<BranchSet> set, config::CreatePolicy create, std::uni
       workdir_(std::move(workdir)),
       pool_workdirs_(static_cast<std::size_t>(set_->size())),
       dirs_(descriptor_budget),
-      kept_files_(static_cast<std::int64_t>(descriptor_budget)) {
+      kept_files_(static_cast<std::int64_t>(descriptor_budget)),
+      names_budget_(std::make_shared<NamesBudget>(kNamesBudget)) {
     nodes_.set_observer(this);
     if (workdir_) workdir_->set_marks(set_->marks());
     for (const auto& branch : set_->all()) {
@@ -128,6 +132,12 @@ Result<Layers> Tree::layers_of(const NodeRef& dir) {
         if (state->unlinked) return Errno(ENOENT);
         branches = state->layers;
     }
+    Layers out = TRY(open_all(dir, branches));
+    if (out.empty()) return Errno(ESTALE);
+    return out;
+}
+
+Result<Layers> Tree::open_all(const NodeRef& dir, const std::vector<BranchIndex>& branches) {
     Layers out;
     out.reserve(branches.size());
     for (BranchIndex branch : branches) {
@@ -138,8 +148,37 @@ Result<Layers> Tree::layers_of(const NodeRef& dir) {
             return fd.error();
         }
     }
-    if (out.empty()) return Errno(ESTALE);
     return out;
+}
+
+Result<Tree::Candidates> Tree::candidates_for(const NodeRef& dir, const Name& name) {
+    std::vector<BranchIndex> branches;
+    bool all = true;
+    {
+        LockedNode state(*dir);
+        if (state->unlinked) return Errno(ENOENT);
+        branches = state->lower_names ? state->lower_names->filter(state->layers, name.view()) : state->layers;
+        all = branches.size() == state->layers.size();
+    }
+    Candidates out{TRY(open_all(dir, branches)), all};
+    if (out.layers.empty() && (all || !branches.empty())) return Errno(ESTALE);
+    return out;
+}
+
+void Tree::note_vain(const NodeRef& dir, const Layers& layers, std::uint32_t asked) {
+    std::uint32_t replaced;
+    {
+        LockedNode state(*dir);
+        state->asked_in_vain += asked;
+        if (state->lower_names || state->asked_in_vain <= kVainBeforeReading * (layers.size() + 1)) return;
+        replaced = state->layers_replaced;
+    }
+    keep_names(dir, replaced, read_lower_names(*set_, layers, names_budget_));
+}
+
+void Tree::keep_names(const NodeRef& dir, std::uint32_t layers_replaced, SharedNames names) {
+    LockedNode state(*dir);
+    if (state->layers_replaced == layers_replaced && !state->lower_names) state->lower_names = std::move(names);
 }
 
 bool Tree::drop_removed(const NodeRef& dir, const Layers& layers) {
@@ -160,6 +199,23 @@ auto Tree::with_place(const NodeRef& node, Use use)
     -> decltype(use(std::declval<const Branch&>(), BorrowedFd(), *Name::parse("x"))) {
     for (int look = 0; look < kMaxLooks; ++look) {
         Place place;
+        std::string indexed;
+        {
+            LockedNode state(*node);
+            if (state->index) {
+                indexed = *state->index;
+                place = {{}, {}, state->winner, state->key, node->generation(), node->data_generation()};
+            }
+        }
+        if (!indexed.empty()) {
+            auto found = use(set_->at(place.branch), index_->dir(), TRY(Name::parse(indexed)));
+            if (found && sys::key_of(found->st) == place.key) {
+                found->branch = place.branch;
+                found->generation = place.generation;
+                found->data_generation = place.data_generation;
+                return found;
+            }
+        }
         {
             LockedNode state(*node);
             if (state->links.empty()) return Errno(ESTALE);

@@ -16,6 +16,8 @@
 #include "node/dir_cache.h"
 #include "node/node_table.h"
 #include "node/shown_inodes.h"
+#include "overlay/index.h"
+#include "overlay/origins.h"
 #include "overlay/workdir.h"
 #include "sys/cred.h"
 
@@ -46,6 +48,14 @@ class Tree : NodeTable::Observer {
          std::size_t descriptor_budget, config::LayerOptions layer_options = {});
     ~Tree() override;
 
+    // Of a layered mount with an upper directory, which is the first branch; before it is served.
+    void keep_origins(std::shared_ptr<const Origins> origins, std::unique_ptr<Index> index) {
+        origins_ = std::move(origins);
+        index_ = std::move(index);
+    }
+    const Origins* origins() const { return origins_.get(); }  // null: copies are not marked
+    Index* index() { return index_.get(); }  // null: hard links are kept together as long as this lives
+
     const BranchSet& set() const { return *set_; }
     const config::LayerOptions& layer_options() const { return layer_options_; }
     std::shared_ptr<const BranchSet> shared_set() const { return set_; }
@@ -59,6 +69,17 @@ class Tree : NodeTable::Observer {
     Result<SharedDir> dir_on(const NodeRef& dir, BranchIndex branch);
     // All branches of a directory, in order; those where it vanished are left out. ESTALE when none is left.
     Result<Layers> layers_of(const NodeRef& dir);
+    // Those of them that may have the name or a mark for it; `all`: none was left out. May be none at all.
+    struct Candidates {
+        Layers layers;
+        bool all = true;
+    };
+    Result<Candidates> candidates_for(const NodeRef& dir, const Name& name);
+    // A lookup in all layers asked so many read-only ones for nothing: in time their names are read.
+    void note_vain(const NodeRef& dir, const Layers& layers, std::uint32_t asked);
+    // What somebody who read the layers found, if they are the node's still; see NodeState::layers_replaced.
+    void keep_names(const NodeRef& dir, std::uint32_t layers_replaced, SharedNames names);
+    const std::shared_ptr<NamesBudget>& names_budget() const { return names_budget_; }
     // Lets go of those that somebody removed on their branch, so that what has their name now is found; true if any
     // was.
     bool drop_removed(const NodeRef& dir, const Layers& layers);
@@ -104,12 +125,15 @@ class Tree : NodeTable::Observer {
     auto with_place(const NodeRef& node, Use use)
         -> decltype(use(std::declval<const Branch&>(), BorrowedFd(), *Name::parse("x")));
     Result<std::string> path_on(const NodeRef& node, BranchIndex branch);
+    Result<Layers> open_all(const NodeRef& dir, const std::vector<BranchIndex>& branches);
     std::uint64_t next_random();
 
     std::shared_ptr<BranchSet> set_;
     config::CreatePolicy create_;
     const config::LayerOptions layer_options_;
     std::unique_ptr<WorkDir> workdir_;
+    std::shared_ptr<const Origins> origins_;
+    std::unique_ptr<Index> index_;
     Mutex pool_mutex_;
     struct PoolWork {
         std::unique_ptr<WorkDir> work;
@@ -118,6 +142,7 @@ class Tree : NodeTable::Observer {
     std::vector<PoolWork> pool_workdirs_ GUARDED_BY(pool_mutex_);
     DirCache dirs_;
     DescriptorBudget kept_files_;
+    const std::shared_ptr<NamesBudget> names_budget_;
     ShownInodes shown_inodes_;
     TreeCounters counters_;
     CondVar copy_conditions_[16];

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/sysmacros.h>
 
+#include "node/origin.h"
 #include "node/redirect.h"
 #include "ops/place.h"
 #include "overlay/marks.h"
@@ -63,6 +64,10 @@ Result<Entry> link(Context& ctx, const Request& request, NodeId id, NodeId new_p
     TRY(make_findable(ctx.tree, node));
     auto object = TRY(ctx.tree.find_object(node));
     if (TRY(would_be_hidden(ctx, parent, name, object.branch))) return Errno(EXDEV);
+    if (LockedNode(*node)->marked) {
+        TRY(ensure_dir_on(ctx.tree, parent, object.branch));
+        TRY(make_impure(ctx.tree, parent));
+    }
     // The name belongs to whoever links, but the object is there already: no credentials to act under.
     const Request daemon{};
     TRY(place_on(ctx, daemon, parent, name, object.branch, {},

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "node/origin.h"
 #include "sys/entry.h"
 #include "sys/open.h"
 
@@ -78,7 +79,13 @@ class DirReading {
     Status run(std::int64_t offset) NO_THREAD_SAFETY_ANALYSIS {
         Listing& listing = handle_.listing_;
         if (offset == 0) TRY(refresh());
+        // Entries are looked at one by one then, and likely looked for later.
+        if (plus_) listing.collect_names(ctx_.tree.names_budget());
+        const SharedNames had = listing.names();
         if (offset != handle_.at_ || offset == 0) TRY(listing.seek(offset));
+        if (listing.names() && listing.names() != had) {
+            ctx_.tree.keep_names(handle_.node_, handle_.layers_replaced_, listing.names());
+        }
         handle_.at_ = offset;
         bool any = false;
         ListedEntry entry;
@@ -101,10 +108,12 @@ class DirReading {
     // A copy-up or a creation since the directory was opened may have given it another branch.
     Status refresh() NO_THREAD_SAFETY_ANALYSIS {
         std::vector<BranchIndex> now;
+        std::uint32_t replaced = 0;
         {
             LockedNode state(*handle_.node_);
             if (state->unlinked) return {};
             now = state->layers;
+            replaced = state->layers_replaced;
         }
         const auto& had = handle_.listing_.layers();
         const bool same = std::equal(now.begin(), now.end(), had.begin(), had.end(),
@@ -113,6 +122,7 @@ class DirReading {
         Layers layers = TRY(ctx_.tree.layers_of(handle_.node_));
         handle_.devices_ = devices_of(TRY(parts_of(layers)));
         handle_.listing_.restart(std::move(layers));
+        handle_.layers_replaced_ = replaced;
         return {};
     }
 
@@ -127,20 +137,42 @@ class DirReading {
             const auto layer = std::find_if(layers.begin(), layers.end(),
                                             [&](const Layer& one) { return one.branch == entry.branch; });
             const std::uint64_t device = handle_.devices_[static_cast<std::size_t>(layer - layers.begin())];
-            const auto inode = ctx_.tree.shown_inodes().of(ctx_.tree.set(), device, entry.ino);
+            auto inode = ctx_.tree.shown_inodes().of(ctx_.tree.set(), device, entry.ino);
+            if (TRY(may_show_another(entry))) {
+                const sys::FileKey own{device, entry.ino, 0, static_cast<std::uint32_t>(DTTOIF(entry.type))};
+                auto listed = listed_inode(ctx_.tree, handle_.node_, layers, TRY(Name::parse(entry.name)), own);
+                if (listed.failed_with(ENOENT)) return true;
+                inode = TRY(std::move(listed));
+            }
             // A plain file may stand for another kind of object there, which only a stat tells.
             const bool unsure = entry.type == DT_REG && ctx_.tree.set().at(entry.branch).ownership().overrides();
             return sink_.add(entry.name, inode, unsure ? static_cast<unsigned char>(DT_UNKNOWN) : entry.type,
                              entry.offset, nullptr);
         }
         const Name name = TRY(Name::parse(entry.name));
-        auto found = find_winner(ctx_.tree.set(), layers, name);
+        const SharedNames& names = handle_.listing_.names();
+        Layers few;
+        if (names) few = names->filter(layers, entry.name);
+        const Layers* among = names ? &few : &layers;
+        auto found = find_winner(ctx_.tree.set(), *among, name);
+        if (names && (found ? found->beside : !found.failed_with(ENOENT))) {
+            among = &layers;
+            found = find_winner(ctx_.tree.set(), *among, name);
+        }
         if (!found) return found.failed_with(ENOENT) ? Result<bool>(true) : found.error();
-        const Entry answer = TRY(enter(ctx_, handle_.node_, layers, name, *found));
+        TRY(follow_origin(ctx_.tree, handle_.node_, layers, name, *found));
+        const Entry answer = TRY(enter(ctx_, handle_.node_, *among, name, *found));
         const auto type = static_cast<unsigned char>(answer.attr.st.stx_mode >> 12 & 15);
         if (sink_.add(entry.name, answer.attr.st.stx_ino, type, entry.offset, &answer)) return true;
         forget(ctx_, answer.id, 1);
         return false;
+    }
+
+    // An entry of the upper directory that may be a copy, or merged with what lies below.
+    Result<bool> may_show_another(const ListedEntry& entry) NO_THREAD_SAFETY_ANALYSIS {
+        if (!ctx_.tree.origins() || entry.branch != kUpperBranch || entry.type == DT_UNKNOWN) return false;
+        if (entry.type == DT_DIR && handle_.listing_.layers().size() > 1) return true;
+        return is_impure(ctx_.tree, handle_.node_);
     }
 
     static std::uint64_t shown(const NodeRef& node) { return LockedNode(*node)->shown_inode; }
@@ -164,6 +196,7 @@ Result<DirHandle*> opendir(Context& ctx, NodeId id) {
     NodeRef node = TRY(node_of(ctx, id));
     if (!node->is_dir()) return Errno(ENOTDIR);
     Layers layers;
+    const std::uint32_t layers_replaced = LockedNode(*node)->layers_replaced;
     // A directory that was removed while somebody is in it has no entries.
     if (!LockedNode(*node)->unlinked) {
         layers = TRY(ctx.tree.layers_of(node));
@@ -177,7 +210,8 @@ Result<DirHandle*> opendir(Context& ctx, NodeId id) {
         LockedNode state(*node);
         keep = opens_kept_listing(ctx, state, layers, std::move(parts));
     }
-    return new DirHandle(std::move(node), std::move(layers), std::move(devices), ctx.tree.shared_set(), hidden, keep);
+    return new DirHandle(std::move(node), std::move(layers), std::move(devices), ctx.tree.shared_set(), hidden, keep,
+                         layers_replaced);
 }
 
 void releasedir(DirHandle* handle) {

@@ -9,11 +9,12 @@ namespace plyfs::ops {
 class DirHandle {
   public:
     DirHandle(NodeRef node, Layers layers, std::vector<std::uint64_t> devices, std::shared_ptr<const BranchSet> set,
-              std::string_view hidden, bool keep_listing)
+              std::string_view hidden, bool keep_listing, std::uint32_t layers_replaced)
         : node_(std::move(node)),
           devices_(std::move(devices)),
           listing_(std::move(set), std::move(layers), hidden),
-          keep_listing_(keep_listing) {}
+          keep_listing_(keep_listing),
+          layers_replaced_(layers_replaced) {}
     // The kernel may serve this handle from the listing it kept.
     bool keep_listing() const { return keep_listing_; }
 
@@ -26,6 +27,7 @@ class DirHandle {
     Listing listing_ GUARDED_BY(mutex_);
     std::int64_t at_ GUARDED_BY(mutex_) = 0;
     const bool keep_listing_;
+    std::uint32_t layers_replaced_ GUARDED_BY(mutex_);  // of the node, when it had the listing's layers
 };
 
 // Owned by the kernel's open directory: give it to releasedir().

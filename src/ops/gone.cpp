@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "node/origin.h"
 #include "overlay/listing.h"
 #include "overlay/marks.h"
 #include "sys/entry.h"
@@ -132,13 +133,16 @@ void forget_name(Context& ctx, LockedNode& node, const NodeRef& parent, const Na
             ++node->removed_links;
         } else if (node->hidden_links > 0) {
             --node->hidden_links;
+            keep_hidden_links(ctx.tree, node);
         }
     }
+    end_index_if_last(ctx.tree, node);
     // `at` refers to the node as well, so this is never the last reference, which must not go under the lock.
     if (node->hidden_links == 0 || node->links.empty()) node->kept = {};
     if (!node->links.empty()) return;
     node->unlinked = true;
-    if (at.winner().st.stx_nlink <= 1) ctx.tree.shown_inodes().drop(node->key.dev, node->key.ino);
+    if (node.node().is_dir() || at.winner().st.stx_nlink <= 1)
+        ctx.tree.shown_inodes().drop(node->key.dev, node->key.ino);
 }
 
 }  // namespace plyfs::ops

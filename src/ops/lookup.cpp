@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "node/origin.h"
 
 namespace plyfs::ops {
 namespace {
@@ -26,6 +27,17 @@ void start_node(Context& ctx, LockedNode& node, const NodeRef& parent, const Nam
     if (!found.redirect.empty()) node->redirect = std::make_unique<std::string>(found.redirect);
     node->links = {Link{parent, name.str()}};
     node->shown_inode = ctx.tree.shown_inodes().of(ctx.tree.set(), key.dev, key.ino);
+    const auto& original = found.original;
+    node->marked = original.marked;
+    if (original.shows) {
+        node->shown_inode = ctx.tree.set().shown_inode(original.key.dev, original.key.ino);
+        ctx.tree.shown_inodes().keep(key.dev, key.ino, node->shown_inode);
+    }
+    if (!original.index.empty()) {
+        node->index = std::make_unique<std::string>(original.index);
+        node->hidden_links = original.hidden;
+        node->below_names = original.below;
+    }
 }
 
 // Directories that finding it had to open need not be opened again to go into it.
@@ -84,7 +96,8 @@ Result<Entered> enter_dir(Context& ctx, const NodeRef& parent, const Layers& lay
     if (state->layers == found.layers && state->key == at.key) return Entered{at.node};
     // Looked at again under the lock: a copy-up may have added a branch since.
     auto now = TRY(find_winner(ctx.tree.set(), layers, name));
-    if (!sys::is_dir(now.st)) return Errno(ESTALE);
+    // The second: renamed meanwhile, and `layers` may not be all.
+    if (!sys::is_dir(now.st) || (now.beside && !found.beside)) return Errno(ESTALE);
     for (BranchIndex had : state->layers) {
         if (std::find(now.layers.begin(), now.layers.end(), had) == now.layers.end()) {
             ctx.tree.dirs().drop(*at.node, had);
@@ -92,6 +105,8 @@ Result<Entered> enter_dir(Context& ctx, const NodeRef& parent, const Layers& lay
     }
     state->layers = std::move(now.layers);
     state->detours = std::move(now.detours);
+    state->lower_names = nullptr;
+    ++state->layers_replaced;
     state->redirect = now.redirect.empty() ? nullptr : std::make_unique<std::string>(std::move(now.redirect));
     state->winner = now.branch;
     const auto key_now = sys::key_of(now.st);
@@ -106,10 +121,15 @@ Result<Entered> enter_dir(Context& ctx, const NodeRef& parent, const Layers& lay
 // A file may have several names. The key of a copied-up original leads to the copy's node.
 Result<Entered> enter_file(Context& ctx, const NodeRef& parent, const Name& name, const Resolved& found) {
     Arrival at(ctx, parent, name, found);
-    if (at.fresh) return Entered{at.node};
     LockedNode& state = at.state;
+    if (found.original.below && state->original == sys::FileKey{}) {
+        // The original's other names lead here without being looked for in the index.
+        state->original = found.original.key;
+        ctx.tree.nodes().add_key(state->original, *at.node);
+    }
+    if (at.fresh) return Entered{at.node};
     const bool copied = state->key != at.key;
-    if (copied && state->unlinked) {
+    if (copied && state->unlinked && !state->index) {
         // The copy has no name left to link from; the original's other names are files of their own again.
         state->original = {};
         return Entered{make_instead(ctx, parent, name, found)};
@@ -118,12 +138,15 @@ Result<Entered> enter_file(Context& ctx, const NodeRef& parent, const Name& name
     const bool known = std::find(state->links.begin(), state->links.end(), here) != state->links.end();
     if (!known) {
         // One link and another name: it was renamed on the branch.
-        if (!copied && found.st.stx_nlink == 1) state->links.clear();
+        if (!copied && !state->index && found.st.stx_nlink == 1) state->links.clear();
         state->links.push_back(std::move(here));
         state->unlinked = false;
-        if (!copied) state->pinned.reset();
+        if (!copied || state->index) state->pinned.reset();
     }
-    return Entered{at.node, copied};
+    if (!state->index) return Entered{at.node, copied};
+    // Shown by the index; nothing is changed on a branch for being looked at.
+    if (copied || found.original.below) state->below_names = true;
+    return Entered{at.node};
 }
 
 }  // namespace
@@ -149,6 +172,7 @@ Attr show(Context& ctx, LockedNode& node, NodeId id, const sys::Stat& st) {
         return out;
     }
     out.st.stx_nlink = st.stx_nlink + node->hidden_links - std::min(node->removed_links, st.stx_nlink);
+    if (node->index && out.st.stx_nlink > 0) --out.st.stx_nlink;  // the index has a name as well
     if (node->writers > 0) out.timeout = 0;
     if (node->had_writer) out.timeout = std::min(out.timeout, kWriterTimeout);
     if (id != node->face.id) out.timeout = 0;
@@ -191,18 +215,43 @@ Result<Entry> enter(Context& ctx, const NodeRef& parent, const Layers& layers, c
     return entry_of(ctx, entered.node);
 }
 
+namespace {
+
+// How many layers that never change were asked for nothing.
+std::uint32_t count_vain(const BranchSet& set, const Layers& layers, const Result<Resolved>& found) {
+    std::uint32_t vain = 0;
+    for (const Layer& layer : layers) {
+        if (found && layer.branch >= found->branch && found->layers.empty()) break;
+        if (!set.is_fixed(layer.branch)) continue;
+        const bool here =
+            found && std::find(found->layers.begin(), found->layers.end(), layer.branch) != found->layers.end();
+        if (!here) ++vain;
+    }
+    return vain;
+}
+
+}  // namespace
+
 Result<Entry> lookup(Context& ctx, NodeId parent_id, const Name& name) {
     const NodeRef parent = TRY(node_of(ctx, parent_id));
     if (ctx.tree.reserves(*parent, name)) return Errno(ENOENT);
-    Layers layers = TRY(ctx.tree.layers_of(parent));
+    auto [layers, all] = TRY(ctx.tree.candidates_for(parent, name));
     auto found = find_winner(ctx.tree.set(), layers, name);
+    if (all) {
+        if (const auto vain = count_vain(ctx.tree.set(), layers, found)) ctx.tree.note_vain(parent, layers, vain);
+    } else if (found ? found->beside : !found.failed_with(ENOENT)) {
+        layers = TRY(ctx.tree.layers_of(parent));
+        found = find_winner(ctx.tree.set(), layers, name);
+    }
     // Others may change a pool's branches: what looks empty may be a directory that is no longer the one of its name.
     if (found.failed_with(ENOENT) && layers.size() > 1 && !ctx.tree.set().uses_marks() &&
         ctx.tree.drop_removed(parent, layers)) {
         layers = TRY(ctx.tree.layers_of(parent));
         found = find_winner(ctx.tree.set(), layers, name);
     }
-    return enter(ctx, parent, layers, name, TRY(std::move(found)));
+    auto resolved = TRY(std::move(found));
+    TRY(follow_origin(ctx.tree, parent, layers, name, resolved));
+    return enter(ctx, parent, layers, name, resolved);
 }
 
 void forget(Context& ctx, NodeId id, std::uint64_t count) {

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "base/log.h"
+#include "node/origin.h"
 #include "node/redirect.h"
 #include "ops/gone.h"
 #include "ops/place.h"
@@ -252,6 +253,23 @@ bool changed_since(const Side& side) {
 
 enum class Outcome { done, look_again };
 
+// A name of an indexed file that lies below only is a name like the others first.
+Result<Outcome> bring_name(Context& ctx, const Side& side) {
+    if (!side.at || !side.at->node || ctx.tree.set().at(side.at->winner().branch).writable()) return Outcome::done;
+    if (!LockedNode(*side.at->node)->index) return Outcome::done;
+    const auto branch = LockedNode(*side.at->node)->winner;
+    TRY(add_missing_link(ctx.tree, side.at->node, side.parent, side.name));
+    // Nothing there: not a name of the file any more.
+    TRY(sys::stat_at(*TRY(ctx.tree.dir_on(side.parent, branch)), side.name));
+    return Outcome::look_again;
+}
+
+// Where a copy of something below comes to, the directory has to say so.
+Status mark_target(Context& ctx, const Side& moved, const NodeRef& parent) {
+    if (!moved.at || !moved.at->node || !LockedNode(*moved.at->node)->marked) return {};
+    return make_impure(ctx.tree, parent);
+}
+
 Result<Outcome> rename_once(Context& ctx, const Request& request, Side& from, Side& to, unsigned flags) {
     const bool exchange = (flags & RENAME_EXCHANGE) != 0;
     TRY(look(ctx, from, Open::nothing));
@@ -260,6 +278,8 @@ Result<Outcome> rename_once(Context& ctx, const Request& request, Side& from, Si
     if (to.at && (flags & RENAME_NOREPLACE)) return Errno(EEXIST);
     TRY(require_removable(*from.at));
     if (to.at) TRY(require_removable(*to.at));
+    if (TRY(bring_name(ctx, from)) == Outcome::look_again) return Outcome::look_again;
+    if (exchange && TRY(bring_name(ctx, to)) == Outcome::look_again) return Outcome::look_again;
     if (!exchange) TRY(require_hideable(ctx, from.name, *from.at));
     TRY(make_movable(ctx, request, from));
     if (exchange) TRY(make_movable(ctx, request, to));
@@ -271,6 +291,8 @@ Result<Outcome> rename_once(Context& ctx, const Request& request, Side& from, Si
     if (!ctx.tree.reaches(to.parent, plan.branch) || whiteout_must_stay(ctx, to, plan.branch)) return Errno(EXDEV);
     TRY(ensure_dir_on(ctx.tree, to.parent, plan.branch));
     for (BranchIndex branch : plan.also_rename) TRY(ensure_dir_on(ctx.tree, to.parent, branch));
+    TRY(mark_target(ctx, from, to.parent));
+    if (exchange) TRY(mark_target(ctx, to, from.parent));
     const auto from_dir = TRY(ctx.tree.dir_on(from.parent, plan.branch));
     const auto to_dir = TRY(ctx.tree.dir_on(to.parent, plan.branch));
 

@@ -14,6 +14,9 @@ namespace {
 // Beside the types of dirent.h: a file of AUFS', which may hide another name than its own.
 constexpr unsigned char kAufsMark = 255;
 
+// Of a directory that is read as a whole anyway: 8 bytes for each on each layer.
+constexpr std::size_t kMostNames = 200000;
+
 }  // namespace
 
 // Names lie one after another in chunks that never move, so that the set of names seen can hold views of them.
@@ -74,6 +77,7 @@ void Listing::restart(Layers layers) {
     layers_ = std::move(layers);
     reader_.reset();
     snapshot_.reset();
+    names_ = nullptr;
     place_ = 0;
     repeat_ = false;
 }
@@ -106,11 +110,15 @@ Result<bool> Listing::skips(const Layer& layer, sys::DirEntry& entry) const {
 Status Listing::load() {
     auto snapshot = std::make_unique<Snapshot>();
     std::vector<std::string> beside;
+    const bool collects = budget_ && !names_;
+    LowerNames::Builder names(*set_, kMostNames);
     for (const Layer& layer : layers_) {
         sys::DirReader reader(TRY(sys::open_dir_for_reading(layer.fd())));
         sys::DirEntry entry;
         bool aufs_names = false;
+        if (collects) names.begin(layer, reader.fd());
         while (TRY(reader.next(entry))) {
+            if (collects && !entry.is_dot()) names.add(entry.name);
             if (entry.is_dot() && &layer != &layers_.front()) continue;
             if (TRY(skips(layer, entry))) continue;
             aufs_names |= marks::is_aufs_name(entry.name);
@@ -124,7 +132,9 @@ Status Listing::load() {
         for (const auto& name : beside) snapshot->add({.name = name}, layer.branch, DT_WHT);
         beside.clear();
         layer.dir->note_aufs_names(aufs_names);
+        if (collects) names.end(layer);
     }
+    if (collects) names_ = names.finish(budget_);
     snapshot->finish();
     snapshot_ = std::move(snapshot);
     return {};

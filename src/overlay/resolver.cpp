@@ -28,12 +28,6 @@ Result<bool> has_mark_beside(const BranchSet& set, const Layer& layer, const Nam
     return is_absent(st.error()) ? Result<bool>(false) : st.error();
 }
 
-// A metacopy has no blocks but those of its attributes: a file with more of them is none, and need not be asked.
-bool may_be_metacopy(const sys::Stat& st) {
-    constexpr std::uint64_t kAttributeSectors = 128;
-    return sys::is_regular(st) && (st.stx_blocks <= kAttributeSectors || st.stx_blocks < st.stx_size / 512);
-}
-
 Result<sys::Stat> open_and_stat(const Branch& branch, BorrowedFd dir, const Name& name, UniqueFd& opened) {
     opened = TRY(sys::open_path(dir, name));
     return branch.stat_fd(opened);
@@ -63,6 +57,7 @@ class Search {
         if (wants_content_) return Errno(EIO);
         if (out_.branch < 0) return Errno(ENOENT);
         if (!detours_.empty()) out_.detours = std::make_shared<const std::vector<Detour>>(std::move(detours_));
+        out_.beside = !redirect_.empty();
         return std::move(out_);
     }
 
@@ -91,6 +86,10 @@ class Search {
         }
         if (stop_) return wins ? look_for_metacopy(at, layer.fd(), name) : Status{};
         if (!wins && set_.at(at.branch).writable()) sys::add_directory(out_.st, st);
+        if (out_.branch == 0 && set_.rules().keeps_inodes && out_.layers.size() == 1) {
+            out_.original.key = sys::key_of(st);
+            out_.original.shows = out_.original.marked = true;
+        }
         out_.layers.push_back(at.branch);
         note(at);
         if (!set_.uses_marks() || lowest) return {};
@@ -235,6 +234,11 @@ class Search {
 };
 
 }  // namespace
+
+bool may_be_metacopy(const sys::Stat& st) {
+    constexpr std::uint64_t kAttributeSectors = 128;
+    return sys::is_regular(st) && (st.stx_blocks <= kAttributeSectors || st.stx_blocks < st.stx_size / 512);
+}
 
 bool may_hold_aufs_names(const BranchSet& set, const Layer& layer) {
     if (!set.reads_aufs_marks()) return false;

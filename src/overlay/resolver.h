@@ -86,10 +86,27 @@ struct Resolved {
     std::string redirect;             // what the winner's own mark says; empty: none
     // Of a metacopy, a file whose content lies below: the branch that has it. -1: the winner's own.
     BranchIndex data = -1;
+    // What the winner is a copy of, when that shows in its inode number. Of a directory its first part on a layer
+    // below, of others what their marks say (node/origin).
+    struct Original {
+        sys::FileKey key;
+        std::string index;         // the copy's name in the index; empty: none
+        std::uint32_t hidden = 0;  // names in the layers below, when there is such a name
+        bool marked = false;       // the winner has the mark, wherever it leads
+        bool shows = false;        // and `key` is what it leads to
+        bool below = false;        // the name itself lies below, the winner is the index entry
+    } original;
+    bool beside = false;  // a redirect led on to another name in the parent's directories
 };
+
+// A metacopy has no blocks but those of its attributes: a file with more of them is none, and need not be asked.
+bool may_be_metacopy(const sys::Stat& st);
 
 // ENOENT when no branch has the name or a whiteout hides it. EPERM: a redirect that may not be followed. EIO: a
 // metacopy whose content is nowhere.
+//
+// Layers that have neither the name nor a mark for it may be left out of `parent`; when `beside` comes back, or another
+// error than ENOENT, the answer counts only with all of them.
 Result<Resolved> find_winner(const BranchSet& set, std::span<const Layer> parent, const Name& name);
 
 // Everything of the name on every layer down to the first whiteout, also what a file or an opaque directory hides:

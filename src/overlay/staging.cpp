@@ -188,8 +188,10 @@ Result<std::string> read_target(BorrowedFd symlink) {
 
 Result<Staged> stage_copy(WorkDir& work, const CopySource& source, const std::function<bool()>& cancelled) {
     if (sys::is_dir(source.st)) return Errno(EISDIR);
-    if (!sys::is_regular(source.st)) return stage_special(work, source);
-    auto staged = TRY(stage_regular(work, source, cancelled));
+    const bool regular = sys::is_regular(source.st);
+    auto staged = TRY(regular ? stage_regular(work, source, cancelled) : stage_special(work, source));
+    if (source.mark) TRY(source.mark(staged.fd()));
+    if (!regular) return staged;
     if (!source.metacopy && source.data_bytes < source.st.stx_size) {
         // A truncated copy is a changed file. XFS and tmpfs would not say so: the size will be as it is already.
         TRY(sys::set_times(staged.fd(), {0, UTIME_OMIT}, {0, UTIME_NOW}));

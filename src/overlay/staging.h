@@ -60,10 +60,11 @@ struct CopySource {
     sys::Stat st;
     // Of a regular file: how much of its content is wanted; less than its size: truncated.
     std::uint64_t data_bytes = 0;
-    BorrowedFd content;            // of a metacopy: the file that has it; else none
-    bool metacopy = false;         // the content stays below, and a mark says so; data_bytes is not looked at
-    const Carry* carry = nullptr;  // null: within one branch, what lies there is taken as it is
-    bool sync = true;              // whether a file's content has to be on the disk before it is published
+    BorrowedFd content;                      // of a metacopy: the file that has it; else none
+    bool metacopy = false;                   // the content stays below, and a mark says so; data_bytes is not looked at
+    const Carry* carry = nullptr;            // null: within one branch, what lies there is taken as it is
+    bool sync = true;                        // whether a file's content has to be on the disk before it is published
+    std::function<Status(BorrowedFd)> mark;  // what else the copy has to say of itself; empty: nothing
 };
 
 // The target of a symlink, by an O_PATH descriptor, however the branch keeps it.

@@ -1,8 +1,12 @@
 #include "sys/stat.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/magic.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
+
+#include "sys/inode_ioctl.h"
 
 namespace plyfs::sys {
 namespace {
@@ -62,6 +66,30 @@ Result<std::uint64_t> fs_type(BorrowedFd fd) {
     struct statfs out;
     if (::fstatfs(fd.get(), &out) != 0) return Errno::last();
     return static_cast<std::uint64_t>(out.f_type);
+}
+
+Result<bool> compares_bytes(BorrowedFd dir) {
+    constexpr std::uint64_t kSquashfs = 0x73717368;
+    constexpr std::uint64_t kErofs = 0xe0f5e1e2;
+    constexpr std::uint64_t kXfs = 0x58465342;
+    constexpr std::uint64_t kF2fs = 0xf2f52010;
+    switch (TRY(fs_type(dir)) & 0xffffffff) {
+        case kSquashfs:
+        case kErofs:
+        case kXfs:
+        case BTRFS_SUPER_MAGIC:
+            return true;
+        case EXT4_SUPER_MAGIC:
+        case TMPFS_MAGIC:
+        case kF2fs:
+            break;
+        default:
+            return false;
+    }
+    const auto flags = ioctl_get_flags(dir);
+    // A tmpfs without flags has no folding either.
+    if (flags.failed_with(ENOTTY)) return true;
+    return (TRY(flags) & (FS_CASEFOLD_FL | FS_ENCRYPT_FL)) == 0;
 }
 
 }  // namespace plyfs::sys

@@ -105,7 +105,7 @@ TEST_CASE("protection: a name that can not be added to a copied-up hard link is 
         write_file(tree.lower + "/p/one", "lower");
         OK(::link((tree.lower + "/p/one").c_str(), (tree.lower + "/q/two").c_str()));
         if (!full) make_dirs(tree.upper + "/q");
-        tree.mount("entry_timeout=0");
+        tree.mount("index=off,entry_timeout=0");
         append(tree / "p/one", ", and more");
         std::unique_ptr<Flagged> flagged;
         if (full) {

@@ -1,0 +1,161 @@
+#include "overlay/lower_names.h"
+
+#include <algorithm>
+#include <functional>
+
+#include "overlay/marks.h"
+#include "sys/dirent.h"
+#include "sys/open.h"
+
+namespace plyfs {
+namespace {
+
+constexpr unsigned kBranchBits = 16;
+// Some milliseconds of reading for the sake of one lookup.
+constexpr std::size_t kMostRead = 20000;
+
+std::uint64_t hash_of(std::string_view name) {
+    return std::uint64_t{std::hash<std::string_view>{}(name)} << kBranchBits;
+}
+
+std::uint64_t place_of(std::string_view name, BranchIndex branch) {
+    return hash_of(name) | static_cast<std::uint16_t>(branch);
+}
+
+// Empty: it has no letter.
+std::string exchange_cases(std::string_view name) {
+    std::string out(name);
+    bool any = false;
+    for (char& c : out) {
+        if ((c < 'a' || c > 'z') && (c < 'A' || c > 'Z')) continue;
+        c = static_cast<char>(c ^ 0x20);
+        any = true;
+    }
+    return any ? out : std::string();
+}
+
+}  // namespace
+
+LowerNames::~LowerNames() {
+    if (budget_) budget_->left.fetch_add(taken_, std::memory_order_relaxed);
+}
+
+bool LowerNames::knows(BranchIndex branch) const {
+    return std::binary_search(known_.begin(), known_.end(), branch);
+}
+
+// All lists are in the order of branches.
+std::vector<BranchIndex> LowerNames::filter(std::span<const BranchIndex> branches, std::string_view name) const {
+    const std::uint64_t hash = hash_of(name);
+    auto place = std::lower_bound(places_.begin(), places_.end(), hash);
+    std::vector<BranchIndex> out;
+    auto known = known_.begin();
+    for (BranchIndex branch : branches) {
+        while (known != known_.end() && *known < branch) ++known;
+        if (known != known_.end() && *known == branch) {
+            const std::uint64_t wanted = hash | static_cast<std::uint16_t>(branch);
+            while (place != places_.end() && *place < wanted) ++place;
+            if (place == places_.end() || *place != wanted) continue;
+        }
+        out.push_back(branch);
+    }
+    return out;
+}
+
+Layers LowerNames::filter(std::span<const Layer> layers, std::string_view name) const {
+    std::vector<BranchIndex> branches;
+    branches.reserve(layers.size());
+    for (const Layer& layer : layers) branches.push_back(layer.branch);
+    Layers out;
+    auto layer = layers.begin();
+    for (BranchIndex branch : filter(branches, name)) {
+        while (layer->branch != branch) ++layer;
+        out.push_back(*layer);
+    }
+    return out;
+}
+
+void LowerNames::Builder::begin(const Layer& layer, BorrowedFd opened) {
+    branch_ = -1;
+    probe_.clear();
+    if (!set_.is_fixed(layer.branch) || is_full()) return;
+    const auto compares = sys::compares_bytes(opened);
+    if (!compares || !*compares) return;
+    branch_ = layer.branch;
+    began_ = places_.size();
+}
+
+void LowerNames::Builder::put(std::string_view name) {
+    places_.push_back(place_of(name, branch_));
+}
+
+void LowerNames::Builder::add(std::string_view name) {
+    if (branch_ < 0) return;
+    if (is_full()) {
+        branch_ = -1;
+        return;
+    }
+    put(name);
+    if (const auto hidden = marks::hidden_by(name); !hidden.empty()) put(hidden);
+    if (probe_.empty()) probe_ = exchange_cases(name);
+}
+
+// A file system can fold cases without a flag that says so: then a name is found that is not there.
+bool LowerNames::Builder::folds(const Layer& layer) const {
+    if (probe_.empty()) return false;
+    const auto there = place_of(probe_, branch_);
+    if (std::find(places_.begin() + static_cast<std::ptrdiff_t>(began_), places_.end(), there) != places_.end()) {
+        return false;
+    }
+    const auto name = Name::parse(probe_);
+    if (!name) return true;
+    return !sys::stat_at(layer.fd(), *name).failed_with(ENOENT);
+}
+
+void LowerNames::Builder::end(const Layer& layer) {
+    if (branch_ < 0) return;
+    if (folds(layer)) {
+        places_.resize(began_);
+    } else {
+        known_.push_back(branch_);
+    }
+    branch_ = -1;
+}
+
+SharedNames LowerNames::Builder::finish(std::shared_ptr<NamesBudget> budget) {
+    std::shared_ptr<LowerNames> out(new LowerNames());
+    if (is_full()) return out;
+    const std::size_t bytes = places_.size() * sizeof places_[0] + known_.size() * sizeof known_[0] + sizeof *out;
+    std::size_t left = budget->left.load(std::memory_order_relaxed);
+    do {
+        if (left < bytes) return out;
+    } while (!budget->left.compare_exchange_weak(left, left - bytes, std::memory_order_relaxed));
+    out->budget_ = std::move(budget);
+    out->taken_ = bytes;
+    std::sort(places_.begin(), places_.end());
+    places_.shrink_to_fit();
+    out->places_ = std::move(places_);
+    out->known_ = std::move(known_);
+    return out;
+}
+
+SharedNames read_lower_names(const BranchSet& set, std::span<const Layer> layers, std::shared_ptr<NamesBudget> budget) {
+    LowerNames::Builder builder(set, kMostRead);
+    for (const Layer& layer : layers) {
+        if (!set.is_fixed(layer.branch)) continue;
+        auto fd = sys::open_dir_for_reading(layer.fd());
+        if (!fd) continue;
+        sys::DirReader reader(std::move(*fd));
+        builder.begin(layer, reader.fd());
+        sys::DirEntry entry;
+        Result<bool> more = true;
+        while ((more = reader.next(entry)) && *more && !builder.is_full()) {
+            if (!entry.is_dot()) builder.add(entry.name);
+        }
+        // What was not read to its end is not known.
+        if (more && !*more) builder.end(layer);
+    }
+    return builder.finish(std::move(budget));
+}
+
+}  // namespace plyfs
