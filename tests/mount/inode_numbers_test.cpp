@@ -69,6 +69,7 @@ void touch_all(const std::string& mnt) {
 }  // namespace
 
 TEST_CASE("inode numbers: constant over copy-up and mounts, in stat and readdir") {
+    need_privilege("attributes of symlinks");
     for (std::string lower : {"ext4", "xfs", "btrfs", "tmpfs"}) {
         for (std::string upper : {"ext4", "btrfs"}) {
             if (lower == "xfs" && upper != "ext4") continue;
@@ -154,6 +155,7 @@ TEST_CASE("inode numbers: what comes in the place of a deleted copy has a number
 }
 
 TEST_CASE("inode numbers: the kernel's overlayfs reads our origins, and we read its") {
+    need_privilege("overlayfs with trusted.*");
     Scratch scratch;
     LoopFs disk("ext4", scratch.path(), "disk", 64);
     for (bool kernel : {false, true}) {
