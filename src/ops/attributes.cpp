@@ -54,6 +54,15 @@ bool is_in_group(const sys::Caller& caller, gid_t group) {
     return groups && std::find(groups->begin(), groups->end(), group) != groups->end();
 }
 
+Status clear_set_ids(const sys::Caller& caller, BorrowedFd file, const sys::Stat& st) {
+    mode_t mode = st.stx_mode & 07777;
+    mode_t kept = mode & ~static_cast<mode_t>(S_ISUID);
+    if ((mode & S_ISGID) && ((mode & S_IXGRP) || !is_in_group(caller, st.stx_gid))) {
+        kept &= ~static_cast<mode_t>(S_ISGID);
+    }
+    return kept == mode ? Status() : sys::set_mode(file, kept);
+}
+
 Status apply(Context& ctx, const sys::Caller& caller, const NodeRef& node, BorrowedFd fd, const AttrChange& change) {
     if (change.size) TRY(set_size(ctx, node, fd, *change.size));
     if (change.uid || change.gid) {
@@ -61,7 +70,11 @@ Status apply(Context& ctx, const sys::Caller& caller, const NodeRef& node, Borro
                            change.gid.value_or(static_cast<gid_t>(-1))));
     }
     if (change.mode) TRY(sys::set_mode(fd, *change.mode & 07777));
-    if (change.kill_privileges && !change.mode) TRY(kill_privileges(caller, fd, TRY(sys::stat_fd(fd))));
+    if (change.kill_privileges && !change.mode) {
+        const auto st = TRY(sys::stat_fd(fd));
+        // A change of owner has taken the capability away already.
+        TRY(change.uid || change.gid ? clear_set_ids(caller, fd, st) : kill_privileges(caller, fd, st));
+    }
     if (change.atime || change.mtime) {
         constexpr timespec kOmit{0, UTIME_OMIT};
         TRY(sys::set_times(fd, change.atime.value_or(kOmit), change.mtime.value_or(kOmit)));
@@ -93,12 +106,7 @@ Result<std::string> stored_name(Context& ctx, const char* name, int unreachable 
 }  // namespace
 
 Status kill_privileges(const sys::Caller& caller, BorrowedFd file, const sys::Stat& st) {
-    mode_t mode = st.stx_mode & 07777;
-    mode_t kept = mode & ~static_cast<mode_t>(S_ISUID);
-    if ((mode & S_ISGID) && ((mode & S_IXGRP) || !is_in_group(caller, st.stx_gid))) {
-        kept &= ~static_cast<mode_t>(S_ISGID);
-    }
-    if (kept != mode) TRY(sys::set_mode(file, kept));
+    TRY(clear_set_ids(caller, file, st));
     auto removed = sys::remove_xattr(file, "security.capability");
     if (removed || removed.failed_with(ENODATA) || removed.failed_with(EOPNOTSUPP)) return {};
     return removed;
@@ -125,8 +133,18 @@ Result<std::string> readlink(Context& ctx, NodeId id) {
 
 Result<std::size_t> getxattr(Context& ctx, NodeId id, const char* name, std::span<std::byte> buffer) {
     const NodeRef node = TRY(node_of(ctx, id));
+    const std::string stored = TRY(stored_name(ctx, name, ENODATA));
+    if (node->is_dir()) {
+        // Asked at each creation of an object in it, for its default ACL: without a descriptor of our own.
+        BranchIndex winner = -1;
+        {
+            LockedNode state(*node);
+            if (!state->pinned.valid()) winner = state->winner;
+        }
+        if (winner >= 0) return sys::get_xattr(*TRY(ctx.tree.dir_on(node, winner)), stored.c_str(), buffer);
+    }
     const auto object = TRY(ctx.tree.find_object(node));
-    return sys::get_xattr(object.fd, TRY(stored_name(ctx, name, ENODATA)).c_str(), buffer);
+    return sys::get_xattr(object.fd, stored.c_str(), buffer);
 }
 
 Result<std::string> listxattr(Context& ctx, NodeId id) {
