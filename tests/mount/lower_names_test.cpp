@@ -206,7 +206,7 @@ std::string change(const std::string& root, int what, const std::string& one, co
 TEST_CASE("lower names: what is found is what asking every layer finds, before and after changes") {
     Scratch scratch;
     LoopFs disk("ext4", scratch.path(), "disk", 64);
-    for (unsigned seed = 1; seed <= 12; ++seed) {
+    for (unsigned seed = 1; seed <= 40; ++seed) {
         CAPTURE(seed);
         Chance chance(seed);
         const std::string base = disk.dir("s" + std::to_string(seed));
