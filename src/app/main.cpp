@@ -10,8 +10,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdio>
 #include <iostream>
+#include <thread>
 
 #include "app/command_line.h"
 #include "app/daemonize.h"
@@ -94,10 +96,25 @@ bool is_compatible(const config::Config& config, BorrowedFd parent, std::string&
     return false;
 }
 
+// umount(2) does not wait for the daemon, so that the mount before this one may still be letting go of what it has
+// locked.
+template <typename Lock>
+auto when_let_go(Lock lock) {
+    constexpr std::chrono::seconds kLongest{3};
+    constexpr std::chrono::milliseconds kPause{5};
+    const auto latest = std::chrono::steady_clock::now() + kLongest;
+    auto locked = lock();
+    while (!locked && locked.failed_with(EBUSY) && std::chrono::steady_clock::now() < latest) {
+        std::this_thread::sleep_for(kPause);
+        locked = lock();
+    }
+    return locked;
+}
+
 // The user's workdir holds a directory "work", as overlayfs makes it, so that the kernel can mount the same upper.
 std::unique_ptr<WorkDir> open_workdir(const config::Config& config, std::string& failure) {
     auto parent = sys::open_root(config.workdir.c_str());
-    auto work = parent ? WorkDir::open(*parent, kWorkName) : parent.error();
+    auto work = parent ? when_let_go([&] { return WorkDir::open(*parent, kWorkName); }) : parent.error();
     if (work) {
         if (!is_compatible(config, *parent, failure)) return nullptr;
         for (const auto& lack : find_lacks(*parent, kWorkName)) {
@@ -121,7 +138,7 @@ std::unique_ptr<WorkDir> open_workdir(const config::Config& config, std::string&
 Result<UniqueFd> lock_upper(const config::Config& config, std::string& failure) {
     auto root = TRY(sys::open_root(config.branches[0].path.c_str()));
     auto lock = TRY(sys::open_dir_for_reading(root));
-    auto alone = sys::lock_alone(lock);
+    auto alone = when_let_go([&] { return sys::lock_alone(lock); });
     if (alone) return lock;
     const int holder = lock_holder(lock);
     failure = "upperdir=" + config.branches[0].path + " is in use by another mount" +

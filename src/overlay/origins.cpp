@@ -20,9 +20,11 @@ constexpr const char* kImpure = "impure";
 constexpr const char* kLinkCount = "nlink";
 constexpr const char* kUpper = "upper";
 
-// EPERM is what the privileged attributes answer to everybody else, before it is known whether there is one.
+// EPERM is what the privileged attributes answer to everybody else, before it is known whether there is one. On a
+// read-only mount that is not asked.
 bool may_use_trusted(BorrowedFd object) {
-    return !sys::remove_xattr(object, "trusted.overlay.plyfs.probe").failed_with(EPERM);
+    const auto probe = sys::remove_xattr(object, "trusted.overlay.plyfs.probe");
+    return probe.failed_with(EROFS) ? sys::may_use_trusted_xattrs() : !probe.failed_with(EPERM);
 }
 
 constexpr std::size_t kMostBytes = 255;

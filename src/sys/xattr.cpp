@@ -1,6 +1,7 @@
 #include "sys/xattr.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -152,6 +153,11 @@ Status remove_xattr_at(BorrowedFd dir, const char* entry, const char* name) {
 Result<std::size_t> list_xattr_raw_at(BorrowedFd dir, const char* entry, std::span<char> buffer) {
     if (auto rc = try_xattrat(kListxattrat, dir, entry, buffer.data(), buffer.size())) return counted(*rc);
     return list_xattr_raw(TRY(open_entry(dir, entry)), buffer);
+}
+
+bool may_use_trusted_xattrs() {
+    const UniqueFd probe(::memfd_create("plyfs-probe", MFD_CLOEXEC));
+    return probe.valid() && (::fremovexattr(probe.get(), "trusted.plyfs.probe") == 0 || errno != EPERM);
 }
 
 }  // namespace plyfs::sys

@@ -8,6 +8,7 @@
 #include "support/check.h"
 #include "support/files.h"
 #include "support/run.h"
+#include "support/sandbox.h"
 #include "support/trees.h"
 
 using namespace plyfs::test;
@@ -220,6 +221,7 @@ TEST_CASE("statx: birth time of the branch's file, and everything stat has") {
 }
 
 TEST_CASE("ioctl: inode flags are read and set, and hold") {
+    need_privilege("inode flags");
     with_objects([](Tree& tree) {
         for (std::string name : {"new", "old"}) {
             CAPTURE(name);

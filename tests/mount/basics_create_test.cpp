@@ -8,6 +8,7 @@
 #include "support/check.h"
 #include "support/files.h"
 #include "support/run.h"
+#include "support/sandbox.h"
 #include "support/trees.h"
 
 using namespace plyfs::test;
@@ -67,6 +68,7 @@ TEST_CASE("mkdir: new, nested, existing, and setgid of the parent is inherited")
 }
 
 TEST_CASE("mknod: fifo, socket, devices and an empty file") {
+    need_privilege("devices");
     in_both_modes(with_dir_below, [](Tree& tree) {
         OK(::mkfifo((tree / "d/fifo").c_str(), 0622));
         CHECK(lstat_of(tree / "d/fifo").st_mode == (S_IFIFO | 0600));  // umask 022

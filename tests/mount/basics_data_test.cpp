@@ -4,6 +4,7 @@
 
 #include "support/check.h"
 #include "support/files.h"
+#include "support/sandbox.h"
 #include "support/trees.h"
 
 using namespace plyfs::test;
@@ -66,6 +67,7 @@ TEST_CASE("truncate: sets mtime and ctime, and a write does as well") {
 }
 
 TEST_CASE("fallocate: reserve, keep size, punch, zero") {
+    need_privilege("ext4");
     with_files([](Tree&, const std::string& path, const std::string& content) {
         UniqueFd fd = open_file(path, O_RDWR);
         OK(::fallocate(fd.get(), 0, 0, 200000));

@@ -13,6 +13,7 @@
 #include "support/check.h"
 #include "support/files.h"
 #include "support/run.h"
+#include "support/sandbox.h"
 #include "support/trees.h"
 
 using namespace plyfs::test;
@@ -138,6 +139,7 @@ TEST_CASE("copy-up: owner, mode, times, attributes, ACL and capabilities come al
 }
 
 TEST_CASE("copy-up: symlinks, devices and fifos") {
+    need_privilege("devices");
     Layers tree;
     OK(::symlink("to nowhere", (tree.lower + "/link").c_str()));
     OK(::mknod((tree.lower + "/null").c_str(), S_IFCHR | 0600, 0x103));
@@ -176,6 +178,7 @@ TEST_CASE("copy-up: holes stay holes") {
 }
 
 TEST_CASE("copy-up: inode flags come along") {
+    need_privilege("inode flags");
     Layers tree;
     write_file(tree.lower + "/f", "x");
     {
@@ -220,7 +223,7 @@ TEST_CASE("copy-up: hard links of a lower file stay one file when the kernel has
     write_file(tree / "a", "new");  // b was never looked at so far
     // What the stress test meets by chance: the last dentry goes between the copy and the first look at the
     // other name.
-    write_fd(open_file("/proc/sys/vm/drop_caches", O_WRONLY).get(), "2", 0);
+    drop_caches();
     CHECK(read_file(tree / "b") == "new");
     CHECK(stat_of(tree / "a").st_ino == stat_of(tree / "b").st_ino);
     CHECK(stat_of(tree / "a").st_nlink == 2);
@@ -334,6 +337,7 @@ TEST_CASE("copy-up: what it makes is in the upper with the same content, and the
 }
 
 TEST_CASE("copy-up: append-only and immutable files of a lower are neither emptied, removed nor renamed") {
+    need_privilege("inode flags");
     Layers tree;
     for (std::string name : {"append", "append2", "fixed", "fixed2"}) write_file(tree.lower + "/" + name, "precious");
     for (std::string name : {"append", "append2"}) must_run({"chattr", "+a", tree.lower + "/" + name});

@@ -11,6 +11,7 @@
 #include "support/check.h"
 #include "support/files.h"
 #include "support/run.h"
+#include "support/sandbox.h"
 #include "support/transport.h"
 #include "support/trees.h"
 
@@ -140,6 +141,7 @@ TEST_CASE("engines: layers without an upper one are read-only, and what is missi
 }
 
 TEST_CASE("engines: --version and --help need no /dev/fuse") {
+    need_privilege("devices");
     Store store;
     for (std::string program : {plyfs_binary(), store.drop_in()}) {
         for (std::string flag : {"--version", "-V", "--help", "-h"}) {
@@ -227,6 +229,7 @@ TEST_CASE("engines: names with colons, commas and backslashes") {
 }
 
 TEST_CASE("volatile: nothing is synced, passthrough stays, and the mark forbids the next mount") {
+    need_privilege("passthrough");
     if (is_standin()) skip("about plyfs itself");
     Layers tree;
     write_file(tree.lower + "/f", pattern(300000));

@@ -8,6 +8,7 @@
 #include "support/check.h"
 #include "support/files.h"
 #include "support/run.h"
+#include "support/sandbox.h"
 #include "support/trees.h"
 
 using namespace plyfs::test;
@@ -40,10 +41,6 @@ const List kOpaques = {"aufs", "trusted.overlay", "user.overlay", "user.fuseover
 
 TreeDigest look(const std::string& root) {
     return TreeDigest::of(root, {.identity = false, .dir_details = false, .trusted = false, .mtimes = false});
-}
-
-void drop_caches() {
-    must_run({"sh", "-c", "echo 2 > /proc/sys/vm/drop_caches"});
 }
 
 // What containers do to their layers, in short.
@@ -163,6 +160,7 @@ TEST_CASE("formats: each form of an opaque directory in each layer, and AUFS' at
 }
 
 TEST_CASE("formats: what is written is what others read") {
+    need_privilege("trusted.* attributes");
     struct Row {
         std::string ours, reader, theirs;
     };
@@ -229,6 +227,7 @@ TEST_CASE("formats: an upper that fuse-overlayfs wrote, by us, and back") {
 }
 
 TEST_CASE("formats: in an upper without devices whiteouts are attributes, and the mount below shows none") {
+    need_privilege("trusted.* attributes");
     Layers inner;
     write_file(inner.lower + "/x", "x");
     inner.mount();
@@ -263,6 +262,7 @@ TEST_CASE("formats: in an upper without devices whiteouts are attributes, and th
 }
 
 TEST_CASE("formats: the longest names, with every form that has room for their whiteouts") {
+    need_privilege("trusted.* attributes");
     const std::string name(255, 'n'), fits(251, 'm');
     for (const char* options : {"upper-format=overlay", "upper-format=overlay-user", "upper-format=aufs"}) {
         CAPTURE(std::string(options));
@@ -290,6 +290,7 @@ TEST_CASE("formats: the longest names, with every form that has room for their w
 }
 
 TEST_CASE("formats: a format that the upper can not hold is refused, and names of marks are not given out") {
+    need_privilege("trusted.* attributes");
     Layers tree;
     write_file(tree.lower + "/f", "f");
     tree.mount("upper-format=overlay");

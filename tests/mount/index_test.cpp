@@ -6,6 +6,7 @@
 #include "support/check.h"
 #include "support/files.h"
 #include "support/run.h"
+#include "support/sandbox.h"
 #include "support/trees.h"
 
 using namespace plyfs::test;
@@ -220,6 +221,7 @@ TEST_CASE("index: the kernel's overlayfs takes up ours, and we take up the kerne
 }
 
 TEST_CASE("index: special files and symlinks with several names") {
+    need_privilege("attributes of symlinks and fifos");
     Layers tree;
     OK(::symlink("target", (tree.lower + "/s1").c_str()));
     OK(::linkat(AT_FDCWD, (tree.lower + "/s1").c_str(), AT_FDCWD, (tree.lower + "/s2").c_str(), 0));
@@ -265,6 +267,7 @@ TEST_CASE("index: a read-only mount shows what it says") {
 }
 
 TEST_CASE("index: what an interrupted copy-up or unlink left behind") {
+    need_privilege("open_by_handle_at");
     Layers tree;
     fill(tree);
     tree.mount("index=on");
@@ -298,6 +301,7 @@ TEST_CASE("index: off keeps names together as long as the mount, and leaves no t
 }
 
 TEST_CASE("index: in user attributes, as overlayfs with userxattr has it") {
+    need_privilege("other attributes than those of users");
     Layers tree;
     fill(tree);
     tree.mount("index=on,userxattr");
@@ -322,6 +326,7 @@ TEST_CASE("index: where nothing needs it, automatic leaves no trace either") {
 }
 
 TEST_CASE("index: of other layers is not used") {
+    need_privilege("index of the kernel");
     Layers tree;
     fill(tree);
     tree.mount("index=on");

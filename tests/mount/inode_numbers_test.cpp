@@ -9,6 +9,7 @@
 #include "support/check.h"
 #include "support/files.h"
 #include "support/run.h"
+#include "support/sandbox.h"
 #include "support/trees.h"
 
 using namespace plyfs::test;
@@ -98,6 +99,7 @@ TEST_CASE("inode numbers: constant over copy-up and mounts, in stat and readdir"
 }
 
 TEST_CASE("inode numbers: a copy that was renamed keeps its number over mounts") {
+    need_privilege("open_by_handle_at");
     Layers tree;
     fill(tree);
     tree.mount();

@@ -62,6 +62,19 @@ TEST_CASE("lifecycle: umount while it is busy is refused, a lazy one ends the da
     CHECK(eventually([&] { return !is_alive(daemon); }));
 }
 
+TEST_CASE("lifecycle: mounted again as soon as umount returns") {
+    if (is_standin()) skip("about plyfs itself");
+    Layers tree;
+    write_file(tree.lower + "/f", "f");
+    for (int i = 0; i < 50; i++) {
+        const Ran ran = run_plyfs({"-o", tree.options() + ",transport=" + wanted_transport(), tree.mnt()});
+        INFO(i, ": ", ran.err);
+        REQUIRE(ran.code == 0);
+        write_file(tree / "f", std::to_string(i));
+        OK(::umount2(tree.mnt().c_str(), UMOUNT_NOFOLLOW));
+    }
+}
+
 TEST_CASE(
     "lifecycle: a killed daemon leaves ENOTCONN, open files of the kernel, and a mount that can be taken "
     "away") {

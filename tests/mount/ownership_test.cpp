@@ -6,6 +6,7 @@
 #include "support/check.h"
 #include "support/files.h"
 #include "support/run.h"
+#include "support/sandbox.h"
 #include "support/trees.h"
 
 using namespace plyfs::test;
@@ -176,6 +177,7 @@ TEST_CASE("squash: one owner is shown, and changes of it are swallowed") {
 }
 
 TEST_CASE("stat override: a lower is what its attributes say, and a copy into a plain upper as well") {
+    need_privilege("devices");
     for (const char* name : {kPrivileged, kContainers, kOlder}) {
         CAPTURE(name);
         Layers tree;
@@ -227,6 +229,7 @@ TEST_CASE("stat override: a lower is what its attributes say, and a copy into a 
 }
 
 TEST_CASE("stat override: an upper that keeps owners in attributes, as containers-storage has it") {
+    need_privilege("devices");
     Layers tree;
     open_upper(tree);
     const auto at = [&](const std::string& name) { return raw_xattr(tree.upper + "/" + name, kContainers); };

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "support/check.h"
+#include "support/sandbox.h"
 
 namespace plyfs::test {
 
@@ -124,12 +125,22 @@ std::vector<std::string> list_dir(const std::string& path) {
     return names;
 }
 
-void set_xattr(const std::string& path, const std::string& name, std::string_view value) {
+// Without privilege overlayfs' attributes are in user.*.
+static std::string name_here(const std::string& name) {
+    constexpr std::string_view kMarks = "trusted.overlay.";
+    if (is_unprivileged() && name.starts_with(kMarks)) return "user.overlay." + name.substr(kMarks.size());
+    if (name.starts_with("trusted.")) need_privilege("trusted.* attributes");
+    return name;
+}
+
+void set_xattr(const std::string& path, const std::string& asked, std::string_view value) {
+    const std::string name = name_here(asked);
     INFO(path, " ", name);
     OK(::lsetxattr(path.c_str(), name.c_str(), value.data(), value.size(), 0));
 }
 
-std::string get_xattr(const std::string& path, const std::string& name) {
+std::string get_xattr(const std::string& path, const std::string& asked) {
+    const std::string name = name_here(asked);
     char buffer[65536];
     ssize_t n = ::lgetxattr(path.c_str(), name.c_str(), buffer, sizeof buffer);
     int err = errno;

@@ -38,6 +38,7 @@ std::string link_target(const std::string& path);
 // Names but "." and "..", sorted.
 std::vector<std::string> list_dir(const std::string& path);
 
+// Where there is no privilege trusted.overlay.X means user.overlay.X, here and below.
 void set_xattr(const std::string& path, const std::string& name, std::string_view value);
 // The value; empty optional is told as "(none)".
 std::string get_xattr(const std::string& path, const std::string& name);

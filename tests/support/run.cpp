@@ -14,6 +14,7 @@
 #include <cstdlib>
 
 #include "support/check.h"
+#include "support/sandbox.h"
 
 namespace plyfs::test {
 namespace {
@@ -134,6 +135,11 @@ int Child::wait(int seconds) {
     int code = wait_for(pid_, seconds);
     pid_ = -1;
     return code;
+}
+
+void drop_caches() {
+    need_privilege("/proc/sys/vm/drop_caches");
+    must_run({"sh", "-c", "echo 2 > /proc/sys/vm/drop_caches"});
 }
 
 }  // namespace plyfs::test

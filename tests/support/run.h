@@ -50,4 +50,7 @@ class Child {
     pid_t pid_ = -1;
 };
 
+// Of inodes and names in the kernel, everybody's.
+void drop_caches();
+
 }  // namespace plyfs::test

@@ -1,11 +1,14 @@
 #include "support/sandbox.h"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,11 +22,14 @@
 #include <filesystem>
 #include <fstream>
 
+#include "support/check.h"
+
 namespace plyfs::test {
 namespace {
 
 constexpr const char* kFuseControl = "/sys/fs/fuse/connections";
 constexpr unsigned kMaxConnections = 512;
+constexpr unsigned kFirstOutside = 1879048192, kMappedIds = 1 << 20;  // of a user namespace; nobody has them
 
 // What the inside tells the watchdog; lives in memory shared by both.
 struct Shared {
@@ -65,6 +71,53 @@ void describe_sandbox(pid_t init) {
     }
 }
 
+// Everybody may open /dev/fuse in the sandbox, as on systems where users have containers.
+void open_dev_fuse(const std::string& folder) {
+    const std::string node = folder + "/fuse";
+    if (::mount("tmpfs", folder.c_str(), "tmpfs", 0, "mode=0755") != 0) die("mount tmpfs");
+    if (::mknod(node.c_str(), S_IFCHR | 0666, makedev(10, 229)) != 0 || ::chmod(node.c_str(), 0666) != 0) die("mknod");
+    if (::mount(node.c_str(), "/dev/fuse", nullptr, MS_BIND, nullptr) != 0) die("mount /dev/fuse");
+    if (::umount2(folder.c_str(), MNT_DETACH) != 0) die("umount");
+}
+
+void write_map(const std::string& path) {
+    char line[64];
+    const int length = std::snprintf(line, sizeof line, "0 %u %u", kFirstOutside, kMappedIds);
+    const int fd = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || ::write(fd, line, static_cast<std::size_t>(length)) != length) die("mapping ids");
+    ::close(fd);
+}
+
+// A child that goes on in a user namespace of its own, as its root, who is nobody outside.
+pid_t fork_into_user_namespace() {
+    int here[2], mapped[2];
+    char word = 0;
+    if (::pipe2(here, O_CLOEXEC) != 0 || ::pipe2(mapped, O_CLOEXEC) != 0) die("pipe");
+    const pid_t child = ::fork();
+    if (child < 0) die("fork");
+    if (child == 0) {
+        ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (::unshare(CLONE_NEWUSER) != 0) die("unshare(CLONE_NEWUSER)");
+        if (::write(here[1], "", 1) != 1 || ::read(mapped[0], &word, 1) != 1) die("waiting for the mapping");
+        if (::setgroups(0, nullptr) != 0 || ::setresgid(0, 0, 0) != 0 || ::setresuid(0, 0, 0) != 0) die("setresuid");
+    } else {
+        ::close(here[1]);
+        if (::read(here[0], &word, 1) == 1) {
+            write_map("/proc/" + std::to_string(child) + "/uid_map");
+            write_map("/proc/" + std::to_string(child) + "/gid_map");
+            if (::write(mapped[1], "", 1) != 1) die("telling of the mapping");
+        }
+        ::close(here[0]);
+        ::close(mapped[1]);
+    }
+    ::close(mapped[0]);
+    return child;
+}
+
+int exit_code(int status) {
+    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
 // Process 1 of the sandbox: adopts and reaps what daemonizes, so that "the daemon has ended" means it is
 // gone.
 [[noreturn]] void be_init(const std::function<int()>& body) {
@@ -81,9 +134,21 @@ void describe_sandbox(pid_t init) {
     for (;;) {
         int status = 0;
         pid_t pid = ::wait(&status);
-        if (pid == worker) ::_exit(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
+        if (pid == worker) ::_exit(exit_code(status));
         if (pid < 0 && errno == ECHILD) ::_exit(125);
     }
+}
+
+// The user namespace's first process is outside of the process namespace that belongs to it.
+[[noreturn]] void be_root_of_nothing(const std::function<int()>& body) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // changing ids has cleared it
+    if (::unshare(CLONE_NEWNS | CLONE_NEWPID) != 0) die("unshare in a user namespace");
+    const pid_t init = ::fork();
+    if (init < 0) die("fork");
+    if (init == 0) be_init(body);
+    int status = 0;
+    if (::waitpid(init, &status, 0) != init) die("waitpid");
+    ::_exit(exit_code(status));
 }
 
 void on_timeout(pid_t init) {
@@ -118,18 +183,33 @@ void note_connection(unsigned number) {
     if (slot < kMaxConnections) shared->numbers[slot] = number;
 }
 
+bool is_unprivileged() {
+    return std::getenv("PLYFS_TEST_UNPRIVILEGED") != nullptr;
+}
+
+void need_privilege(const std::string& what) {
+    if (is_unprivileged()) skip("no " + what + " without privilege");
+}
+
 int run_in_sandbox(const std::function<int()>& body) {
     void* memory = ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) die("mmap");
     shared = new (memory) Shared;
-    if (::unshare(CLONE_NEWNS | CLONE_NEWPID) != 0) die("unshare");
+    const bool privileged = !is_unprivileged();
+    if (::unshare(CLONE_NEWNS | (privileged ? CLONE_NEWPID : 0)) != 0) die("unshare");
     if (::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) die("making mounts private");
     if (::access((std::string(kFuseControl) + "/.").c_str(), X_OK) == 0)
         ::mount("none", kFuseControl, "fusectl", 0, nullptr);  // already there on most systems: EBUSY
+    if (!privileged) {
+        const char* folder = std::getenv("PLYFS_TEST_TMP");
+        if (!folder) die("no PLYFS_TEST_TMP");
+        open_dev_fuse(folder);
+        if (::chown(folder, kFirstOutside, kFirstOutside) != 0) die("chown");
+    }
     std::fflush(nullptr);
-    pid_t init = ::fork();
+    pid_t init = privileged ? ::fork() : fork_into_user_namespace();
     if (init < 0) die("fork");
-    if (init == 0) be_init(body);
+    if (init == 0) privileged ? be_init(body) : be_root_of_nothing(body);
     struct sigaction remember {};
     remember.sa_handler = [](int number) { told_to_end = number; };
     for (int number : {SIGINT, SIGTERM, SIGHUP}) ::sigaction(number, &remember, nullptr);
@@ -140,7 +220,7 @@ int run_in_sandbox(const std::function<int()>& body) {
         if (::waitpid(init, &status, WNOHANG) == init) {
             if (timed_out) return 124;
             if (told_to_end) return 128 + told_to_end;
-            return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+            return exit_code(status);
         }
         if (long d = shared->deadline; d && now_seconds() > d) {
             if (!timed_out) on_timeout(init);

@@ -8,6 +8,11 @@
 
 namespace plyfs::test {
 
+// Whether the sandbox is to be a user namespace with a million ids and no privilege outside: --unprivileged.
+bool is_unprivileged();
+// Skips the test where it is, for what it needs.
+void need_privilege(const std::string& what);
+
 // body's result; 124 after a timeout, 128 + signal when it was killed.
 int run_in_sandbox(const std::function<int()>& body);
 
