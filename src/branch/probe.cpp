@@ -2,6 +2,8 @@
 
 #include <linux/magic.h>
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "sys/mount.h"
 #include "sys/open.h"

@@ -1,5 +1,6 @@
 #include "config/value.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 

@@ -191,7 +191,7 @@ Status complete(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
                                [&] { return is_cancelled(request); }));
         }
         if (capability) TRY(sys::set_xattr(to, "security.capability", *capability));
-        if (tree.layer_options().sync) TRY(sys::sync_file(to));
+        if (tree.layer_options().sync) TRY(TRY(tree.workdir_of(object.branch))->settle_content(to));
     }
     const auto time = [](const statx_timestamp& t) { return timespec{t.tv_sec, t.tv_nsec}; };
     // Truncated it is a changed file.
@@ -269,8 +269,10 @@ Status copy_up(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
     Located content;
     if (node->is_regular() && !source.metacopy) {
         source.data_bytes = std::min<std::uint64_t>(object.st.stx_size, request.keep_bytes);
-        content = TRY(tree.find_content(node));
-        source.content = content.fd;
+        if (LockedNode(*node)->data >= 0) {
+            content = TRY(tree.find_content(node));
+            source.content = content.fd;
+        }
     }
     auto staged = TRY(stage_copy(*work, source, [&] { return is_cancelled(request); }));
     Names names = TRY(Names::find(tree, links, branch));

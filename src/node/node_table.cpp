@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "node/node_table.h"
 
 namespace plyfs {

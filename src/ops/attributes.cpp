@@ -78,13 +78,28 @@ Status change_owner(Context& ctx, const WritableObject& object, const AttrChange
     return uid || gid ? ownership.set_owner(object.fd, uid, gid) : Status();
 }
 
+Status clear_set_ids(Context& ctx, const sys::Caller& caller, BorrowedFd file, BranchIndex branch) {
+    const Ownership& ownership = ctx.tree.set().at(branch).ownership();
+    const auto st = TRY(ownership.stat_fd(file));
+    const mode_t mode = st.stx_mode & 07777;
+    mode_t kept = mode & ~static_cast<mode_t>(S_ISUID);
+    if ((mode & S_ISGID) && ((mode & S_IXGRP) || !is_in_group(ctx.tree.set().ids(), caller, st.stx_gid))) {
+        kept &= ~static_cast<mode_t>(S_ISGID);
+    }
+    return kept == mode ? Status() : ownership.set_mode(file, kept);
+}
+
 Status apply(Context& ctx, const sys::Caller& caller, const NodeRef& node, const WritableObject& object,
              const AttrChange& change) {
     const BorrowedFd fd = object.fd;
     if (change.size) TRY(set_size(ctx, node, fd, *change.size));
     if (change.uid || change.gid) TRY(change_owner(ctx, object, change));
     if (change.mode) TRY(ctx.tree.set().at(object.branch).ownership().set_mode(fd, *change.mode & 07777));
-    if (change.kill_privileges && !change.mode) TRY(kill_privileges(ctx, caller, fd, object.branch));
+    if (change.kill_privileges && !change.mode) {
+        // A change of owner has taken the capability away already.
+        const bool owner = change.uid || change.gid;
+        TRY(owner ? clear_set_ids(ctx, caller, fd, object.branch) : kill_privileges(ctx, caller, fd, object.branch));
+    }
     if (change.atime || change.mtime) {
         constexpr timespec kOmit{0, UTIME_OMIT};
         TRY(sys::set_times(fd, change.atime.value_or(kOmit), change.mtime.value_or(kOmit)));
@@ -130,17 +145,22 @@ Status follow_acl(Context& ctx, const sys::Caller& caller, const WritableObject&
     return branch.ownership().set_mode(object.fd, mode);
 }
 
+Result<std::size_t> get_shown_xattr(Context& ctx, BorrowedFd object, BranchIndex branch, const char* name,
+                                    std::span<std::byte> buffer) {
+    const std::string stored = TRY(stored_name(ctx, branch, name, ENODATA));
+    const IdMap& ids = ctx.tree.set().ids();
+    if (!ids.translates_value(name)) return sys::get_xattr(object, stored.c_str(), buffer);
+    const auto value = ids.shown_value(name, TRY(sys::get_xattr_all(object, stored.c_str())));
+    if (!buffer.empty() && buffer.size() < value.size()) return Errno(ERANGE);
+    if (!buffer.empty()) std::copy(value.begin(), value.end(), buffer.begin());
+    return value.size();
+}
+
 }  // namespace
 
 Status kill_privileges(Context& ctx, const sys::Caller& caller, BorrowedFd file, BranchIndex branch) {
     const Ownership& ownership = ctx.tree.set().at(branch).ownership();
-    const auto st = TRY(ownership.stat_fd(file));
-    mode_t mode = st.stx_mode & 07777;
-    mode_t kept = mode & ~static_cast<mode_t>(S_ISUID);
-    if ((mode & S_ISGID) && ((mode & S_IXGRP) || !is_in_group(ctx.tree.set().ids(), caller, st.stx_gid))) {
-        kept &= ~static_cast<mode_t>(S_ISGID);
-    }
-    if (kept != mode) TRY(ownership.set_mode(file, kept));
+    TRY(clear_set_ids(ctx, caller, file, branch));
     auto removed = sys::remove_xattr(file, ownership.stored_xattr("security.capability")->c_str());
     if (removed || removed.failed_with(ENODATA) || removed.failed_with(EOPNOTSUPP)) return {};
     // Attributes of users are for plain files and directories, so there was none.
@@ -168,14 +188,17 @@ Result<std::string> readlink(Context& ctx, NodeId id) {
 
 Result<std::size_t> getxattr(Context& ctx, NodeId id, const char* name, std::span<std::byte> buffer) {
     const NodeRef node = TRY(node_of(ctx, id));
+    if (node->is_dir()) {
+        // Asked at each creation of an object in it, for its default ACL: without a descriptor of our own.
+        BranchIndex winner = -1;
+        {
+            LockedNode state(*node);
+            if (!state->pinned.valid()) winner = state->winner;
+        }
+        if (winner >= 0) return get_shown_xattr(ctx, *TRY(ctx.tree.dir_on(node, winner)), winner, name, buffer);
+    }
     const auto object = TRY(ctx.tree.find_object(node));
-    const std::string stored = TRY(stored_name(ctx, object.branch, name, ENODATA));
-    const IdMap& ids = ctx.tree.set().ids();
-    if (!ids.translates_value(name)) return sys::get_xattr(object.fd, stored.c_str(), buffer);
-    const auto value = ids.shown_value(name, TRY(sys::get_xattr_all(object.fd, stored.c_str())));
-    if (!buffer.empty() && buffer.size() < value.size()) return Errno(ERANGE);
-    if (!buffer.empty()) std::copy(value.begin(), value.end(), buffer.begin());
-    return value.size();
+    return get_shown_xattr(ctx, object.fd, object.branch, name, buffer);
 }
 
 Result<std::string> listxattr(Context& ctx, NodeId id) {

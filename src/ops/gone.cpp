@@ -43,6 +43,15 @@ Status require_removable(const AtName& at) {
     return {};
 }
 
+Result<bool> copy_for_count(Context& ctx, const Request& request, const AtName& at) {
+    const Hit& winner = at.winner();
+    if (!ctx.tree.index() || !at.node || at.node->is_dir() || winner.st.stx_nlink < 2) return false;
+    if (at.node->is_regular() && !ctx.tree.set().rules().make_metacopies) return false;
+    if (ctx.tree.set().at(winner.branch).writable() || LockedNode(*at.node)->winner != winner.branch) return false;
+    TRY(ensure_writable(ctx.tree, at.node, request.copy_up_metadata()));
+    return true;
+}
+
 bool needs_whiteout(Context& ctx, const std::vector<Hit>& hits) {
     return std::any_of(hits.begin(), hits.end(),
                        [&](const Hit& hit) { return !hit.whiteout && !ctx.tree.set().at(hit.branch).writable(); });

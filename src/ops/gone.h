@@ -34,6 +34,10 @@ inline bool is_seen(const AtName& at) {
 // from it; a whiteout over a read-only branch would not ask.
 Status require_removable(const AtName& at);
 
+// The link count of a read-only file that loses a name is kept on its copy in the index, for the names that stay: made
+// first, where that moves no content. True when it was made: what lies at the name is another object now.
+Result<bool> copy_for_count(Context& ctx, const Request& request, const AtName& at);
+
 // Whether something that may not be modified lies at the name, so that removing the rest would reveal it.
 bool needs_whiteout(Context& ctx, const std::vector<Hit>& hits);
 

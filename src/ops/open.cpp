@@ -39,7 +39,9 @@ bool is_from_kernel(int flags) {
 enum class Granted { yes, again };
 
 // Registers the node's winner and makes it the face's backing, unless somebody was faster or the winner changed.
-Result<Granted> register_backing(Context& ctx, const NodeRef& node, NodeId id, Located object, bool& can_pass_through) {
+// Takes object.fd once it is registered.
+Result<Granted> register_backing(Context& ctx, const NodeRef& node, NodeId id, Located& object,
+                                 bool& can_pass_through) {
     Branch& branch = ctx.tree.set().at(object.branch);
     auto backing_id = [&]() -> Result<std::int32_t> {
         // Reads and writes run under the credentials of this moment. A file that can not be written through needs none.
@@ -141,11 +143,10 @@ Result<Opened> grant(Context& ctx, const Request& request, const NodeRef& node, 
                               mode == IoMode::cached};
             }
         }
-        Located object = created && created->fd.valid()
-                             ? Located{TRY(sys::duplicate(created->fd)), created->st, created->branch,
-                                       created->generation, created->data_generation}
-                             : TRY(ctx.tree.find_content(node));
-        if (TRY(register_backing(ctx, node, id, std::move(object), can_pass_through)) == Granted::again) continue;
+        Located found;
+        if (!created || !created->fd.valid()) found = TRY(ctx.tree.find_content(node));
+        Located& object = found.fd.valid() ? found : *created;
+        if (TRY(register_backing(ctx, node, id, object, can_pass_through)) == Granted::again) continue;
         LockedNode state(*node);
         count_writer(state, writes);
         return Opened{new FileHandle(node, id, flags, mode), mode, state->face_of(id)->opens->backing->id(), false};
@@ -249,7 +250,9 @@ Result<Opened> open(Context& ctx, const Request& request, NodeId id, int flags, 
 Result<Opened> open_new(Context& ctx, NodeId id, int flags, Located created) {
     const NodeRef node = TRY(node_of(ctx, id));
     Opened opened = TRY(grant(ctx, Request{}, node, id, flags & ~O_TRUNC, &created));
-    if (!opened.handle->passes_through()) opened.handle->start_with(std::move(created.fd), created.data_generation);
+    if (!opened.handle->passes_through() && created.fd.valid()) {
+        opened.handle->start_with(std::move(created.fd), created.data_generation);
+    }
     count_open(ctx, opened);
     return opened;
 }

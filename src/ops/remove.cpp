@@ -43,6 +43,7 @@ Result<Outcome> remove_once(Context& ctx, const Request& request, const NodeRef&
         return Outcome::done;
     };
     TRY(require_hideable(ctx, name, at));
+    if (TRY(copy_for_count(ctx, request, at))) return Outcome::look_again;
     Layer hiding{-1, nullptr};
     if (!ctx.tree.set().at(at.winner().branch).writable()) hiding = TRY(prepare_hiding(ctx, parent, at));
     if (!at.node) return remove(hiding);

@@ -283,6 +283,7 @@ Result<Outcome> rename_once(Context& ctx, const Request& request, Side& from, Si
     if (!exchange) TRY(require_hideable(ctx, from.name, *from.at));
     TRY(make_movable(ctx, request, from));
     if (exchange) TRY(make_movable(ctx, request, to));
+    if (to.at && !exchange && TRY(copy_for_count(ctx, request, *to.at))) return Outcome::look_again;
     if (changed_since(from) || changed_since(to)) return Outcome::look_again;
     if (to.at && !exchange && sys::is_dir(to.at->winner().st)) TRY(require_empty(ctx, to.name, *to.at));
 

@@ -97,9 +97,9 @@ Result<Staged> stage_regular(WorkDir& work, const CopySource& source, const std:
         sys::RegistrationCred reserve;  // the caller's file: root's reserved blocks are not his
         TRY(sys::copy_data(from, staged.fd(), source.data_bytes, cancelled));
     }
-    TRY(copy_metadata(source.fd, staged.fd(), source.st, source.carry));
-    // A rename can reach the disk before the data it publishes; after a power cut that would be a file of zeros.
-    if (source.sync && source.data_bytes > 0) TRY(sys::sync_file(staged.fd()));
+    // The same file but for a metacopy's, by a descriptor that more calls take.
+    TRY(copy_metadata(source.content.valid() ? source.fd : BorrowedFd(from), staged.fd(), source.st, source.carry));
+    if (source.sync && source.data_bytes > 0) TRY(work.settle_content(staged.fd()));
     return staged;
 }
 

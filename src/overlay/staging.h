@@ -63,15 +63,15 @@ struct CopySource {
     BorrowedFd content;                      // of a metacopy: the file that has it; else none
     bool metacopy = false;                   // the content stays below, and a mark says so; data_bytes is not looked at
     const Carry* carry = nullptr;            // null: within one branch, what lies there is taken as it is
-    bool sync = true;                        // whether a file's content has to be on the disk before it is published
+    bool sync = true;                        // whether a file's content must survive whatever its publication survives
     std::function<Status(BorrowedFd)> mark;  // what else the copy has to say of itself; empty: nothing
 };
 
 // The target of a symlink, by an O_PATH descriptor, however the branch keeps it.
 Result<std::string> read_target(BorrowedFd symlink);
 
-// cancelled is polled during a long copy: true ends it with EINTR. With source.sync the content is on the disk before
-// this returns.
+// cancelled is polled during a long copy: true ends it with EINTR. With source.sync no crash can leave the copy
+// published without its content.
 Result<Staged> stage_copy(WorkDir& work, const CopySource& source, const std::function<bool()>& cancelled);
 
 // An empty directory that looks like the original (owner, mode, attributes), opaque if asked.

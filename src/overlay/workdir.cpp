@@ -68,7 +68,12 @@ Result<std::unique_ptr<WorkDir>> WorkDir::open(BorrowedFd parent, const Name& na
     // Whoever had it removed it before he let go of the lock.
     if (TRY(sys::stat_fd(work->lock_)).stx_nlink == 0) return Errno(EBUSY);
     work->sweep();
+    work->orders_content_ = sys::orders_content(work->fd_);
     return work;
+}
+
+Status WorkDir::settle_content(BorrowedFd file) const {
+    return orders_content_ ? sys::write_out(file) : sys::sync_file(file);
 }
 
 void WorkDir::sweep() {

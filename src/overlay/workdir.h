@@ -41,6 +41,9 @@ class WorkDir {
     // How marks are written here.
     const MarkRules& marks() const { return marks_; }
     void set_marks(const MarkRules& rules) { marks_ = rules; }
+    // The content of a staged file, before a name or mark makes it count: a rename or link can reach the disk before
+    // the data it publishes, and after a power cut that would be a file of zeros.
+    Status settle_content(BorrowedFd file) const;
     Temp next() { return Temp(kStaged, counter_.fetch_add(1, std::memory_order_relaxed)); }
     // Removes what was staged under a name, a directory with everything in it. Failure leaves a leftover for the next
     // sweep and is logged.
@@ -65,6 +68,7 @@ class WorkDir {
     MarkRules marks_;
     UniqueFd fd_;    // O_PATH
     UniqueFd lock_;  // holds the flock
+    bool orders_content_ = false;
     std::atomic<std::uint64_t> counter_{1};
 };
 

@@ -2,10 +2,15 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <unistd.h>
 
+#include <string>
+#include <string_view>
+
 #include "sys/open.h"
+#include "sys/stat.h"
 
 namespace plyfs::sys {
 namespace {
@@ -67,6 +72,36 @@ Status sync_file(BorrowedFd fd, bool data_only) {
         if ((data_only ? ::fdatasync(fd.get()) : ::fsync(fd.get())) == 0) return {};
         if (errno != EINTR) return Errno::last();
     }
+}
+
+Status write_out(BorrowedFd fd) {
+    constexpr unsigned kAll = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+    for (;;) {
+        if (::sync_file_range(fd.get(), 0, 0, kAll) == 0) return {};
+        if (errno != EINTR) return Errno::last();
+    }
+}
+
+bool orders_content(BorrowedFd dir) {
+    const auto type = fs_type(dir);
+    const auto st = stat_fd(dir);
+    if (!type || *type != EXT4_SUPER_MAGIC || !st) return false;
+    const std::string device =
+        "/sys/dev/block/" + std::to_string(st->stx_dev_major) + ":" + std::to_string(st->stx_dev_minor);
+    char link[PATH_MAX];
+    const ssize_t length = ::readlink(device.c_str(), link, sizeof link);
+    if (length <= 0) return false;
+    const std::string_view target(link, static_cast<std::size_t>(length));
+    const std::string name(target.substr(target.rfind('/') + 1));
+    // What ext2 mounts is not there; an external journal has the name of its own device.
+    if (::access(("/proc/fs/jbd2/" + name + "-8").c_str(), F_OK) != 0) return false;
+    const UniqueFd file(::open(("/proc/fs/ext4/" + name + "/options").c_str(), O_RDONLY | O_CLOEXEC));
+    if (!file.valid()) return false;
+    std::string text(8192, '\n');
+    const ssize_t size = ::read(file.get(), text.data() + 1, text.size() - 2);
+    if (size <= 0) return false;
+    const auto has = [&](std::string_view option) { return text.find(option) != std::string::npos; };
+    return has("\nbarrier\n") && has("\ndata=") && !has("\njournal_async_commit\n");
 }
 
 }  // namespace plyfs::sys

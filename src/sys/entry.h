@@ -26,5 +26,13 @@ Status link_fd(BorrowedFd fd, BorrowedFd to_dir, const Name& to);
 Status change_size(BorrowedFd fd, off_t size);
 // fsync or fdatasync of a real descriptor.
 Status sync_file(BorrowedFd fd, bool data_only = false);
+// A file's content handed to its disk and waited for, but neither the disk's cache nor the journal: no name or
+// attribute that is given from now on can survive a power cut without the content, where orders_content() says so.
+// Durable with the next sync of anything there.
+Status write_out(BorrowedFd fd);
+// Of the file system on which a directory lies: ext4 with a journal of its own and barriers. There a page's writing
+// ends after the transaction that makes its blocks part of the file was joined, transactions are committed in order,
+// and a commit first flushes the disk's cache. False when that can not be found out.
+bool orders_content(BorrowedFd dir);
 
 }  // namespace plyfs::sys

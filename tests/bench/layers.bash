@@ -5,8 +5,10 @@
 
 readonly kManyLayers=64
 readonly kLowerFolders=60 kLowerFiles=25
-# ROW:COUNT, in the order in which they are done; of one layer below, then of many.
+# ROW:COUNT, in the order in which they are done; of one layer below, of the same with metacopy=on (which fuse-overlayfs
+# does not have), then of many.
 readonly kLayerRows=(find:1560 chown:1560 create:5000 write+rename:1500 remove:6500)
+readonly kMetacopyRows=(chown-metacopy:1560)
 readonly kManyRows=(missing-64:5000 find-64:1089)
 
 prepare_layers() {
@@ -25,13 +27,14 @@ prepare_layers() {
   many=${many#:}
 }
 
-# mount_layers TARGET LOWERS: on $work/l, with upper and work directories that nobody used yet.
+# mount_layers TARGET LOWERS [OPTIONS]: on $work/l, with upper and work directories that nobody used yet.
 mount_layers() {
   local own options
   own=$(mktemp -d "$work/disk/layers/own.XXXX")
   mkdir "$own/u" "$own/w"
   mkdir -p "$work/l"
   options=lowerdir=$2,upperdir=$own/u,workdir=$own/w
+  [[ -z ${3:-} || $1 == fuse-overlayfs ]] || options+=,$3
   case $1 in
     layers) "$plyfs" -o "transport=devfuse,$options" "$work/l" 2>"$work/log" || { cat "$work/log" >&2; fail "plyfs does not mount"; } ;;
     overlayfs) mount -t overlay overlay -o "$options" "$work/l" ;;
@@ -54,7 +57,7 @@ measure_layer_row() {
   local row=$1 count=$2
   case $row in
     find*) timed_each "$count" find "$work/l" -newer "$work/disk.img" ;; # a test that needs a stat
-    chown) timed_each "$count" chown -R 12:34 "$work/l" ;;
+    chown*) timed_each "$count" chown -R 12:34 "$work/l" ;;
     remove) timed_each "$count" rm -r "$work/l/new" ;;
     missing*) "$ops_bench" bulk "$work/l/merged" missing "$count" | cut -f2 ;;
     create | write+rename)
@@ -66,16 +69,18 @@ measure_layer_row() {
 
 # measure_layers ROUND TARGET...
 measure_layers() {
-  local round=$1 i target rows row lowers
+  local round=$1 i target rows row lowers options
   shift
   local targets=("$@")
   for ((i = 0; i < ${#targets[@]}; ++i)); do
     target=${targets[(i + round) % ${#targets[@]}]}
-    for rows in kLayerRows kManyRows; do
+    for rows in kLayerRows kMetacopyRows kManyRows; do
       local -n rows_of=$rows
       lowers=$work/disk/layers/one
-      [[ $rows == kLayerRows ]] || lowers=$many
-      mount_layers "$target" "$lowers"
+      [[ $rows != kManyRows ]] || lowers=$many
+      options=
+      [[ $rows != kMetacopyRows ]] || options=redirect_dir=on,metacopy=on
+      mount_layers "$target" "$lowers" "$options"
       for row in "${rows_of[@]}"; do
         printf 'measure_layers\tlayers\t%s\t%s\t%s\n' "${row%:*}" "$target" "$(measure_layer_row "${row%:*}" "${row#*:}")" >>"$work/figures"
       done

@@ -10,8 +10,10 @@ BEGIN {
   kAtLeast["stat-cold"] = kAtLeast["open-close"] = kAtLeast["create-close"] = 1
   kAtLeast["stat-warm"] = 0.95
   # Speed over fuse-overlayfs.
-  split("find chown create write+rename remove missing-64 find-64", kLayerRows, " ")
+  split("find create write+rename remove missing-64 find-64", kLayerRows, " ")
   for (n in kLayerRows) kAtLeast[kLayerRows[n]] = 3
+  # Speed over overlayfs: fuse-overlayfs copies without seeing to it that a crash leaves no name without its content.
+  kOfOverlayfs["chown"] = kOfOverlayfs["chown-metacopy"] = 1
 }
 
 {
@@ -44,10 +46,15 @@ function median_ratio(table, row, target, reference,    i, values, count) {
   return median(values, count)
 }
 
+function promised(row, reference) {
+  if (row in kOfOverlayfs) return reference == "overlayfs" ? kOfOverlayfs[row] : 0
+  return (row in kAtLeast) && reference != "overlayfs" ? kAtLeast[row] : 0
+}
+
 function cell(table, row, target, reference,    ratio) {
   ratio = median_ratio(table, row, target, reference)
-  if ((row in kAtLeast) && ratio < kAtLeast[row]) {
-    printf "missed: %s, %s, %s: %.3f of %s, promised %.2f\n", title(table), row, target, ratio, shown(reference), kAtLeast[row] > "/dev/stderr"
+  if (ratio < promised(row, reference)) {
+    printf "missed: %s, %s, %s: %.3f of %s, promised %.2f\n", title(table), row, target, ratio, shown(reference), promised(row, reference) > "/dev/stderr"
     missed = 1
     return sprintf(" **%.2f missed** |", ratio)
   }
@@ -61,8 +68,9 @@ function title(table,    parts) {
   return parts[1] == "measure_data" ? "4 KiB, psync" : "operations over " parts[2]
 }
 
-function print_table(table, reference,    i, t, row, line, rule, compare) {
+function print_table(table, reference,    i, t, row, line, rule, compare, kernel) {
   compare = (table, reference) in has
+  kernel = reference == "fuse-overlayfs" && (table, "overlayfs") in has
   line = "| " title(table) ", us |"
   rule = "|---|"
   for (t = 1; t in kTargets; ++t) {
@@ -79,6 +87,10 @@ function print_table(table, reference,    i, t, row, line, rule, compare) {
     }
     line = line " at least |"
   }
+  if (kernel) {
+    line = line " layers : overlayfs | at least |"
+    rule = rule "--:|--:|"
+  }
   printf "\n%s\n%s\n", line, rule
   for (i = 1; i <= rows[table]; ++i) {
     row = row_of[table, i]
@@ -89,7 +101,11 @@ function print_table(table, reference,    i, t, row, line, rule, compare) {
     if (compare) {
       line = line cell(table, row, "layers", reference)
       if ((table, "pool") in has) line = line cell(table, row, "pool", reference)
-      line = line (row in kAtLeast ? sprintf(" %.2f |", kAtLeast[row]) : " |")
+      line = line (promised(row, reference) ? sprintf(" %.2f |", promised(row, reference)) : " |")
+    }
+    if (kernel) {
+      line = line cell(table, row, "layers", "overlayfs")
+      line = line (promised(row, "overlayfs") ? sprintf(" %.2f |", promised(row, "overlayfs")) : " |")
     }
     print line
   }

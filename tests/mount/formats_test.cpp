@@ -3,6 +3,8 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "support/check.h"
 #include "support/files.h"
 #include "support/run.h"

@@ -4,6 +4,8 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "support/check.h"
 #include "support/files.h"
 #include "support/run.h"

@@ -262,3 +262,23 @@ TEST_CASE("data-only layers: content for metacopies that redirect to it, and not
     CHECK(read_file(tree.lower2 + "/store/ab/blob") == content);
     mount.unmount();
 }
+
+TEST_CASE("metacopy: a name of a hard-linked lower goes, and the others count without it after a new mount") {
+    Layers tree;
+    write_file(tree.lower + "/one", "x");
+    for (const char* name : {"two", "three"})
+        OK(::link((tree.lower + "/one").c_str(), (tree.lower + "/" + name).c_str()));
+    write_file(tree.lower + "/other", "other");
+    tree.mount("metacopy=on,index=on");
+    OK(::unlink((tree / "one").c_str()));
+    CHECK(stat_of(tree / "two").st_nlink == 2);
+    tree.unmount();
+    tree.mount("metacopy=on,index=on");
+    CHECK(stat_of(tree / "two").st_nlink == 2);
+    OK(::rename((tree / "other").c_str(), (tree / "two").c_str()));
+    tree.unmount();
+    tree.mount("metacopy=on,index=on");
+    CHECK(stat_of(tree / "three").st_nlink == 1);
+    CHECK(read_file(tree / "three") == "x");
+    CHECK(read_file(tree / "two") == "other");
+}

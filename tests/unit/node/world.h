@@ -1,6 +1,7 @@
 // A Tree over branches in a scratch directory, as a mount would have it, without FUSE.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <string_view>

@@ -1,6 +1,7 @@
 // The operations over a Tree, with a registrar that counts instead of a kernel.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <mutex>
 #include <set>

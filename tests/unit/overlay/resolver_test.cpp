@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "overlay/resolver.h"
 
 #include "branches.h"
