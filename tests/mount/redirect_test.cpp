@@ -290,6 +290,20 @@ TEST_CASE("metacopy: without room for the content it stays what it is and takes 
     check_with_kernel(tree);
 }
 
+TEST_CASE("metacopy: a name without content does not keep the names beside it from being listed") {
+    Layers tree;
+    for (std::string name : {"a", "b", "c"}) write_file(tree.lower + "/" + name, name);
+    write_file(tree.lower + "/broken", "");
+    set_xattr(tree.lower + "/broken", kMetacopy, "");
+    tree.mount();
+    const std::vector<std::string> all{"a", "b", "broken", "c"};
+    CHECK(list_dir(tree.mnt()) == all);
+    const Ran listed = run({"ls", "-l", tree.mnt()});
+    for (std::string name : {"a", "b", "c", "broken"}) CHECK(listed.out.find(" " + name + "\n") != std::string::npos);
+    CHECK(listed.err.find("reading directory") == std::string::npos);
+    FAILS(EIO, ::access((tree / "broken").c_str(), F_OK));
+}
+
 TEST_CASE("data-only layers: content for metacopies that redirect to it, and nothing else") {
     Layers tree;
     const std::string content = pattern(100000);
