@@ -175,14 +175,18 @@ Status complete(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
     const auto content = TRY(tree.find_content(node));
     const std::uint64_t size = std::min<std::uint64_t>(object.st.stx_size, request.keep_bytes);
     const auto to = TRY(sys::reopen(object.fd, O_RDWR));
-    // What an attempt that was interrupted left behind.
-    if (!sys::allocate(to, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, object.st.stx_size)) {
-        TRY(sys::change_size(to, 0));
-        TRY(sys::change_size(to, static_cast<off_t>(object.st.stx_size)));
-    }
-    if (size == 0) {
-        TRY(sys::change_size(to, 0));
-    } else {
+    // What an attempt that was interrupted left behind is some of the same content: where it can not be taken away it
+    // is written once more. Never by way of another size, which is what the file's size is as long as the mark is
+    // there.
+    const auto drop_data = [&] {
+        const auto length = static_cast<off_t>(object.st.stx_size);
+        return length == 0 || sys::allocate(to, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, length);
+    };
+    if (!drop_data()) log::debug("the blocks of a metacopy were not given back");
+    Defer unused([&] {
+        if (!drop_data()) log::debug("the blocks of a metacopy were not given back");
+    });
+    if (size > 0) {
         // Writing takes file capabilities away and changes the times, and nobody has written yet.
         auto capability = sys::get_xattr_all(to, "security.capability");
         {
@@ -194,10 +198,12 @@ Status complete(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
         if (tree.layer_options().sync) TRY(TRY(tree.workdir_of(object.branch))->settle_content(to));
     }
     const auto time = [](const statx_timestamp& t) { return timespec{t.tv_sec, t.tv_nsec}; };
-    // Truncated it is a changed file.
+    // Truncated it is a changed file, and never seen at its old size without the mark: the rest would be zeros.
     const bool whole = size == object.st.stx_size;
+    if (!whole) TRY(sys::change_size(to, static_cast<off_t>(size)));
     TRY(sys::set_times(to, time(object.st.stx_atime), whole ? time(object.st.stx_mtime) : timespec{0, UTIME_NOW}));
     LockedNode state(*node);
+    unused.cancel();  // from here on the mark may be gone
     TRY(marks::clear_metacopy(to));
     state->redirect = nullptr;
     take_content(state, whole);

@@ -33,7 +33,7 @@ Status find_copy(Tree& tree, const Layers& layers, const Name& name, Resolved& f
     if ((st->stx_mode ^ found.st.stx_mode) & S_IFMT) return Errno(EIO);
     found.original = {key, text, index->hidden_links(entry, *st), true, true, true};
     const bool metacopy =
-        may_be_metacopy(*st) && TRY(marks::find_marks(index->dir(), entry, tree.set().marks())).metacopy;
+        sys::is_regular(*st) && TRY(marks::find_marks(index->dir(), entry, tree.set().marks())).metacopy;
     if (metacopy) {
         st->stx_blocks = found.st.stx_blocks;
         if (found.data < 0) found.data = found.branch;

@@ -142,7 +142,7 @@ class DirReading {
                 const sys::FileKey own{device, entry.ino, 0, static_cast<std::uint32_t>(DTTOIF(entry.type))};
                 auto listed = listed_inode(ctx_.tree, handle_.node_, layers, TRY(Name::parse(entry.name)), own);
                 if (listed.failed_with(ENOENT)) return true;
-                inode = TRY(std::move(listed));
+                if (listed) inode = *listed;
             }
             // A plain file may stand for another kind of object there, which only a stat tells.
             const bool unsure = entry.type == DT_REG && ctx_.tree.set().at(entry.branch).ownership().overrides();
@@ -159,13 +159,19 @@ class DirReading {
             among = &layers;
             found = find_winner(ctx_.tree.set(), *among, name);
         }
-        if (!found) return found.failed_with(ENOENT) ? Result<bool>(true) : found.error();
-        TRY(follow_origin(ctx_.tree, handle_.node_, layers, name, *found));
+        if (found.failed_with(ENOENT)) return true;
+        // What can not be looked up is listed all the same: whoever looks is told why, and sees the names beside it.
+        if (!found) return give_name(entry);
+        if (!follow_origin(ctx_.tree, handle_.node_, layers, name, *found)) return give_name(entry);
         const Entry answer = TRY(enter(ctx_, handle_.node_, *among, name, *found));
         const auto type = static_cast<unsigned char>(answer.attr.st.stx_mode >> 12 & 15);
         if (sink_.add(entry.name, answer.attr.st.stx_ino, type, entry.offset, &answer)) return true;
         forget(ctx_, answer.id, 1);
         return false;
+    }
+
+    Result<bool> give_name(const ListedEntry& entry) NO_THREAD_SAFETY_ANALYSIS {
+        return sink_.add(entry.name, entry.ino, entry.type, entry.offset, nullptr);
     }
 
     // An entry of the upper directory that may be a copy, or merged with what lies below.

@@ -120,7 +120,7 @@ class Search {
     }
 
     Status look_for_metacopy(const Detour& at, BorrowedFd dir, const Name& name) {
-        if (!set_.uses_marks() || is_last_for_content(at.branch) || !may_be_metacopy(out_.st)) return {};
+        if (!set_.uses_marks() || is_last_for_content(at.branch) || !sys::is_regular(out_.st)) return {};
         const auto found = TRY(marks::find_marks(dir, name, set_.marks()));
         if (!found.metacopy) return {};
         if (!set_.rules().follow_redirects) return Errno(EPERM);
@@ -133,7 +133,7 @@ class Search {
     Status take_content(const Detour& at, BorrowedFd dir, const Name& name, const sys::Stat& st) {
         stop_ = true;
         if (!sys::is_regular(st)) return {};
-        if (!is_last_for_content(at.branch) && may_be_metacopy(st)) {
+        if (!is_last_for_content(at.branch)) {
             const auto found = TRY(marks::find_marks(dir, name, set_.marks()));
             if (found.metacopy) {
                 stop_ = false;
@@ -234,11 +234,6 @@ class Search {
 };
 
 }  // namespace
-
-bool may_be_metacopy(const sys::Stat& st) {
-    constexpr std::uint64_t kAttributeSectors = 128;
-    return sys::is_regular(st) && (st.stx_blocks <= kAttributeSectors || st.stx_blocks < st.stx_size / 512);
-}
 
 bool may_hold_aufs_names(const BranchSet& set, const Layer& layer) {
     if (!set.reads_aufs_marks()) return false;

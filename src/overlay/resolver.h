@@ -99,9 +99,6 @@ struct Resolved {
     bool beside = false;  // a redirect led on to another name in the parent's directories
 };
 
-// A metacopy has no blocks but those of its attributes: a file with more of them is none, and need not be asked.
-bool may_be_metacopy(const sys::Stat& st);
-
 // ENOENT when no branch has the name or a whiteout hides it. EPERM: a redirect that may not be followed. EIO: a
 // metacopy whose content is nowhere.
 //

@@ -243,6 +243,69 @@ TEST_CASE("metacopy: renamed, linked, removed while open, truncated and mounted 
     check_with_kernel(tree);
 }
 
+TEST_CASE("metacopy: one whose completion was interrupted is one still, however many blocks it has") {
+    Layers tree;
+    const std::string content = pattern(1 << 20);
+    write_file(tree.lower2 + "/f", content);
+    write_file(tree.lower2 + "/shared", content);
+    OK(::link((tree.lower2 + "/shared").c_str(), (tree.lower2 + "/name").c_str()));
+    tree.mount("metacopy=on");
+    for (std::string name : {"f", "shared"}) OK(::chmod((tree / name).c_str(), 0640));
+    tree.unmount();
+    // As a crash leaves it: room was taken for all, and not all was written.
+    for (std::string name : {"f", "shared"}) {
+        UniqueFd fd = open_file(tree.upper + "/" + name, O_WRONLY);
+        OK(::fallocate(fd.get(), 0, 0, static_cast<off_t>(content.size())));
+        write_fd(fd.get(), content.substr(0, 70000), 0);
+    }
+    CHECK(stat_of(tree.upper + "/f").st_blocks >= static_cast<blkcnt_t>(content.size() / 512));
+    tree.mount("metacopy=on");
+    for (std::string name : {"f", "shared", "name"}) {
+        CAPTURE(name);
+        CHECK(read_file(tree / name) == content);
+    }
+    OK(::close(OK(::open((tree / "f").c_str(), O_RDWR))));
+    CHECK(read_file(tree / "f") == content);
+    CHECK(get_xattr(tree.upper + "/f", kMetacopy) == "(none)");
+}
+
+TEST_CASE("metacopy: without room for the content it stays what it is and takes none") {
+    Layers tree;
+    const std::string content = pattern(12 << 20);
+    write_file(tree.lower2 + "/f", content);
+    tree.mount("metacopy=on");
+    OK(::chmod((tree / "f").c_str(), 0640));
+    struct statvfs room {};
+    OK(::statvfs(tree.upper.c_str(), &room));
+    {
+        UniqueFd filler = open_file(tree.upper + "/../filler", O_CREAT | O_WRONLY);
+        const auto all = static_cast<off_t>(room.f_bavail * room.f_frsize);
+        OK(::fallocate(filler.get(), 0, 0, all - (6 << 20)));
+    }
+    FAILS(ENOSPC, ::open((tree / "f").c_str(), O_RDWR));
+    CHECK(get_xattr(tree.upper + "/f", kMetacopy) == "");
+    CHECK(stat_of(tree.upper + "/f").st_blocks < 64);
+    CHECK(read_file(tree / "f") == content);
+    OK(::unlink((tree.upper + "/../filler").c_str()));
+    OK(::close(OK(::open((tree / "f").c_str(), O_RDWR))));
+    CHECK(read_file(tree / "f") == content);
+    check_with_kernel(tree);
+}
+
+TEST_CASE("metacopy: a name without content does not keep the names beside it from being listed") {
+    Layers tree;
+    for (std::string name : {"a", "b", "c"}) write_file(tree.lower + "/" + name, name);
+    write_file(tree.lower + "/broken", "");
+    set_xattr(tree.lower + "/broken", kMetacopy, "");
+    tree.mount();
+    const std::vector<std::string> all{"a", "b", "broken", "c"};
+    CHECK(list_dir(tree.mnt()) == all);
+    const Ran listed = run({"ls", "-l", tree.mnt()});
+    for (std::string name : {"a", "b", "c", "broken"}) CHECK(listed.out.find(" " + name + "\n") != std::string::npos);
+    CHECK(listed.err.find("reading directory") == std::string::npos);
+    FAILS(EIO, ::access((tree / "broken").c_str(), F_OK));
+}
+
 TEST_CASE("data-only layers: content for metacopies that redirect to it, and nothing else") {
     Layers tree;
     const std::string content = pattern(100000);

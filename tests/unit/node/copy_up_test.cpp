@@ -2,6 +2,7 @@
 
 #include <linux/fs.h>
 #include <sys/ioctl.h>
+#include <sys/xattr.h>
 
 #include <atomic>
 #include <thread>
@@ -248,6 +249,22 @@ TEST_CASE("copy-up: what is about to be truncated is not copied, but remembered 
         CHECK(lstat_or_fail(world.at(0, row.name)).st_size == row.size);
         CHECK(LockedNode(*node)->changed_since_copy == row.changed);
     }
+}
+
+TEST_CASE("copy-up: content that is about to be truncated is never seen at the old size") {
+    PLYFS_NEEDS_ROOT();
+    World world("wr");
+    const std::string content(100000, 'x');
+    for (int branch : {0, 1}) write_file(world.at(branch, "f"), branch ? content : "");
+    REQUIRE(::truncate(world.at(0, "f").c_str(), 100000) == 0);
+    REQUIRE(::setxattr(world.at(0, "f").c_str(), "trusted.overlay.metacopy", "", 0, 0) == 0);
+    Tree& tree = world.start();
+    const NodeRef node = world.node("f");
+    REQUIRE(LockedNode(*node)->data == 1);
+    REQUIRE(ensure_writable(tree, node, {.keep_bytes = 30000}));
+    CHECK(read_file(world.at(0, "f")) == content.substr(0, 30000));
+    CHECK(LockedNode(*node)->data == -1);
+    CHECK(LockedNode(*node)->changed_since_copy);
 }
 
 TEST_CASE("copy-up: no branch to copy to") {

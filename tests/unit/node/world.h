@@ -70,6 +70,8 @@ class World {
         if (made) {
             state->winner = found->branch;
             state->layers = found->layers;
+            state->data = found->data;
+            state->detours = found->detours;
             state->shown_inode = found->st.stx_ino;
         }
         const Link here{parent, name};
