@@ -12,7 +12,6 @@
 #include "support/check.h"
 #include "support/files.h"
 #include "support/sandbox.h"
-#include "support/sandbox.h"
 #include "support/trees.h"
 
 using namespace plyfs::test;
