@@ -12,10 +12,17 @@ namespace {
 using config::UpperFormat;
 using Whiteout = MarkRules::Whiteout;
 
+// A full file system says nothing about what it could hold. Marks of another form than those of before would be worse
+// than none, for other readers and for the index.
+bool has_no_room(const Status& tried) {
+    return tried.failed_with(ENOSPC) || tried.failed_with(EDQUOT);
+}
+
 // Some file systems make another object than was asked for and call it done.
 bool can_hold_devices(WorkDir& work) {
     const auto temp = work.next();
-    if (!marks::make_whiteout(work.fd(), temp.name())) return false;
+    auto made = marks::make_whiteout(work.fd(), temp.name());
+    if (!made) return has_no_room(made);
     Defer remove([&] { work.discard(temp); });
     const auto st = sys::stat_at(work.fd(), temp.name());
     return st && marks::is_whiteout(*st);
@@ -26,16 +33,28 @@ struct Attributes {
     bool user = false;
 };
 
+// Without anything being stored: ENODATA is the answer where there could be one.
+bool may_remove_attribute(BorrowedFd dir, const char* name) {
+    auto removed = sys::remove_xattr(dir, name);
+    return removed || removed.failed_with(ENODATA);
+}
+
 Attributes can_hold_attributes(WorkDir& work) {
     const auto temp = work.next();
-    if (!sys::make_dir(work.fd(), temp.name(), 0700)) return {};
+    auto made = sys::make_dir(work.fd(), temp.name(), 0700);
+    if (has_no_room(made)) {
+        return {may_remove_attribute(work.fd(), marks::kOpaqueXattr),
+                may_remove_attribute(work.fd(), marks::kOpaqueXattrUser)};
+    }
+    if (!made) return {};
     Defer remove([&] { work.discard(temp); });
     auto dir = sys::open_dir_path(work.fd(), temp.name());
     if (!dir) return {};
     constexpr std::byte kValue[] = {std::byte{'y'}};
     auto holds = [&](const char* name) {
         std::byte got{};
-        if (!sys::set_xattr(*dir, name, kValue, 0)) return false;
+        auto set = sys::set_xattr(*dir, name, kValue, 0);
+        if (!set) return has_no_room(set) && may_remove_attribute(*dir, name);
         const auto size = sys::get_xattr(*dir, name, std::span(&got, 1));
         return size && *size == 1 && got == kValue[0];
     };

@@ -1,5 +1,6 @@
 // Marks in all forms, read from layers that others made and written for others to read: the kernel's overlayfs,
 // fuse-overlayfs, and overlays stacked on a mount of ours. tests/unit/ops/formats_test.cpp has the operations.
+#include <fcntl.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -303,4 +304,28 @@ TEST_CASE("formats: a format that the upper can not hold is refused, and names o
     Ran ran = run_plyfs({"-o", tree.options() + ",upper-format=overlay,userxattr", tree.mnt()});
     CHECK_FALSE(ran.ok());
     CHECK(ran.err.find("upper-format=overlay") != std::string::npos);
+}
+
+TEST_CASE("formats: a full upper directory is written as it was before, and its index is read") {
+    Layers tree;
+    write_file(tree.lower + "/a", "old");
+    OK(::link((tree.lower + "/a").c_str(), (tree.lower + "/b").c_str()));
+    write_file(tree.lower + "/gone", "x");
+    tree.mount();
+    write_file(tree / "a", "new");
+    tree.unmount();
+    const std::string filler = tree.upper + "/../filler";
+    {
+        UniqueFd fd = open_file(filler, O_CREAT | O_WRONLY | O_APPEND);
+        const std::string block(4096, 'x');
+        while (::write(fd.get(), block.data(), block.size()) > 0) continue;
+        CHECK(errno == ENOSPC);
+    }
+    FAILS(ENOSPC, ::mkdir((tree.work + "/probe").c_str(), 0700));
+    tree.mount();
+    CHECK(read_file(tree / "a") == "new");
+    CHECK(read_file(tree / "b") == "new");
+    OK(::unlink(filler.c_str()));
+    OK(::unlink((tree / "gone").c_str()));
+    CHECK(S_ISCHR(stat_of(tree.upper + "/gone").st_mode));
 }
