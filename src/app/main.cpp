@@ -153,12 +153,14 @@ bool open_index(const config::Config& config, bool writable, const std::shared_p
     using Wanted = config::Index;
     if (config.layers.index == Wanted::off) return true;
     Index::Refusal refusal;
+    bool exists = false;  // names of changed files may be known to it alone
     if (auto workdir = sys::open_root(config.workdir.c_str())) {
         const auto make = !writable                           ? Index::Make::never
                           : config.layers.index == Wanted::on ? Index::Make::now
                                                               : Index::Make::when_needed;
         index = Index::open(origins, *workdir, make, refusal);
         if (index) return true;
+        exists = sys::open_dir_path(*workdir, *Name::parse("index")).has_value();
     } else {
         refusal.why = "workdir=" + config.workdir + ": " + log::errno_text(workdir.error().value());
     }
@@ -166,8 +168,8 @@ bool open_index(const config::Config& config, bool writable, const std::shared_p
         failure = "index=on can not be had: " + refusal.why;
         return false;
     }
-    if (refusal.stale) {
-        log::warn("index=off, hard links may break at the next mount: {}", refusal.why);
+    if (refusal.stale || exists) {
+        log::warn("index=off, hard links of changed files may show the old file: {}", refusal.why);
     } else {
         log::debug("index=off: {}", refusal.why);
     }
