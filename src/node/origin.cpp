@@ -36,10 +36,10 @@ Status find_copy(Tree& tree, const Layers& layers, const Name& name, Resolved& f
         sys::is_regular(*st) && TRY(marks::find_marks(index->dir(), entry, tree.set().marks())).metacopy;
     if (metacopy) {
         st->stx_blocks = found.st.stx_blocks;
-        if (found.data < 0) found.data = found.branch;
+        if (found.content_branch < 0) found.content_branch = found.branch;
         found.redirect = TRY(marks::read_redirect(index->dir(), entry, tree.set().marks()));
     } else {
-        found.data = -1;
+        found.content_branch = -1;
         found.detours = nullptr;
     }
     found.branch = kUpperBranch;

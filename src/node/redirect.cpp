@@ -8,7 +8,7 @@ namespace plyfs {
 
 bool has_fixed_parts(Tree& tree, const NodeRef& node) {
     LockedNode state(*node);
-    if (!node->is_dir()) return state->data >= 0;
+    if (!node->is_dir()) return state->content_branch >= 0;
     return std::any_of(state->layers.begin(), state->layers.end(),
                        [&](BranchIndex branch) { return !tree.set().at(branch).writable(); });
 }

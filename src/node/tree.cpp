@@ -15,7 +15,6 @@ namespace {
 // How often a place may move away under an optimistic look before we say ESTALE; each time means a rename or copy-up
 // of this very object in between.
 constexpr int kMaxLooks = 64;
-constexpr int kMaxPoolsOnBranch = 64;
 constexpr std::size_t kNamesBudget = std::size_t{64} << 20;
 // Reading a layer's names costs about four system calls, asking it for one costs one.
 constexpr std::uint32_t kVainBeforeReading = 4;
@@ -265,87 +264,13 @@ Result<Located> Tree::find_object(const NodeRef& node) {
     });
 }
 
-Result<Located> Tree::find_content(const NodeRef& node) {
-    Located out;
-    std::string path;
-    NodeRef parent;
-    {
-        LockedNode state(*node);
-        out.branch = state->data;
-        out.generation = node->generation();
-        out.data_generation = node->data_generation();
-        const Detour* detour = detour_on(state->detours, out.branch);
-        if (detour) path = detour->path;
-        if (!detour || !detour->from_root) {
-            if (out.branch >= 0 && state->links.empty()) return Errno(ESTALE);
-            if (!state->links.empty()) parent = state->links[0].parent;
-            if (!detour && parent) path = state->links[0].name;
-        }
-    }
-    if (out.branch < 0) return find_object(node);
-    if (parent) {
-        out.fd = TRY(sys::open_path(*TRY(dir_on(parent, out.branch)), TRY(Name::parse(path))));
-    } else {
-        const auto at = TRY(walk_from_root(set_->at(out.branch).root(), path));
-        out.fd = TRY(sys::open_path(at.dir, TRY(Name::parse(at.name))));
-    }
-    out.st = TRY(sys::stat_fd(out.fd));
-    // Where its content was something else lies now: the layer was changed under the mount.
-    if (!sys::is_regular(out.st)) return Errno(ESTALE);
-    return out;
-}
-
-Result<std::string> Tree::path_on(const NodeRef& node, BranchIndex branch) {
-    std::string path;
-    for (NodeRef at = node; at != root_;) {
-        LockedNode state(*at);
-        if (state->links.empty()) return Errno(ESTALE);
-        const Detour* detour = detour_on(state->detours, branch);
-        const std::string& part = detour ? detour->path : state->links[0].name;
-        path = path.empty() ? part : part + "/" + path;
-        if (detour && detour->from_root) break;
-        NodeRef parent = state->links[0].parent;
-        at = std::move(parent);
-    }
-    return path;
-}
-
-Result<Detours> Tree::fixed_places(const NodeRef& node) {
-    std::vector<BranchIndex> branches;
-    {
-        LockedNode state(*node);
-        for (BranchIndex branch : state->layers) {
-            if (!set_->at(branch).writable()) branches.push_back(branch);
-        }
-        if (state->data >= 0) branches.push_back(state->data);
-    }
-    if (branches.empty()) return Detours();
-    std::vector<Detour> out;
-    for (BranchIndex branch : branches) out.push_back({branch, true, TRY(path_on(node, branch))});
-    return Detours(std::make_shared<const std::vector<Detour>>(std::move(out)));
-}
-
-Result<std::string> Tree::redirect_to(const NodeRef& node) {
-    std::string path;
-    for (NodeRef at = node; at != root_;) {
-        LockedNode state(*at);
-        if (state->links.empty()) return Errno(ESTALE);
-        const std::string& part = state->redirect ? *state->redirect : state->links[0].name;
-        if (part.front() == '/') return part + path;
-        path = "/" + part + path;
-        NodeRef parent = state->links[0].parent;
-        at = std::move(parent);
-    }
-    return path;
-}
-
 Result<sys::Stat> Tree::stat_object(const NodeRef& node) {
     BranchIndex branch;
     bool metacopy;
     std::vector<BranchIndex> layers;
     {
         LockedNode state(*node);
-        metacopy = state->data >= 0;
+        metacopy = state->content_branch >= 0;
         if (state->pinned.valid() && !metacopy) return set_->at(state->winner).stat_fd(state->pinned);
         branch = state->winner;
         layers = state->layers;
@@ -378,69 +303,6 @@ Result<sys::Stat> Tree::stat_object(const NodeRef& node) {
                               return out;
                           }))
         .st;
-}
-
-Result<WorkDir*> Tree::workdir_of(BranchIndex branch) {
-    if (workdir_) return workdir_.get();
-    MutexLock lock(pool_mutex_);
-    PoolWork& pool = pool_workdirs_[static_cast<std::size_t>(branch)];
-    // Another pool may have the same branch, and has its own then.
-    for (int number = 0; !pool.work; ++number) {
-        std::string name = std::string(kPoolPrefix) + "work" + (number ? std::to_string(number) : "");
-        auto work = WorkDir::open(set_->at(branch).root(), *Name::parse(name));
-        if (work.failed_with(EBUSY) && number < kMaxPoolsOnBranch) continue;
-        pool = {TRY(std::move(work)), std::move(name)};
-        pool.work->set_marks(set_->marks());
-    }
-    return pool.work.get();
-}
-
-std::string_view Tree::reserved_prefix(const Node& dir) const {
-    return !workdir_ && &dir == root_.get() ? std::string_view(kPoolPrefix) : std::string_view();
-}
-
-// Whether a directory made for `dir` on the branch would be seen: nothing between it and the directory's last layer may
-// hide it. Where marks are in use we only know that of branches above that layer.
-bool Tree::reaches(const NodeRef& dir, BranchIndex branch) {
-    if (!set_->uses_marks()) return true;
-    for (NodeRef node = dir; node;) {
-        LockedNode state(*node);
-        const auto& layers = state->layers;
-        if (std::find(layers.begin(), layers.end(), branch) != layers.end()) return true;
-        if (layers.empty() || branch > layers.back()) return false;
-        NodeRef parent = state->links.empty() ? NodeRef() : state->links[0].parent;
-        node = std::move(parent);
-    }
-    return true;
-}
-
-Result<std::vector<BranchIndex>> Tree::rank_branches(const NodeRef& dir, PlaceLimits limits) {
-    std::vector<BranchIndex> layers = LockedNode(*dir)->layers;
-    std::vector<policy::Candidate> candidates;
-    for (const auto& branch : set_->all()) {
-        const auto index = static_cast<BranchIndex>(branch->index());
-        if (limits.above >= 0 && index >= limits.above) break;
-        if (!branch->takes_new_names() || !reaches(dir, index)) continue;
-        candidates.push_back({.branch = index, .mode = branch->mode()});
-    }
-    if (candidates.empty()) return Errno(EROFS);
-    if (candidates.size() == 1) return std::vector<BranchIndex>{static_cast<BranchIndex>(candidates[0].branch)};
-    for (auto& candidate : candidates) {
-        const Space space = set_->at(candidate.branch).space();
-        candidate.read_only_fs = space.read_only;
-        candidate.no_inodes = space.no_inodes;
-        candidate.available = space.available;
-        candidate.total = space.total;
-        candidate.has_parent = std::find(layers.begin(), layers.end(), candidate.branch) != layers.end();
-    }
-    auto ranked = TRY(policy::rank(create_, candidates, next_random()));
-    return std::vector<BranchIndex>(ranked.begin(), ranked.end());
-}
-
-// One generator a thread: placement needs no secrets, only no lock.
-std::uint64_t Tree::next_random() {
-    thread_local std::mt19937_64 generator{std::random_device{}()};
-    return generator();
 }
 
 CondVar& Tree::copy_condition(const Node& node) {

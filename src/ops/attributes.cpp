@@ -175,7 +175,7 @@ Result<Attr> setattr(Context& ctx, const Request& request, NodeId id, const Attr
     if (change.size && !change.by_handle) TRY(split_for_size(ctx, request, node, id));
     for (const auto& object : objects) TRY(apply(ctx, request.caller, node, object, change));
     auto st = TRY(ctx.tree.set().at(objects.front().branch).stat_fd(objects.front().fd));
-    if (LockedNode(*node)->data >= 0) st.stx_blocks = TRY(ctx.tree.find_content(node)).st.stx_blocks;
+    if (LockedNode(*node)->content_branch >= 0) st.stx_blocks = TRY(ctx.tree.find_content(node)).st.stx_blocks;
     LockedNode state(*node);
     if (change.size) state->changed_since_copy = true;
     return show(ctx, state, id, st);

@@ -155,7 +155,7 @@ class DirReading {
         if (names) few = names->filter(layers, entry.name);
         const Layers* among = names ? &few : &layers;
         auto found = find_winner(ctx_.tree.set(), *among, name);
-        if (names && (found ? found->beside : !found.failed_with(ENOENT))) {
+        if (names && (found ? found->other_name : !found.failed_with(ENOENT))) {
             among = &layers;
             found = find_winner(ctx_.tree.set(), *among, name);
         }

@@ -34,7 +34,7 @@ Result<AtName> look_at(Context& ctx, const NodeRef& parent, const Name& name, Op
     at.node = ctx.tree.nodes().find(sys::key_of(at.hits[0].st));
     if (!at.node) return at;
     at.generation = at.node->generation();
-    if (LockedNode(*at.node)->data >= 0) at.content = TRY(ctx.tree.fixed_places(at.node));
+    if (LockedNode(*at.node)->content_branch >= 0) at.content = TRY(ctx.tree.fixed_places(at.node));
     return at;
 }
 

@@ -23,7 +23,7 @@ void start_node(Context& ctx, LockedNode& node, const NodeRef& parent, const Nam
     node->winner = found.branch;
     node->layers = found.layers;
     node->detours = found.detours;
-    node->data = found.data;
+    node->content_branch = found.content_branch;
     if (!found.redirect.empty()) node->redirect = std::make_unique<std::string>(found.redirect);
     node->links = {Link{parent, name.str()}};
     node->shown_inode = ctx.tree.shown_inodes().of(ctx.tree.set(), key.dev, key.ino);
@@ -97,7 +97,7 @@ Result<Entered> enter_dir(Context& ctx, const NodeRef& parent, const Layers& lay
     // Looked at again under the lock: a copy-up may have added a branch since.
     auto now = TRY(find_winner(ctx.tree.set(), layers, name));
     // The second: renamed meanwhile, and `layers` may not be all.
-    if (!sys::is_dir(now.st) || (now.beside && !found.beside)) return Errno(ESTALE);
+    if (!sys::is_dir(now.st) || (now.other_name && !found.other_name)) return Errno(ESTALE);
     for (BranchIndex had : state->layers) {
         if (std::find(now.layers.begin(), now.layers.end(), had) == now.layers.end()) {
             ctx.tree.dirs().drop(*at.node, had);
@@ -239,7 +239,7 @@ Result<Entry> lookup(Context& ctx, NodeId parent_id, const Name& name) {
     auto found = find_winner(ctx.tree.set(), layers, name);
     if (all) {
         if (const auto vain = count_vain(ctx.tree.set(), layers, found)) ctx.tree.note_vain(parent, layers, vain);
-    } else if (found ? found->beside : !found.failed_with(ENOENT)) {
+    } else if (found ? found->other_name : !found.failed_with(ENOENT)) {
         layers = TRY(ctx.tree.layers_of(parent));
         found = find_winner(ctx.tree.set(), layers, name);
     }

@@ -92,7 +92,7 @@ void count_writer(LockedNode& state, bool writes) {
 // kept from it where old readers are to follow the copy: they read through us, who know which file answers.
 bool may_hand_over(Context& ctx, LockedNode& state) {
     const BranchSet& set = ctx.tree.set();
-    const Branch& branch = set.at(state->data >= 0 ? state->data : state->winner);
+    const Branch& branch = set.at(state->content_branch >= 0 ? state->content_branch : state->winner);
     if (branch.passthrough() == Branch::Passthrough::no) return false;
     const bool follows = ctx.tree.layer_options().readers == config::CopyUpReaders::follow;
     return !follows || branch.writable() || !set.any_writable();

@@ -104,20 +104,35 @@ bool is_valid_redirect(std::string_view text) {
     return true;
 }
 
-// The names of an entry's attributes, whatever their number.
-Result<std::vector<char>> names_of(BorrowedFd dir, const Name& name) {
-    std::vector<char> out(256);
-    for (;;) {
-        auto size = sys::list_xattr_raw_at(dir, name.c_str(), out);
-        if (size) {
-            out.resize(*size);
-            return out;
+// The names of an entry's attributes, whatever their number; few as a rule, so without an allocation.
+class AttributeNames {
+  public:
+    Status read(BorrowedFd dir, const Name& name) {
+        std::span<char> room(few_);
+        for (;;) {
+            auto size = sys::list_xattr_raw_at(dir, name.c_str(), room);
+            if (size) {
+                list_ = room.first(*size);
+                return {};
+            }
+            if (size.failed_with(EOPNOTSUPP)) return {};
+            if (!size.failed_with(ERANGE)) return size.error();
+            many_.resize(room.size() * 4);
+            room = many_;
         }
-        if (size.failed_with(EOPNOTSUPP)) return std::vector<char>();
-        if (!size.failed_with(ERANGE)) return size.error();
-        out.resize(out.size() * 4);
     }
-}
+    // The next one; empty at the end.
+    std::string_view next() {
+        const std::string_view attribute(list_.data(), strnlen(list_.data(), list_.size()));
+        list_ = list_.subspan(std::min(attribute.size() + 1, list_.size()));
+        return attribute;
+    }
+
+  private:
+    std::array<char, 256> few_;
+    std::vector<char> many_;
+    std::span<char> list_;
+};
 
 Result<bool> has_xattr_at(BorrowedFd dir, const Name& name, const char* attribute) {
     auto size = sys::get_xattr_at(dir, name.c_str(), attribute, {});
@@ -221,11 +236,10 @@ Result<bool> is_any_mark(BorrowedFd dir, const Name& name) {
 }
 
 Result<Found> find_marks(BorrowedFd dir, const Name& name, const MarkRules& rules) {
-    const auto list = TRY(names_of(dir, name));
+    AttributeNames names;
+    TRY(names.read(dir, name));
     Found found;
-    for (std::size_t at = 0; at < list.size();) {
-        const std::string_view attribute(&list[at], strnlen(&list[at], list.size() - at));
-        at += attribute.size() + 1;
+    for (auto attribute = names.next(); !attribute.empty(); attribute = names.next()) {
         if (!rules.only_user && attribute == kOpaqueXattrNotes) found.opaque = true;
         for (auto prefix : prefixes_of(rules.only_user)) {
             if (!attribute.starts_with(prefix)) continue;

@@ -39,14 +39,14 @@ Result<sys::Stat> open_and_stat(const Branch& branch, BorrowedFd dir, const Name
 class Search {
   public:
     Search(const BranchSet& set, std::span<const Layer> parent, const Name& name)
-        : set_(set), parent_(parent), name_(name), beside_(name.view()) {}
+        : set_(set), parent_(parent), name_(name), searched_(name.view()) {}
 
     Result<Resolved> run() {
         BranchIndex last = -1;
         for (const Layer& layer : parent_) {
             if (stop_ || !path_.empty()) break;
             last = layer.branch;
-            const std::string held(beside_ == name_.view() ? std::string_view() : beside_);
+            const std::string held(searched_ == name_.view() ? std::string_view() : searched_);
             const Name name = held.empty() ? name_ : TRY(Name::parse(held));
             TRY(look({layer.branch, false, held}, layer, name));
         }
@@ -57,7 +57,7 @@ class Search {
         if (wants_content_) return Errno(EIO);
         if (out_.branch < 0) return Errno(ENOENT);
         if (!detours_.empty()) out_.detours = std::make_shared<const std::vector<Detour>>(std::move(detours_));
-        out_.beside = !redirect_.empty();
+        out_.other_name = !redirect_.empty();
         return std::move(out_);
     }
 
@@ -110,42 +110,38 @@ class Search {
                 return {};
             }
         }
-        if (found.redirect) return follow(layer.branch, TRY(redirect_of(layer.fd(), name)), name, rest);
+        if (found.redirect) return follow(layer.branch, layer.fd(), name, rest);
         stop_ = stop_ || hidden;
         return {};
     }
 
-    Result<std::string> redirect_of(BorrowedFd dir, const Name& name) {
-        return marks::read_redirect(dir, name, set_.marks());
-    }
-
     Status look_for_metacopy(const Detour& at, BorrowedFd dir, const Name& name) {
         if (!set_.uses_marks() || is_last_for_content(at.branch) || !sys::is_regular(out_.st)) return {};
+        wants_content_ = TRY(goes_on_to_content(at, dir, name));
+        return {};
+    }
+
+    // Whether the file is a metacopy; then the search goes on where its content is.
+    Result<bool> goes_on_to_content(const Detour& at, BorrowedFd dir, const Name& name) {
         const auto found = TRY(marks::find_marks(dir, name, set_.marks()));
-        if (!found.metacopy) return {};
+        if (!found.metacopy) return false;
         if (!set_.rules().follow_redirects) return Errno(EPERM);
-        wants_content_ = true;
         stop_ = false;
-        return found.redirect ? follow(at.branch, TRY(redirect_of(dir, name)), name, {}) : Status{};
+        if (found.redirect) TRY(follow(at.branch, dir, name, {}));
+        return true;
     }
 
     // The winner is a metacopy: this is its content, or another metacopy on the way to it.
     Status take_content(const Detour& at, BorrowedFd dir, const Name& name, const sys::Stat& st) {
         stop_ = true;
         if (!sys::is_regular(st)) return {};
-        if (!is_last_for_content(at.branch)) {
-            const auto found = TRY(marks::find_marks(dir, name, set_.marks()));
-            if (found.metacopy) {
-                stop_ = false;
-                return found.redirect ? follow(at.branch, TRY(redirect_of(dir, name)), name, {}) : Status{};
-            }
-        }
+        if (!is_last_for_content(at.branch) && TRY(goes_on_to_content(at, dir, name))) return {};
         content_is(at, st);
         return {};
     }
 
     void content_is(const Detour& at, const sys::Stat& st) {
-        out_.data = at.branch;
+        out_.content_branch = at.branch;
         out_.st.stx_blocks = st.stx_blocks;
         note(at);
         wants_content_ = false;
@@ -156,9 +152,10 @@ class Search {
         if (!at.path.empty()) detours_.push_back(at);
     }
 
-    // An absolute redirect leads from the roots, also on past an opaque directory on the way to where it was found; a
-    // name replaces the component that bears it.
-    Status follow(BranchIndex branch, std::string redirect, const Name& component, std::string_view rest) {
+    // The redirect of the entry `component` of `dir`. An absolute one leads from the roots, also on past an opaque
+    // directory on the way to where it was found; a name replaces the component that bears it.
+    Status follow(BranchIndex branch, BorrowedFd dir, const Name& component, std::string_view rest) {
+        std::string redirect = TRY(marks::read_redirect(dir, component, set_.marks()));
         if (redirect.empty()) return {};
         if (!set_.rules().follow_redirects) return Errno(EPERM);
         if (branch == out_.branch && rest.empty()) out_.redirect = redirect;
@@ -167,7 +164,7 @@ class Search {
             stop_ = false;
         } else if (path_.empty()) {
             redirect_ = std::move(redirect);
-            beside_ = redirect_;
+            searched_ = redirect_;
         } else {
             // Counted from the end: a redirect further up may have changed what comes before.
             const auto length = component.view().size();
@@ -225,7 +222,7 @@ class Search {
     std::span<const Layer> parent_;
     const Name& name_;
     std::string redirect_;
-    std::string_view beside_;  // the name searched for in the parent's directories
+    std::string_view searched_;  // the name searched for in the parent's directories
     std::string path_;  // once a redirect was absolute: what is searched for from the roots, with its leading slash
     bool stop_ = false;
     bool wants_content_ = false;

@@ -82,10 +82,10 @@ struct Resolved {
     sys::Stat st;                     // of the winner; of a directory, of all branches that may change
     std::vector<BranchIndex> layers;  // of a directory: all merged branches, the winner first
     Layers opened;                    // those of them that had to be opened
-    Detours detours;                  // of `layers` and `data`
+    Detours detours;                  // of `layers` and the content
     std::string redirect;             // what the winner's own mark says; empty: none
-    // Of a metacopy, a file whose content lies below: the branch that has it. -1: the winner's own.
-    BranchIndex data = -1;
+    // Of a metacopy, a file whose content lies below: the branch that has it. -1: the winner has it.
+    BranchIndex content_branch = -1;
     // What the winner is a copy of, when that shows in its inode number. Of a directory its first part on a layer
     // below, of others what their marks say (node/origin).
     struct Original {
@@ -96,14 +96,14 @@ struct Resolved {
         bool shows = false;        // and `key` is what it leads to
         bool below = false;        // the name itself lies below, the winner is the index entry
     } original;
-    bool beside = false;  // a redirect led on to another name in the parent's directories
+    bool other_name = false;  // a redirect led on to another name in the parent's directories
 };
 
 // ENOENT when no branch has the name or a whiteout hides it. EPERM: a redirect that may not be followed. EIO: a
 // metacopy whose content is nowhere.
 //
-// Layers that have neither the name nor a mark for it may be left out of `parent`; when `beside` comes back, or another
-// error than ENOENT, the answer counts only with all of them.
+// Layers that have neither the name nor a mark for it may be left out of `parent`; when `other_name` comes back, or
+// another error than ENOENT, the answer counts only with all of them.
 Result<Resolved> find_winner(const BranchSet& set, std::span<const Layer> parent, const Name& name);
 
 // Everything of the name on every layer down to the first whiteout, also what a file or an opaque directory hides:

@@ -1,0 +1,43 @@
+#include "node/copy_names.h"
+
+#include <list>
+
+#include "base/defer.h"
+#include "base/log.h"
+#include "node/kept_times.h"
+#include "sys/entry.h"
+
+namespace plyfs {
+
+Result<CopyNames> CopyNames::find(Tree& tree, const std::vector<Link>& links, BranchIndex branch) {
+    CopyNames names;
+    for (const Link& link : links) names.places_.push_back({TRY(tree.dir_on(link.parent, branch)), link.name});
+    return names;
+}
+
+void CopyNames::add_first(Result<UniqueFd> index, std::string name) {
+    if (!index) return;
+    places_.push_back({std::make_shared<const LayerDir>(std::move(*index)), std::move(name)});
+}
+
+Status CopyNames::publish(Staged& staged) const {
+    std::list<KeptTimes> keep;
+    std::vector<const Place*> linked;
+    Defer undo([&] {
+        for (const Place* place : linked) {
+            if (!sys::unlink_file(*place->dir, *Name::parse(place->name))) log::warn("{} stays", place->name);
+        }
+    });
+    for (const Place& place : places_) keep.emplace_back(place.dir);
+    // The first name last: it comes with append-only, which forbids others.
+    for (std::size_t i = places_.size(); i-- > 1;) {
+        auto done = sys::link_fd(staged.fd(), *places_[i].dir, TRY(Name::parse(places_[i].name)));
+        if (!done && !done.failed_with(EEXIST)) return done;
+        if (done) linked.push_back(&places_[i]);
+    }
+    if (!places_.empty()) TRY(staged.publish(*places_[0].dir, TRY(Name::parse(places_[0].name))));
+    undo.cancel();
+    return {};
+}
+
+}  // namespace plyfs

@@ -1,0 +1,30 @@
+// The names under which a copy is published: all that are known of a hard-linked original, so that they stay names of
+// one file; all or none.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "node/tree.h"
+#include "overlay/staging.h"
+
+namespace plyfs {
+
+class CopyNames {
+  public:
+    // The directories are found before the node is locked: finding locks nodes.
+    static Result<CopyNames> find(Tree& tree, const std::vector<Link>& links, BranchIndex branch);
+    // In the index as well, before all others: from then on each of them leads to the copy.
+    void add_first(Result<UniqueFd> index, std::string name);
+    // The directories keep their times.
+    Status publish(Staged& staged) const;
+
+  private:
+    struct Place {
+        SharedDir dir;
+        std::string name;
+    };
+    std::vector<Place> places_;
+};
+
+}  // namespace plyfs

@@ -1,0 +1,81 @@
+#include <algorithm>
+
+#include "base/defer.h"
+#include "node/copy_up.h"
+#include "node/kept_times.h"
+#include "node/origin.h"
+#include "node/source.h"
+#include "overlay/staging.h"
+#include "sys/open.h"
+
+namespace plyfs {
+
+Status ensure_dir_on(Tree& tree, const NodeRef& dir, BranchIndex branch) {
+    NodeRef parent;
+    {
+        LockedNode state(*dir);
+        const auto& layers = state->layers;
+        if (std::find(layers.begin(), layers.end(), branch) != layers.end()) return {};
+        if (state->links.empty()) return Errno(ENOENT);
+        parent = state->links[0].parent;
+    }
+    TRY(ensure_dir_on(tree, parent, branch));
+    auto parent_dir = TRY(tree.dir_on(parent, branch));
+    auto original = TRY(tree.find_object(dir));
+    WorkDir* work = TRY(tree.workdir_of(branch));
+    const Carry carry{tree.set().at(original.branch).ownership(), tree.set().at(branch).ownership(), tree.set().ids()};
+    auto staged = TRY(stage_directory(*work, original.fd, original.st, false, &carry));
+    if (tree.origins()) {
+        origin::Bytes origin;
+        if (tree.set().at(original.branch).device() == sys::device_of(original.st)) {
+            origin = tree.origins()->of(original.fd, original.branch);
+        }
+        TRY(tree.origins()->write(staged.fd(), origin));
+        TRY(make_impure(tree, parent));
+    }
+
+    LockedNode state(*dir);  // a rename of this directory holds it: the name is right until we are done
+    auto& layers = state->layers;
+    if (std::find(layers.begin(), layers.end(), branch) != layers.end()) return {};
+    if (state->links.empty() || state->links[0].parent != parent) return Errno(ESTALE);
+    const Name name = TRY(Name::parse(state->links[0].name));
+    KeptTimes keep(parent_dir);
+    const bool wins = layers.empty() || branch < layers.front();
+    auto key = sys::key_of(TRY(sys::stat_fd(staged.fd())));
+    // Who meets it by its name from now on comes here by its key, and waits for the lock.
+    if (wins) tree.nodes().add_key(key, *dir);
+    Defer not_ours([&] {
+        if (wins) tree.nodes().drop_key(key, *dir);
+    });
+    auto published = staged.publish(*parent_dir, name);
+    if (published.failed_with(EEXIST)) {
+        // Somebody made it on the branch since we looked: as good, if it is a directory.
+        const auto theirs = sys::key_of(TRY(sys::stat_fd(TRY(sys::open_dir_path(*parent_dir, name)))));
+        if (wins) {
+            tree.nodes().drop_key(key, *dir);
+            tree.nodes().add_key(theirs, *dir);
+        }
+        key = theirs;
+    } else if (!published) {
+        return published;
+    }
+    not_ours.cancel();
+    layers.insert(std::upper_bound(layers.begin(), layers.end(), branch), branch);
+    if (wins) take_source(tree, state, key, branch);
+    state->marked = tree.origins() != nullptr;
+    return {};
+}
+
+Status ensure_dir_writable(Tree& tree, const NodeRef& dir) {
+    const BranchIndex winner = LockedNode(*dir)->winner;
+    if (tree.set().at(winner).writable()) return {};
+    Errno last(EROFS);
+    for (BranchIndex branch : TRY(tree.rank_branches(dir, {.above = winner}))) {
+        auto made = ensure_dir_on(tree, dir, branch);
+        if (made) return made;
+        last = made.error();
+    }
+    return last;
+}
+
+}  // namespace plyfs

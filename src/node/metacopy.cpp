@@ -1,0 +1,63 @@
+#include "node/metacopy.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+
+#include "base/defer.h"
+#include "base/log.h"
+#include "node/source.h"
+#include "overlay/marks.h"
+#include "sys/attributes.h"
+#include "sys/copy_data.h"
+#include "sys/cred.h"
+#include "sys/entry.h"
+#include "sys/file_io.h"
+#include "sys/open.h"
+#include "sys/xattr.h"
+
+namespace plyfs {
+
+Status complete_metacopy(Tree& tree, const NodeRef& node, std::uint64_t keep_bytes,
+                         const std::function<bool()>& cancelled) {
+    const auto object = TRY(tree.find_object(node));
+    const auto content = TRY(tree.find_content(node));
+    const std::uint64_t size = std::min<std::uint64_t>(object.st.stx_size, keep_bytes);
+    const auto to = TRY(sys::reopen(object.fd, O_RDWR));
+    // What an attempt that was interrupted left behind is some of the same content: where it can not be taken away it
+    // is written once more. Never by way of another size, which is what the file's size is as long as the mark is
+    // there.
+    const auto drop_data = [&] {
+        const auto length = static_cast<off_t>(object.st.stx_size);
+        return length == 0 || sys::allocate(to, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, length);
+    };
+    if (!drop_data()) log::debug("the blocks of a metacopy were not given back");
+    Defer unused([&] {
+        if (!drop_data()) log::debug("the blocks of a metacopy were not given back");
+    });
+    if (size > 0) {
+        // Writing takes file capabilities away and changes the times, and nobody has written yet.
+        auto capability = sys::get_xattr_all(to, "security.capability");
+        {
+            sys::RegistrationCred reserve;
+            TRY(sys::copy_data(TRY(sys::reopen(content.fd, O_RDONLY)), to, size, cancelled));
+        }
+        if (capability) TRY(sys::set_xattr(to, "security.capability", *capability));
+        if (tree.layer_options().sync) TRY(TRY(tree.workdir_of(object.branch))->settle_content(to));
+    }
+    const auto time = [](const statx_timestamp& t) { return timespec{t.tv_sec, t.tv_nsec}; };
+    // Truncated it is a changed file, and never seen at its old size without the mark: the rest would be zeros.
+    const bool whole = size == object.st.stx_size;
+    if (!whole) TRY(sys::change_size(to, static_cast<off_t>(size)));
+    TRY(sys::set_times(to, time(object.st.stx_atime), whole ? time(object.st.stx_mtime) : timespec{0, UTIME_NOW}));
+    LockedNode state(*node);
+    unused.cancel();  // from here on the mark may be gone
+    TRY(marks::clear_metacopy(to));
+    state->redirect = nullptr;
+    take_content(state, whole);
+    state->detours = nullptr;
+    tree.counters().copyups.fetch_add(1, std::memory_order_relaxed);
+    return {};
+}
+
+}  // namespace plyfs

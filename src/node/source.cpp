@@ -1,0 +1,23 @@
+#include "node/source.h"
+
+namespace plyfs {
+
+void take_source(Tree& tree, LockedNode& node, const sys::FileKey& key, BranchIndex branch) {
+    if (node->original == sys::FileKey{}) {
+        node->original = node->key;
+    } else if (node->key != node->original) {
+        tree.nodes().drop_key(node->key, node.node());
+    }
+    tree.shown_inodes().keep(key.dev, key.ino, node->shown_inode);
+    node->key = key;
+    node->winner = branch;
+    node.next_generation();
+}
+
+void take_content(LockedNode& node, bool whole) {
+    node->content_branch = -1;
+    node.next_data_generation();
+    node->changed_since_copy = !whole;
+}
+
+}  // namespace plyfs

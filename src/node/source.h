@@ -1,0 +1,14 @@
+// A node's source: the object that answers for it and, of a file, the bytes. What the node says of itself once either
+// is another one, in one place.
+#pragma once
+
+#include "node/tree.h"
+
+namespace plyfs {
+
+// The node's source becomes the object on `branch` that has this key, which leads to the node already.
+void take_source(Tree& tree, LockedNode& node, const sys::FileKey& key, BranchIndex branch);
+// The winner has the content now, from here on another file than the readers of the original have. whole: all of it.
+void take_content(LockedNode& node, bool whole);
+
+}  // namespace plyfs

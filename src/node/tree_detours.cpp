@@ -1,0 +1,82 @@
+// The part of Tree that knows of metacopies and redirects: where on a branch something lies under another name than the
+// union's.
+#include "node/tree.h"
+#include "sys/open.h"
+
+namespace plyfs {
+
+Result<Located> Tree::find_content(const NodeRef& node) {
+    Located out;
+    std::string path;
+    NodeRef parent;
+    {
+        LockedNode state(*node);
+        out.branch = state->content_branch;
+        out.generation = node->generation();
+        out.data_generation = node->data_generation();
+        const Detour* detour = detour_on(state->detours, out.branch);
+        if (detour) path = detour->path;
+        if (!detour || !detour->from_root) {
+            if (out.branch >= 0 && state->links.empty()) return Errno(ESTALE);
+            if (!state->links.empty()) parent = state->links[0].parent;
+            if (!detour && parent) path = state->links[0].name;
+        }
+    }
+    if (out.branch < 0) return find_object(node);
+    if (parent) {
+        out.fd = TRY(sys::open_path(*TRY(dir_on(parent, out.branch)), TRY(Name::parse(path))));
+    } else {
+        const auto at = TRY(walk_from_root(set_->at(out.branch).root(), path));
+        out.fd = TRY(sys::open_path(at.dir, TRY(Name::parse(at.name))));
+    }
+    out.st = TRY(sys::stat_fd(out.fd));
+    // Where its content was something else lies now: the layer was changed under the mount.
+    if (!sys::is_regular(out.st)) return Errno(ESTALE);
+    return out;
+}
+
+Result<std::string> Tree::path_on(const NodeRef& node, BranchIndex branch) {
+    std::string path;
+    for (NodeRef at = node; at != root_;) {
+        LockedNode state(*at);
+        if (state->links.empty()) return Errno(ESTALE);
+        const Detour* detour = detour_on(state->detours, branch);
+        const std::string& part = detour ? detour->path : state->links[0].name;
+        path = path.empty() ? part : part + "/" + path;
+        if (detour && detour->from_root) break;
+        NodeRef parent = state->links[0].parent;
+        at = std::move(parent);
+    }
+    return path;
+}
+
+Result<Detours> Tree::fixed_places(const NodeRef& node) {
+    std::vector<BranchIndex> branches;
+    {
+        LockedNode state(*node);
+        for (BranchIndex branch : state->layers) {
+            if (!set_->at(branch).writable()) branches.push_back(branch);
+        }
+        if (state->content_branch >= 0) branches.push_back(state->content_branch);
+    }
+    if (branches.empty()) return Detours();
+    std::vector<Detour> out;
+    for (BranchIndex branch : branches) out.push_back({branch, true, TRY(path_on(node, branch))});
+    return Detours(std::make_shared<const std::vector<Detour>>(std::move(out)));
+}
+
+Result<std::string> Tree::redirect_to(const NodeRef& node) {
+    std::string path;
+    for (NodeRef at = node; at != root_;) {
+        LockedNode state(*at);
+        if (state->links.empty()) return Errno(ESTALE);
+        const std::string& part = state->redirect ? *state->redirect : state->links[0].name;
+        if (part.front() == '/') return part + path;
+        path = "/" + part + path;
+        NodeRef parent = state->links[0].parent;
+        at = std::move(parent);
+    }
+    return path;
+}
+
+}  // namespace plyfs
