@@ -260,10 +260,10 @@ TEST_CASE("copy-up: content that is about to be truncated is never seen at the o
     REQUIRE(::setxattr(world.at(0, "f").c_str(), "trusted.overlay.metacopy", "", 0, 0) == 0);
     Tree& tree = world.start();
     const NodeRef node = world.node("f");
-    REQUIRE(LockedNode(*node)->data == 1);
+    REQUIRE(LockedNode(*node)->content_branch == 1);
     REQUIRE(ensure_writable(tree, node, {.keep_bytes = 30000}));
     CHECK(read_file(world.at(0, "f")) == content.substr(0, 30000));
-    CHECK(LockedNode(*node)->data == -1);
+    CHECK(LockedNode(*node)->content_branch == -1);
     CHECK(LockedNode(*node)->changed_since_copy);
 }
 

@@ -70,7 +70,7 @@ class World {
         if (made) {
             state->winner = found->branch;
             state->layers = found->layers;
-            state->data = found->data;
+            state->content_branch = found->content_branch;
             state->detours = found->detours;
             state->shown_inode = found->st.stx_ino;
         }
