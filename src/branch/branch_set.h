@@ -2,6 +2,7 @@
 // shared: a request loads it once.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -40,6 +41,13 @@ class BranchSet {
     // AUFS' files are marks here.
     bool reads_aufs_marks() const { return uses_marks_ && marks_.aufs; }
     bool any_writable() const { return any_writable_; }
+
+    // A directory that is ours although it lies in a layer below: it is not to be seen there (ELOOP, as overlayfs has
+    // it). Before anybody shares the set.
+    void trap(const sys::FileKey& key) { traps_.push_back(key); }
+    bool is_trap(const sys::Stat& st) const {
+        return !traps_.empty() && std::find(traps_.begin(), traps_.end(), sys::key_of(st)) != traps_.end();
+    }
     const LayerRules& rules() const { return rules_; }
     // From the ids on the branches to those users of the mount see, and back.
     const IdMap& ids() const { return ids_; }
@@ -61,6 +69,7 @@ class BranchSet {
     bool uses_marks_ = false;
     MarkRules marks_;
     bool any_writable_ = false;
+    std::vector<sys::FileKey> traps_;
 
     static constexpr std::size_t kDevices = 255;
     // Append only, so that reading needs no lock; slot 0 is the first branch's device.

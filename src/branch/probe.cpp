@@ -42,6 +42,8 @@ LayerRules rules_of(const config::Config& config) {
     rules.data_layers = config.data_layers;
     // Whoever has no name remembered wants to see that a layer changed.
     rules.fixed = config.layered && config.entry_timeout.value_or(1) > 0 && config.negative_timeout.value_or(1) > 0;
+    // Where somebody lives, something changes.
+    for (const auto& branch : config.branches) rules.fixed = rules.fixed && !branch.holds_mountpoint;
     return rules;
 }
 
@@ -59,6 +61,14 @@ Status seed_upper(const std::vector<std::unique_ptr<Branch>>& branches) {
         if (branches[i]->ownership().overrides()) below = TRY(branches[i]->stat_fd(branches[i]->root()));
     }
     return seed_root(branches[0]->ownership(), branches[0]->root(), below);
+}
+
+// What we change ourselves is not shown as what a layer holds.
+Status set_own_apart(const config::Config& config, BranchSet& set) {
+    if (!config.layers.inside_lower || !set.any_writable()) return {};
+    set.trap(sys::key_of(TRY(sys::stat_fd(set.at(0).root()))));
+    set.trap(sys::key_of(TRY(sys::stat_fd(TRY(sys::open_root(config.workdir.c_str()))))));
+    return {};
 }
 
 }  // namespace
@@ -93,9 +103,14 @@ std::shared_ptr<BranchSet> probe_branches(const config::Config& config, ProbeFai
                                   : Ownership::choose(parts.root, config.layers.stat_override);
         }
         if (parts.mode == config::BranchMode::ro) {
-            if (auto clone = sys::clone_read_only(parts.root)) {
+            const auto submounts = spec.holds_mountpoint ? sys::Submounts::without : sys::Submounts::with;
+            if (auto clone = sys::clone_read_only(parts.root, submounts)) {
                 parts.root = std::move(*clone);
                 parts.cloned = true;
+            } else if (spec.holds_mountpoint) {
+                failure.message = failure_line(
+                    spec, "the mountpoint lies in it, and it can not be cloned; mount somewhere else", clone.error());
+                return nullptr;
             } else {
                 log::debug("branch {}: no private read-only clone: {}", spec.path,
                            log::errno_text(clone.error().value()));
@@ -110,6 +125,10 @@ std::shared_ptr<BranchSet> probe_branches(const config::Config& config, ProbeFai
     }
     auto set = std::make_shared<BranchSet>(std::move(branches), rules_of(config),
                                            config.layered ? IdMap(config.layers) : IdMap());
+    if (auto set_apart = set_own_apart(config, *set); !set_apart) {
+        failure.message = failure_line(config.branches[0], "can not be examined", set_apart.error());
+        return nullptr;
+    }
     set->set_marks({.user = config.layers.userxattr, .only_user = config.layers.userxattr, .aufs = config.layered});
     return set;
 }

@@ -18,7 +18,8 @@ enum class BranchMode { rw, ro, nc };
 struct BranchSpec {
     std::string path;  // absolute and canonical once validated
     BranchMode mode = BranchMode::rw;
-    std::string written;  // as the user wrote it, for messages
+    std::string written;            // as the user wrote it, for messages
+    bool holds_mountpoint = false;  // a layer with the mountpoint in it, such as "/"; found by validate()
 };
 
 // The timeouts where none is given. Layers: nobody else changes the branches. Pools: files may come and go on a branch
@@ -72,6 +73,7 @@ struct LayerOptions {
     std::optional<std::uint32_t> squash_uid;
     std::optional<std::uint32_t> squash_gid;
     StatOverride stat_override = StatOverride::automatic;
+    bool inside_lower = false;  // the upper or the work directory lies in a layer; found by validate()
 };
 
 struct Config {

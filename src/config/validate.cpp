@@ -24,6 +24,7 @@ struct Place {
     std::uint64_t mount = 0;  // 0: the kernel does not tell
     bool read_only = false;
     bool writable_branch = false;
+    bool lower = false;  // a layer below the upper one: never written to, as overlayfs has it
 };
 
 bool same(const Place& a, const Place& b) {
@@ -99,6 +100,7 @@ std::vector<Place> look_at_branches(Config& config, Survey& survey) {
         auto place = survey.look(branch.path, label, "create it, or mount the disk that belongs there");
         if (!place) continue;
         branch.path = place->path;
+        place->lower = config.layered && branch.mode == BranchMode::ro;
         place->writable_branch = branch.mode != BranchMode::ro && !config.read_only;
         places.push_back(std::move(*place));
     }
@@ -119,13 +121,27 @@ void compare_branches(const std::vector<Place>& places, Survey& survey) {
     }
 }
 
-void compare_mountpoint(const Place& mountpoint, const std::vector<Place>& others, Survey& survey) {
+// Whether the upper or the work directory lies in a layer below.
+bool any_inside_lower(const std::vector<Place>& places) {
+    for (const Place& lower : places) {
+        for (const Place& place : places) {
+            if (lower.lower && !place.lower && inside(place, lower)) return true;
+        }
+    }
+    return false;
+}
+
+void compare_mountpoint(Config& config, const Place& mountpoint, const std::vector<Place>& others, Survey& survey) {
     for (const Place& other : others) {
         if (same(other, mountpoint)) {
             survey.fault(mountpoint.label + ": is also " + other.label + "; mount somewhere else");
         } else if (inside(other, mountpoint)) {
             survey.fault(other.label + ": lies inside the mountpoint " + mountpoint.path +
                          ", which would hide it; mount somewhere else");
+        } else if (inside(mountpoint, other) && other.lower) {
+            for (BranchSpec& branch : config.branches) {
+                if (branch.path == other.path) branch.holds_mountpoint = true;
+            }
         } else if (inside(mountpoint, other)) {
             survey.fault(mountpoint.label + ": lies inside " + other.label +
                          ", so the tree would hold itself; mount somewhere else");
@@ -135,8 +151,8 @@ void compare_mountpoint(const Place& mountpoint, const std::vector<Place>& other
 
 void compare_workdir(const Place& work, const std::vector<Place>& branches, Survey& survey) {
     for (const Place& branch : branches) {
-        const bool overlap = same(branch, work) || inside(branch, work) || inside(work, branch);
-        if (overlap) {
+        const bool within = inside(work, branch) && !branch.lower;
+        if (same(branch, work) || inside(branch, work) || within) {
             survey.fault(work.label + ": overlaps " + branch.label + "; use an empty directory beside it");
         } else if (branch.writable_branch && branch.device != work.device) {
             survey.fault(work.label + ": not on the same file system as " + branch.label +
@@ -182,8 +198,9 @@ std::vector<std::string> validate(Config& config) {
     }
     if (auto mountpoint = survey.look(config.mountpoint, "mountpoint " + config.mountpoint, "create it")) {
         config.mountpoint = mountpoint->path;
-        compare_mountpoint(*mountpoint, places, survey);
+        compare_mountpoint(config, *mountpoint, places, survey);
     }
+    config.layers.inside_lower = any_inside_lower(places);
     if (!survey.faults().empty()) throw Error(ExitCode::mount, survey.faults());
     return survey.notices();
 }

@@ -77,6 +77,7 @@ class Search {
             return {};
         }
         const sys::Stat& st = entry->st;
+        if (set_.is_trap(st)) return out_.branch >= 0 ? Status{} : Status(Errno(ELOOP));
         if (wants_content_) return take_content(at, layer.fd(), name, st);
         const bool wins = out_.branch < 0;
         stop_ = !sys::is_dir(st);

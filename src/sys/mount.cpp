@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/mount.h>
+#include <sys/mount.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -14,15 +15,16 @@
 
 namespace plyfs::sys {
 
-Result<UniqueFd> clone_read_only(BorrowedFd dir) {
-    constexpr unsigned kFlags = OPEN_TREE_CLONE | O_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE;
-    long fd = ::syscall(SYS_open_tree, dir.get(), "", kFlags);
+Result<UniqueFd> clone_read_only(BorrowedFd dir, Submounts submounts) {
+    const unsigned recursive = submounts == Submounts::with ? AT_RECURSIVE : 0;
+    const long fd = ::syscall(SYS_open_tree, dir.get(), "", OPEN_TREE_CLONE | O_CLOEXEC | AT_EMPTY_PATH | recursive);
     if (fd < 0) return Errno::last();
     UniqueFd tree(static_cast<int>(fd));
     struct mount_attr attr = {};
     attr.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOATIME;
     attr.attr_clr = MOUNT_ATTR__ATIME;  // the atime mode is a field of several bits: cleared, then set
-    if (::syscall(SYS_mount_setattr, tree.get(), "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof attr) != 0) {
+    attr.propagation = MS_PRIVATE;
+    if (::syscall(SYS_mount_setattr, tree.get(), "", AT_EMPTY_PATH | recursive, &attr, sizeof attr) != 0) {
         return Errno::last();
     }
     return tree;

@@ -6,8 +6,11 @@
 
 namespace plyfs::sys {
 
-// A detached, recursive clone of the tree at dir, set read-only and noatime; gone when the descriptor is closed. EPERM
-// without CAP_SYS_ADMIN in the mount's user namespace.
-Result<UniqueFd> clone_read_only(BorrowedFd dir);
+// Whether what is mounted below the directory is cloned as well.
+enum class Submounts { with, without };
+
+// A detached clone of the mount at dir, set read-only, noatime and private, so that no later mount reaches it; gone
+// when the descriptor is closed. EPERM without CAP_SYS_ADMIN in the mount's user namespace.
+Result<UniqueFd> clone_read_only(BorrowedFd dir, Submounts submounts);
 
 }  // namespace plyfs::sys

@@ -104,6 +104,22 @@ TEST_CASE("validate: without a writable branch the mount is read-only, with a no
     CHECK(validate(asked).empty());
 }
 
+TEST_CASE("validate: a layer may hold the mountpoint and the directories that are written to") {
+    const Folder folder;
+    fs::create_directories(folder / "l1/m");
+    Config apart = folder.layers("u", "w");
+    CHECK(validate(apart).empty());
+    CHECK_FALSE(apart.layers.inside_lower);
+    Config whole = folder.layers("u", "w", "l1/m");
+    CHECK(validate(whole).empty());
+    CHECK(whole.branches[1].holds_mountpoint);
+    CHECK_FALSE(whole.branches.front().holds_mountpoint);
+    for (const char* name : {"l1/u", "l1/w"}) fs::create_directories(folder / name);
+    Config inside = folder.layers("l1/u", "l1/w");
+    CHECK(validate(inside).empty());
+    CHECK(inside.layers.inside_lower);
+}
+
 TEST_CASE("validate: each fault says what, where and how to mend it") {
     const Folder folder;
     struct Row {
