@@ -1,5 +1,9 @@
 #include "fuse/executor.h"
 
+#include <system_error>
+
+#include "base/log.h"
+
 namespace plyfs::fuse {
 
 Executor::~Executor() {
@@ -14,14 +18,27 @@ Executor::~Executor() {
 }
 
 void Executor::post(std::function<void()> work) {
+    bool served;
     {
         MutexLock lock(mutex_);
-        queue_.push_back(std::move(work));
         // At the end nobody would join it; whoever posts then is a thread that goes on until all is done.
-        const bool grows = !stopping_ && queue_.size() > idle_ && threads_.size() < max_threads_;
-        if (grows) threads_.emplace_back([this] { run(); });
+        const bool grows = !stopping_ && queue_.size() >= idle_ && threads_.size() < max_threads_;
+        served = !grows || grow() || !threads_.empty();
+        if (served) queue_.push_back(std::move(work));
     }
-    wake_.notify_one();
+    if (served) return wake_.notify_one();
+    work();
+}
+
+// False at a limit of processes or of memory.
+bool Executor::grow() {
+    try {
+        threads_.emplace_back([this] { run(); });
+        return true;
+    } catch (const std::system_error& e) {
+        log::debug("no further thread: {}", e.what());
+        return false;
+    }
 }
 
 void Executor::run() {

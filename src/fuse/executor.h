@@ -16,10 +16,12 @@ class Executor {
     explicit Executor(std::size_t max_threads) : max_threads_(max_threads) {}
     // Finishes what was posted.
     ~Executor();
+    // Where the system gives no thread at all, the work is done before this returns.
     void post(std::function<void()> work);
 
   private:
     void run();
+    bool grow() REQUIRES(mutex_);
 
     const std::size_t max_threads_;
     Mutex mutex_;

@@ -23,9 +23,6 @@ constexpr std::size_t kExecutorThreads = 16;
 // and one made anew for the next costs more than most requests. More than a few only wake up cold in turn.
 constexpr unsigned kMinReaders = 4;
 constexpr unsigned kMaxReaders = 16;
-// Layers belong to us; a pool's branches are used by others as well, who expect to be seen soon.
-constexpr double kLayerTimeout = 3600;
-constexpr double kPoolTimeout = 1;
 
 #if PLYFS_RING_REPLIES_SOUND
 constexpr const char* kRingSwitch = "/sys/module/fuse/parameters/enable_uring";
@@ -40,11 +37,11 @@ bool ring_switched_on() {
 #endif
 
 ops::Timeouts timeouts_of(const config::Config& config) {
-    const double usual = config.layered ? kLayerTimeout : kPoolTimeout;
+    const double usual = config.layered ? config::kLayerTimeout : config::kPoolTimeout;
     ops::Timeouts out;
     out.entry = config.entry_timeout.value_or(usual);
     out.attr = config.attr_timeout.value_or(usual);
-    out.negative = config.negative_timeout.value_or(config.layered ? usual : 0);
+    out.negative = config.negative_timeout.value_or(config.layered ? usual : config::kPoolNegativeTimeout);
     return out;
 }
 

@@ -107,7 +107,8 @@ Result<Origin> prepare_origin(Tree& tree, const NodeRef& node, const Located& ob
     if (tree.set().at(object.branch).device() == sys::device_of(object.st)) {
         out.bytes = tree.origins()->of(object.fd, object.branch);
     }
-    if (links.empty() && LockedNode(*node)->removed_links >= object.st.stx_nlink) return out;
+    const auto removed = LockedNode(*node)->removed_links;
+    if (links.empty() && removed >= object.st.stx_nlink) return out;
     if (several) {
         const std::string name = origin::index_name(out.bytes);
         if (!Name::parse(name)) return out;

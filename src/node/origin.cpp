@@ -128,7 +128,8 @@ Result<bool> is_impure(Tree& tree, const NodeRef& dir) {
 }
 
 Status make_impure(Tree& tree, const NodeRef& dir) {
-    if (!tree.origins() || LockedNode(*dir)->impure == Impure::yes) return {};
+    if (!tree.origins()) return {};
+    if (LockedNode(*dir)->impure == Impure::yes) return {};
     const auto upper = TRY(tree.dir_on(dir, kUpperBranch));
     if (!TRY(tree.origins()->is_impure(*upper))) TRY(tree.origins()->make_impure(*upper));
     LockedNode(*dir)->impure = Impure::yes;

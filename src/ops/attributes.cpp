@@ -30,7 +30,8 @@ Result<std::vector<WritableObject>> writable_objects(Context& ctx, const NodeRef
         out.emplace_back(TRY(ctx.tree.find_object(node)));
         return out;
     }
-    if (node->is_dir() && !LockedNode(*node)->unlinked) TRY(ensure_dir_writable(ctx.tree, node));
+    const bool has_name = !LockedNode(*node)->unlinked;
+    if (node->is_dir() && has_name) TRY(ensure_dir_writable(ctx.tree, node));
     if (LockedNode(*node)->pinned.valid()) {
         out.emplace_back(TRY(ctx.tree.find_object(node)));
         return out;

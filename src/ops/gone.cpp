@@ -47,7 +47,8 @@ Result<bool> copy_for_count(Context& ctx, const Request& request, const AtName& 
     const Hit& winner = at.winner();
     if (!ctx.tree.index() || !at.node || at.node->is_dir() || winner.st.stx_nlink < 2) return false;
     if (at.node->is_regular() && !ctx.tree.set().rules().make_metacopies) return false;
-    if (ctx.tree.set().at(winner.branch).writable() || LockedNode(*at.node)->winner != winner.branch) return false;
+    if (ctx.tree.set().at(winner.branch).writable()) return false;
+    if (LockedNode(*at.node)->winner != winner.branch) return false;
     TRY(ensure_writable(ctx.tree, at.node, request.copy_up_metadata()));
     return true;
 }

@@ -1,6 +1,9 @@
 #include "fuse/executor.h"
 
 #include <doctest/doctest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <set>
@@ -104,6 +107,26 @@ TEST_CASE("executor: posting from many threads and from work itself") {
         wait_until(done, 2000);
     }
     CHECK(done == 2000);
+}
+
+TEST_CASE("executor: at a limit of processes the work is done all the same") {
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        // The limit does not hold for root.
+        const rlimit none = {0, 0};
+        if (::setrlimit(RLIMIT_NPROC, &none) != 0 || ::setresuid(65534, 65534, 65534) != 0) ::_exit(2);
+        std::atomic<int> done{0};
+        {
+            Executor executor(4);
+            for (int i = 0; i < 10; ++i) executor.post([&] { ++done; });
+        }
+        ::_exit(done == 10 ? 0 : 1);
+    }
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    REQUIRE(WIFEXITED(status));
+    CHECK(WEXITSTATUS(status) == 0);
 }
 
 TEST_CASE("executor: work posted by work while it ends is done as well") {
