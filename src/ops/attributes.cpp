@@ -115,9 +115,8 @@ Status split_for_size(Context& ctx, const Request& request, const NodeRef& node,
     if (!face || !face->opens || face->opens->passthrough == 0) return {};
     Opens& opens = *face->opens;
     if (opens.backing && opens.backing->generation() == node->data_generation()) return {};
-    if (std::find(opens.told_stale.begin(), opens.told_stale.end(), request.caller.pid) != opens.told_stale.end()) {
-        return {};  // no path to walk again: in place, as the file's new size is right for everybody but old readers
-    }
+    // No path to walk again: in place, as the file's new size is right for everybody but old readers.
+    if (std::erase(opens.told_stale, request.caller.pid) > 0) return {};
     retire_face(ctx.tree, state, *face, request.caller.pid);
     return Errno(ESTALE);
 }
