@@ -20,8 +20,9 @@ BranchSet::BranchSet(std::vector<std::unique_ptr<Branch>> branches, LayerRules r
 
 void BranchSet::set_marks(const MarkRules& rules) {
     marks_ = rules;
-    // Who reads AUFS' files knows neither of the two.
-    if (rules.whiteout == MarkRules::Whiteout::file) rules_.make_redirects = rules_.make_metacopies = false;
+    if (rules.whiteout != MarkRules::Whiteout::file) return;
+    // Who reads AUFS' files knows none of these.
+    rules_.make_redirects = rules_.make_metacopies = rules_.marks_protection = false;
 }
 
 std::uint64_t BranchSet::device_number(std::uint64_t device) const {

@@ -20,8 +20,11 @@ struct LayerRules {
     bool make_redirects = false;
     bool make_metacopies = false;
     bool keeps_inodes = false;  // a merged directory shows the number of its part below the upper one
-    bool fixed = false;         // nobody changes what lies on branches that may not be modified, or expects to see it
-    int data_layers = 0;        // the last branches that hold nothing but content, reached by a metacopy's redirect
+    // Immutable and append-only of what lies in the upper one are a mark of it, as overlayfs has it. Else its file
+    // system keeps and enforces them.
+    bool marks_protection = false;
+    bool fixed = false;   // nobody changes what lies on branches that may not be modified, or expects to see it
+    int data_layers = 0;  // the last branches that hold nothing but content, reached by a metacopy's redirect
 };
 
 class BranchSet {

@@ -39,6 +39,7 @@ LayerRules rules_of(const config::Config& config) {
     // A metacopy that is renamed is found again by its redirect.
     rules.make_metacopies = rules.make_redirects && layers.metacopy;
     rules.keeps_inodes = config.layered && config.branches[0].mode != config::BranchMode::ro;
+    rules.marks_protection = rules.keeps_inodes;
     rules.data_layers = config.data_layers;
     // Whoever has no name remembered wants to see that a layer changed.
     rules.fixed = config.layered && config.entry_timeout.value_or(1) > 0 && config.negative_timeout.value_or(1) > 0;

@@ -139,6 +139,7 @@ Status copy_up(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
     WorkDir* work = TRY(tree.workdir_of(branch));
     const Origin origin = TRY(prepare_origin(tree, node, object, links));
     source.mark = [&](BorrowedFd staged) { return origin.mark(tree, staged); };
+    source.marks_protection = tree.set().rules().marks_protection;
     const Carry carry{tree.set().at(object.branch).ownership(), tree.set().at(branch).ownership(), tree.set().ids()};
     source.carry = &carry;
     Located content;

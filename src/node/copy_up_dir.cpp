@@ -25,6 +25,7 @@ Status ensure_dir_on(Tree& tree, const NodeRef& dir, BranchIndex branch) {
     WorkDir* work = TRY(tree.workdir_of(branch));
     const Carry carry{tree.set().at(original.branch).ownership(), tree.set().at(branch).ownership(), tree.set().ids()};
     auto staged = TRY(stage_directory(*work, original.fd, original.st, false, &carry));
+    if (tree.set().rules().marks_protection) TRY(mark_protection(*work, staged.fd(), original.st));
     if (tree.origins()) {
         origin::Bytes origin;
         if (tree.set().at(original.branch).device() == sys::device_of(original.st)) {

@@ -106,8 +106,10 @@ struct NodeState {
     std::vector<BranchIndex> layers;        // of a directory: where it exists and is merged, the winner first
     Detours detours;                        // where that is, and the content, on branches that have it elsewhere
     std::unique_ptr<std::string> redirect;  // what the winner says of it; see marks::read_redirect
-    BranchIndex content_branch = -1;        // of a metacopy: where its content lies; -1: the winner has it
-    std::vector<Link> links;                // known names; empty once unlinked (and for the root)
+    sys::Protection
+        protection;  // that nobody but us enforces: of layers below the upper one, and the upper one's marks
+    BranchIndex content_branch = -1;  // of a metacopy: where its content lies; -1: the winner has it
+    std::vector<Link> links;          // known names; empty once unlinked (and for the root)
     std::uint64_t shown_inode = 0;
     std::unique_ptr<std::string> index;  // its name in the index (overlay/index.h), by which it is found; null: none
     std::unique_ptr<Listings> listings;

@@ -32,9 +32,13 @@ Status find_copy(Tree& tree, const Layers& layers, const Name& name, Resolved& f
     if (!st) return st.error();
     if ((st->stx_mode ^ found.st.stx_mode) & S_IFMT) return Errno(EIO);
     found.original = {key, text, index->hidden_links(entry, *st), true, true, true};
-    const bool metacopy =
-        sys::is_regular(*st) && TRY(marks::find_marks(index->dir(), entry, tree.set().marks())).metacopy;
-    if (metacopy) {
+    marks::Found has;
+    if (sys::is_regular(*st)) has = TRY(marks::find_marks(index->dir(), entry, tree.set().marks()));
+    found.protection = {};
+    if (has.protection && tree.set().rules().marks_protection) {
+        found.protection = TRY(marks::read_protection(index->dir(), entry, tree.set().marks()));
+    }
+    if (has.metacopy) {
         st->stx_blocks = found.st.stx_blocks;
         if (found.content_branch < 0) found.content_branch = found.branch;
         found.redirect = TRY(marks::read_redirect(index->dir(), entry, tree.set().marks()));

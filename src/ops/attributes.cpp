@@ -4,6 +4,7 @@
 
 #include "branch/acl.h"
 #include "node/faces.h"
+#include "ops/protection.h"
 #include "overlay/marks.h"
 #include "overlay/staging.h"
 #include "sys/attributes.h"
@@ -170,6 +171,7 @@ Status kill_privileges(Context& ctx, const sys::Caller& caller, BorrowedFd file,
 Result<Attr> setattr(Context& ctx, const Request& request, NodeId id, const AttrChange& change) {
     const NodeRef node = TRY(node_of(ctx, id));
     if (change.size && node->is_dir()) return Errno(EISDIR);
+    TRY(may_set(node, change));
     auto objects =
         TRY(writable_objects(ctx, node, change.size ? request.copy_up(*change.size) : request.copy_up_metadata()));
     if (change.size && !change.by_handle) TRY(split_for_size(ctx, request, node, id));
@@ -223,6 +225,7 @@ Result<std::string> listxattr(Context& ctx, NodeId id) {
 Status setxattr(Context& ctx, const Request& request, NodeId id, const char* name, std::span<const std::byte> value,
                 int flags) {
     const NodeRef node = TRY(node_of(ctx, id));
+    TRY(may_change(node));
     auto objects = TRY(writable_objects(ctx, node, request.copy_up_metadata()));
     const IdMap& ids = ctx.tree.set().ids();
     std::vector<std::byte> translated;
@@ -251,6 +254,7 @@ Status setxattr(Context& ctx, const Request& request, NodeId id, const char* nam
 
 Status removexattr(Context& ctx, const Request& request, NodeId id, const char* name) {
     const NodeRef node = TRY(node_of(ctx, id));
+    TRY(may_change(node));
     {
         // What is not there needs no copy-up to be missing.
         const auto object = TRY(ctx.tree.find_object(node));

@@ -6,6 +6,7 @@
 #include "node/origin.h"
 #include "node/redirect.h"
 #include "ops/place.h"
+#include "ops/protection.h"
 #include "overlay/marks.h"
 #include "sys/entry.h"
 #include "sys/open.h"
@@ -60,6 +61,8 @@ Result<Entry> link(Context& ctx, const Request& request, NodeId id, NodeId new_p
     const NodeRef node = TRY(node_of(ctx, id));
     const NodeRef parent = TRY(node_of(ctx, new_parent));
     TRY(require_free_for_users(ctx, *parent, name));
+    TRY(may_gain_name(parent));
+    TRY(may_change(node));
     TRY(ensure_writable(ctx.tree, node, request.copy_up_metadata()));
     TRY(make_findable(ctx.tree, node));
     auto object = TRY(ctx.tree.find_object(node));
@@ -110,6 +113,7 @@ Result<Created> create(Context& ctx, const Request& request, NodeId parent_id, c
 
 Result<Created> tmpfile(Context& ctx, const Request& request, NodeId parent_id, int flags, mode_t mode) {
     const NodeRef parent = TRY(node_of(ctx, parent_id));
+    TRY(may_gain_name(parent));
     Errno last(EROFS);
     for (BranchIndex branch : TRY(ctx.tree.rank_branches(parent, {}))) {
         TRY(ensure_dir_on(ctx.tree, parent, branch));

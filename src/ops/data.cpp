@@ -9,6 +9,8 @@
 
 #include "ops/attributes.h"
 #include "ops/lookup.h"
+#include "ops/protection.h"
+#include "overlay/marks.h"
 #include "sys/cred.h"
 #include "sys/entry.h"
 #include "sys/file_io.h"
@@ -47,6 +49,24 @@ Result<UniqueFd> for_setting_flags(Context& ctx, const Request& request, const N
     return for_flags(ctx, node);
 }
 
+// Immutable and append-only as a mark of the upper's object instead of its inode. That one may have them all the same,
+// from before or given behind the mount: it takes no mark then, so there they stay. Where both have any, one of them
+// protects the object at each moment.
+template <typename Set>
+Status set_marked(Context& ctx, const NodeRef& node, BorrowedFd fd, const sys::Protection& wanted, Set set_inode) {
+    const unsigned flags = TRY(sys::ioctl_get_flags(fd));
+    const auto on_inode = sys::Protection::of_flags(flags);
+    LockedNode state(*node);
+    if (on_inode.any() && !state->protection.any()) return set_inode(wanted);
+    if (on_inode.any()) TRY(sys::ioctl_set_flags(fd, flags & ~sys::Protection::kFlags));
+    if (state->protection != wanted) {
+        auto marked = marks::set_protection(fd, wanted, ctx.tree.set().marks());
+        if (!marked) return marked.failed_with(EOPNOTSUPP) ? Status(Errno(EPERM)) : marked;
+        state->protection = wanted;
+    }
+    return set_inode(sys::Protection{});
+}
+
 }  // namespace
 
 Result<std::size_t> read(Context& ctx, FileHandle& handle, std::span<std::byte> buffer, std::uint64_t offset) {
@@ -67,6 +87,7 @@ Status fsync(Context& ctx, FileHandle& handle, bool data_only) {
 
 Status fallocate(Context& ctx, FileHandle& handle, int mode, std::uint64_t offset, std::uint64_t length) {
     const auto fd = TRY(handle.descriptor(ctx));
+    TRY(may_allocate(handle.node(), mode));
     return on_behalf_of_user(ctx, handle, [&] { return sys::allocate(*fd, mode, offset, length); });
 }
 
@@ -78,24 +99,43 @@ Result<std::size_t> copy_range(Context& ctx, FileHandle& from, std::uint64_t fro
                                std::uint64_t to_offset, std::size_t length, unsigned flags) {
     const auto source = TRY(from.descriptor(ctx));
     const auto target = TRY(to.descriptor(ctx));
+    TRY(may_receive_copy(to.node()));
     return on_behalf_of_user(ctx, to,
                              [&] { return sys::copy_range(*source, from_offset, *target, to_offset, length, flags); });
 }
 
 Result<unsigned> get_flags(Context& ctx, NodeId id) {
-    return sys::ioctl_get_flags(TRY(for_flags(ctx, TRY(node_of(ctx, id)))));
+    const NodeRef node = TRY(node_of(ctx, id));
+    const unsigned flags = TRY(sys::ioctl_get_flags(TRY(for_flags(ctx, node))));
+    return flags | LockedNode(*node)->protection.flags();
 }
 
 Status set_flags(Context& ctx, const Request& request, NodeId id, unsigned flags) {
-    return sys::ioctl_set_flags(TRY(for_setting_flags(ctx, request, TRY(node_of(ctx, id)))), flags);
+    const NodeRef node = TRY(node_of(ctx, id));
+    const auto fd = TRY(for_setting_flags(ctx, request, node));
+    if (!ctx.tree.set().rules().marks_protection) return sys::ioctl_set_flags(fd, flags);
+    return set_marked(ctx, node, fd, sys::Protection::of_flags(flags), [&](const sys::Protection& on_inode) {
+        return sys::ioctl_set_flags(fd, (flags & ~sys::Protection::kFlags) | on_inode.flags());
+    });
 }
 
 Result<struct fsxattr> get_fsxattr(Context& ctx, NodeId id) {
-    return sys::ioctl_get_fsxattr(TRY(for_flags(ctx, TRY(node_of(ctx, id)))));
+    const NodeRef node = TRY(node_of(ctx, id));
+    auto value = TRY(sys::ioctl_get_fsxattr(TRY(for_flags(ctx, node))));
+    value.fsx_xflags |= LockedNode(*node)->protection.xflags();
+    return value;
 }
 
 Status set_fsxattr(Context& ctx, const Request& request, NodeId id, const struct fsxattr& value) {
-    return sys::ioctl_set_fsxattr(TRY(for_setting_flags(ctx, request, TRY(node_of(ctx, id)))), value);
+    const NodeRef node = TRY(node_of(ctx, id));
+    const auto fd = TRY(for_setting_flags(ctx, request, node));
+    if (!ctx.tree.set().rules().marks_protection) return sys::ioctl_set_fsxattr(fd, value);
+    return set_marked(ctx, node, fd, sys::Protection::of_xflags(value.fsx_xflags),
+                      [&](const sys::Protection& on_inode) {
+                          struct fsxattr left = value;
+                          left.fsx_xflags = (value.fsx_xflags & ~sys::Protection::kXflags) | on_inode.xflags();
+                          return sys::ioctl_set_fsxattr(fd, left);
+                      });
 }
 
 Result<struct statvfs> statfs(Context& ctx) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "node/origin.h"
+#include "ops/protection.h"
 #include "overlay/listing.h"
 #include "overlay/marks.h"
 #include "sys/entry.h"
@@ -38,9 +39,17 @@ Result<AtName> look_at(Context& ctx, const NodeRef& parent, const Name& name, Op
     return at;
 }
 
-Status require_removable(const AtName& at) {
-    if (at.winner().st.stx_attributes & (STATX_ATTR_APPEND | STATX_ATTR_IMMUTABLE)) return Errno(EPERM);
-    return {};
+Status require_removable(Context& ctx, const NodeRef& parent, const Name& name, const AtName& at) {
+    TRY(may_lose_name(parent));
+    const Hit& winner = at.winner();
+    const bool marked = ctx.tree.set().rules().marks_protection;
+    if (at.node) TRY(may_change(at.node));
+    // What lies below a copied-up hard link has the flags of before.
+    if (marked && at.node && winner.branch != kUpperBranch) return {};
+    if (sys::Protection::of(winner.st).any()) return Errno(EPERM);
+    if (!marked || at.node || winner.branch != kUpperBranch) return {};
+    const auto mark = TRY(marks::read_protection(at.layer(winner.branch).fd(), name, ctx.tree.set().marks()));
+    return mark.any() ? Status(Errno(EPERM)) : Status();
 }
 
 Result<bool> copy_for_count(Context& ctx, const Request& request, const AtName& at) {

@@ -30,9 +30,9 @@ inline bool is_seen(const AtName& at) {
     return !at.hits.empty() && !at.hits[0].whiteout;
 }
 
-// EPERM for an object that is append-only or immutable. Its own file system says so itself where the name is removed
-// from it; a whiteout over a read-only branch would not ask.
-Status require_removable(const AtName& at);
+// EPERM for an object that is append-only or immutable, or lies in such a directory. Its own file system says so itself
+// where its inode has the flag and the name is removed from it; a whiteout over a read-only branch would not ask.
+Status require_removable(Context& ctx, const NodeRef& parent, const Name& name, const AtName& at);
 
 // The link count of a read-only file that loses a name is kept on its copy in the index, for the names that stay: made
 // first, where that moves no content. True when it was made: what lies at the name is another object now.

@@ -23,6 +23,7 @@ void start_node(Context& ctx, LockedNode& node, const NodeRef& parent, const Nam
     node->winner = found.branch;
     node->layers = found.layers;
     node->detours = found.detours;
+    node->protection = found.protection;
     node->content_branch = found.content_branch;
     if (!found.redirect.empty()) node->redirect = std::make_unique<std::string>(found.redirect);
     node->links = {Link{parent, name.str()}};
@@ -109,6 +110,7 @@ Result<Entered> enter_dir(Context& ctx, const NodeRef& parent, const Layers& lay
     ++state->layers_replaced;
     state->redirect = now.redirect.empty() ? nullptr : std::make_unique<std::string>(std::move(now.redirect));
     state->winner = now.branch;
+    state->protection = now.protection;
     const auto key_now = sys::key_of(now.st);
     if (state->key != key_now) {
         if (state->key != state->original) ctx.tree.nodes().drop_key(state->key, *at.node);

@@ -9,6 +9,7 @@
 #include "node/faces.h"
 #include "ops/attributes.h"
 #include "ops/lookup.h"
+#include "ops/protection.h"
 #include "sys/entry.h"
 #include "sys/open.h"
 
@@ -160,14 +161,6 @@ void count_open(Context& ctx, const Opened& opened) {
     counter.fetch_add(1, std::memory_order_relaxed);
 }
 
-// Append-only and immutable are checked by open(2), which passthrough bypasses.
-Status check_protection(const sys::Stat& st, int flags) {
-    if (st.stx_attributes & STATX_ATTR_IMMUTABLE) return Errno(EPERM);
-    const bool appends = (flags & O_APPEND) && !(flags & O_TRUNC);
-    if ((st.stx_attributes & STATX_ATTR_APPEND) && !appends) return Errno(EPERM);
-    return {};
-}
-
 // A file about to be truncated needs no data, unless old readers may make the open fail: then nothing may be lost.
 std::uint64_t wanted_data(const NodeRef& node, NodeId id, int flags) {
     if (!(flags & O_TRUNC)) return kAllData;
@@ -229,8 +222,10 @@ Result<Opened> open(Context& ctx, const Request& request, NodeId id, int flags, 
     if (node->is_dir()) return Errno(EISDIR);
     if (!node->is_regular()) return Errno(ELOOP);
     if (wants_write(flags)) {
+        TRY(may_write(LockedNode(*node)->protection, flags));
         TRY(ensure_writable(ctx.tree, node, request.copy_up(wanted_data(node, id, flags))));
-        TRY(check_protection(TRY(ctx.tree.stat_object(node)), flags));
+        // Of the inode: checked by open(2), which passthrough bypasses.
+        TRY(may_write(sys::Protection::of(TRY(ctx.tree.stat_object(node))), flags));
     }
     Opened opened = TRY(grant(ctx, request, node, id, flags));
     Status ready;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "ops/protection.h"
 #include "overlay/marks.h"
 #include "overlay/staging.h"
 #include "sys/entry.h"
@@ -149,6 +150,7 @@ Result<bool> would_be_hidden(Context& ctx, const NodeRef& parent, const Name& na
 Result<Placed> place(Context& ctx, const Request& request, const NodeRef& parent, const Name& name,
                      const NewObject& what, const Maker& make) {
     TRY(require_free_for_users(ctx, *parent, name));
+    TRY(may_gain_name(parent));
     auto branches = TRY(ctx.tree.rank_branches(parent, {}));
     if (branches.size() > 1) {
         const BranchIndex hiding = TRY(hiding_branch(ctx, parent, name));

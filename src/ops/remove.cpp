@@ -34,7 +34,7 @@ Result<Outcome> remove_once(Context& ctx, const Request& request, const NodeRef&
     const bool is_dir = sys::is_dir(at.winner().st);
     if (kind == Kind::file && is_dir) return Errno(EISDIR);
     if (kind == Kind::directory && !is_dir) return Errno(ENOTDIR);
-    TRY(require_removable(at));
+    TRY(require_removable(ctx, parent, name, at));
     const bool plain = inside == Inside::unknown && is_plain_dir(ctx, at);
     if (is_dir && !plain) TRY(require_empty(ctx, name, at));
     const auto remove = [&](const Layer& hiding) -> Result<Outcome> {

@@ -8,6 +8,7 @@
 #include "node/redirect.h"
 #include "ops/gone.h"
 #include "ops/place.h"
+#include "ops/protection.h"
 #include "ops/remove.h"
 #include "overlay/marks.h"
 #include "overlay/rename_plan.h"
@@ -276,8 +277,9 @@ Result<Outcome> rename_once(Context& ctx, const Request& request, Side& from, Si
     TRY(look(ctx, to, exchange ? Open::nothing : Open::winner));
     if (!from.at) return Errno(ENOENT);
     if (to.at && (flags & RENAME_NOREPLACE)) return Errno(EEXIST);
-    TRY(require_removable(*from.at));
-    if (to.at) TRY(require_removable(*to.at));
+    TRY(require_removable(ctx, from.parent, from.name, *from.at));
+    TRY(may_gain_name(to.parent));
+    if (to.at) TRY(require_removable(ctx, to.parent, to.name, *to.at));
     if (TRY(bring_name(ctx, from)) == Outcome::look_again) return Outcome::look_again;
     if (exchange && TRY(bring_name(ctx, to)) == Outcome::look_again) return Outcome::look_again;
     if (!exchange) TRY(require_hideable(ctx, from.name, *from.at));

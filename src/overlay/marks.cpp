@@ -71,6 +71,8 @@ Result<OpaqueLetters> opaque_letters(BorrowedFd dir, const MarkRules& rules) {
 
 constexpr std::string_view kRedirect = "redirect";
 constexpr std::string_view kMetacopy = "metacopy";
+constexpr std::string_view kProtection = "protattr";
+constexpr std::size_t kLongestProtection = 32;  // a longer value is not overlayfs'
 
 // In the namespace that we may write.
 Status set_mark(BorrowedFd object, std::string_view mark, std::span<const std::byte> value, const MarkRules& rules) {
@@ -247,6 +249,7 @@ Result<Found> find_marks(BorrowedFd dir, const Name& name, const MarkRules& rule
             if (mark == "opaque") found.opaque = true;
             if (mark == kRedirect) found.redirect = true;
             if (mark == kMetacopy) found.metacopy = true;
+            if (mark == kProtection) found.protection = true;
         }
     }
     return found;
@@ -278,6 +281,33 @@ Status set_metacopy(BorrowedFd object, const MarkRules& rules) {
 Status clear_metacopy(BorrowedFd object) {
     TRY(clear_mark(object, kMetacopy));
     return clear_mark(object, kRedirect);
+}
+
+Result<sys::Protection> read_protection(BorrowedFd dir, const Name& name, const MarkRules& rules) {
+    std::array<std::byte, kLongestProtection> value;
+    for (auto prefix : prefixes_of(rules.only_user)) {
+        auto size = sys::get_xattr_at(dir, name.c_str(), std::string(prefix).append(kProtection).c_str(), value);
+        if (!size && !is_no_mark(size.error())) return size.error();
+        if (!size) continue;
+        sys::Protection found;
+        for (std::byte letter : std::span(value).first(*size)) {
+            if (letter == std::byte{'i'}) {
+                found.immutable = true;
+            } else if (letter == std::byte{'a'}) {
+                found.append_only = true;
+            } else {
+                return sys::Protection{};
+            }
+        }
+        return found;
+    }
+    return sys::Protection{};
+}
+
+Status set_protection(BorrowedFd object, const sys::Protection& protection, const MarkRules& rules) {
+    if (!protection.any()) return clear_mark(object, kProtection);
+    const std::string letters = std::string(protection.append_only ? "a" : "").append(protection.immutable ? "i" : "");
+    return set_mark(object, kProtection, std::as_bytes(std::span(letters)), rules);
 }
 
 std::string stored_xattr(std::string_view seen) {

@@ -14,6 +14,7 @@
 #include "base/name.h"
 #include "base/result.h"
 #include "branch/mark_rules.h"
+#include "sys/protection.h"
 #include "sys/stat.h"
 
 namespace plyfs::marks {
@@ -78,6 +79,7 @@ struct Found {
     bool opaque = false;
     bool redirect = false;
     bool metacopy = false;
+    bool protection = false;
 };
 Result<Found> find_marks(BorrowedFd dir, const Name& name, const MarkRules& rules = {});
 // As is_opaque, of a directory whose attributes were listed already.
@@ -94,6 +96,12 @@ Status set_redirect(BorrowedFd object, const std::string& to, const MarkRules& r
 Status set_metacopy(BorrowedFd object, const MarkRules& rules = {});
 // With its redirect, which means nothing for a file that has its content.
 Status clear_metacopy(BorrowedFd object);
+
+// Protection: immutable and append-only, which the copy's own inode can not be: neither could it be published then, nor
+// take what is copied up into it, nor marks. None for a value that is not overlayfs'.
+Result<sys::Protection> read_protection(BorrowedFd dir, const Name& name, const MarkRules& rules = {});
+// Without any: the mark is taken away.
+Status set_protection(BorrowedFd object, const sys::Protection& protection, const MarkRules& rules = {});
 
 // Attribute names as a user of the mount sees them, and as they lie on a branch: "trusted.overlay.X" of a user is
 // stored as "trusted.overlay.overlay.X", so that an overlay can be stacked on us; what we store ourselves is not

@@ -84,6 +84,7 @@ class Search {
         if (wins) {
             out_.branch = at.branch;
             out_.st = st;
+            if (set_.rules().marks_protection && at.branch != 0) out_.protection = sys::Protection::of(st);
         }
         if (stop_) return wins ? look_for_metacopy(at, layer.fd(), name) : Status{};
         if (!wins && set_.at(at.branch).writable()) sys::add_directory(out_.st, st);
@@ -101,6 +102,7 @@ class Search {
     // beside it, which hides what has the same name below, not what a redirect leads to.
     Status read_directory_marks(const Layer& layer, const Name& name, std::string_view rest, bool hidden) {
         const auto found = TRY(marks::find_marks(layer.fd(), name, set_.marks()));
+        TRY(note_protection(found, layer.branch, layer.fd(), name));
         // AUFS' mark lies in it: opened once for that and for whoever goes into it.
         if (found.opaque || set_.reads_aufs_marks()) {
             auto dir = TRY(sys::open_dir_path(layer.fd(), name));
@@ -118,13 +120,21 @@ class Search {
 
     Status look_for_metacopy(const Detour& at, BorrowedFd dir, const Name& name) {
         if (!set_.uses_marks() || is_last_for_content(at.branch) || !sys::is_regular(out_.st)) return {};
-        wants_content_ = TRY(goes_on_to_content(at, dir, name));
+        const auto found = TRY(marks::find_marks(dir, name, set_.marks()));
+        TRY(note_protection(found, at.branch, dir, name));
+        wants_content_ = TRY(goes_on_to_content(found, at, dir, name));
+        return {};
+    }
+
+    // Only the upper one's mark means anything.
+    Status note_protection(const marks::Found& found, BranchIndex branch, BorrowedFd dir, const Name& name) {
+        if (!found.protection || branch != 0 || !set_.rules().marks_protection) return {};
+        out_.protection = TRY(marks::read_protection(dir, name, set_.marks()));
         return {};
     }
 
     // Whether the file is a metacopy; then the search goes on where its content is.
-    Result<bool> goes_on_to_content(const Detour& at, BorrowedFd dir, const Name& name) {
-        const auto found = TRY(marks::find_marks(dir, name, set_.marks()));
+    Result<bool> goes_on_to_content(const marks::Found& found, const Detour& at, BorrowedFd dir, const Name& name) {
         if (!found.metacopy) return false;
         if (!set_.rules().follow_redirects) return Errno(EPERM);
         stop_ = false;
@@ -136,7 +146,10 @@ class Search {
     Status take_content(const Detour& at, BorrowedFd dir, const Name& name, const sys::Stat& st) {
         stop_ = true;
         if (!sys::is_regular(st)) return {};
-        if (!is_last_for_content(at.branch) && TRY(goes_on_to_content(at, dir, name))) return {};
+        if (!is_last_for_content(at.branch)) {
+            const auto found = TRY(marks::find_marks(dir, name, set_.marks()));
+            if (TRY(goes_on_to_content(found, at, dir, name))) return {};
+        }
         content_is(at, st);
         return {};
     }

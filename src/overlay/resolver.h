@@ -15,6 +15,7 @@
 #include "base/result.h"
 #include "branch/branch_set.h"
 #include "overlay/layer_dir.h"
+#include "sys/protection.h"
 #include "sys/stat.h"
 
 namespace plyfs {
@@ -84,6 +85,7 @@ struct Resolved {
     Layers opened;                    // those of them that had to be opened
     Detours detours;                  // of `layers` and the content
     std::string redirect;             // what the winner's own mark says; empty: none
+    sys::Protection protection;       // of the winner, where a mark can be what protects it (LayerRules)
     // Of a metacopy, a file whose content lies below: the branch that has it. -1: the winner has it.
     BranchIndex content_branch = -1;
     // What the winner is a copy of, when that shows in its inode number. Of a directory its first part on a layer

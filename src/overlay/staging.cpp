@@ -20,14 +20,6 @@
 namespace plyfs {
 namespace {
 
-// Append-only and immutable forbid renaming and linking, so they are set once the copy is published.
-unsigned protection_flags(const sys::Stat& st) {
-    unsigned flags = 0;
-    if (st.stx_attributes & STATX_ATTR_APPEND) flags |= FS_APPEND_FL;
-    if (st.stx_attributes & STATX_ATTR_IMMUTABLE) flags |= FS_IMMUTABLE_FL;
-    return flags;
-}
-
 sys::XattrRule rule_of(std::string_view name) {
     if (marks::is_private_xattr(name)) return sys::XattrRule::skip;
     // Owner, mode and content are what a file is; a label or a comment that the branch can not store is not worth
@@ -196,7 +188,11 @@ Result<Staged> stage_copy(WorkDir& work, const CopySource& source, const std::fu
         // A truncated copy is a changed file. XFS and tmpfs would not say so: the size will be as it is already.
         TRY(sys::set_times(staged.fd(), {0, UTIME_OMIT}, {0, UTIME_NOW}));
     }
-    staged.protect_with(protection_flags(source.st));
+    if (source.marks_protection) {
+        TRY(mark_protection(work, staged.fd(), source.st));
+    } else {
+        staged.protect_with(sys::Protection::of(source.st).flags());
+    }
     return staged;
 }
 
@@ -214,6 +210,15 @@ Result<Staged> stage_directory(WorkDir& work, BorrowedFd original, const sys::St
     if (opaque) TRY(marks::make_opaque(staged.fd(), work.marks()));
     // Immutable or append-only, the copy could not take the children that are about to be copied into it.
     return staged;
+}
+
+Status mark_protection(const WorkDir& work, BorrowedFd copy, const sys::Stat& original) {
+    const auto protection = sys::Protection::of(original);
+    if (!protection.any()) return {};
+    auto marked = marks::set_protection(copy, protection, work.marks());
+    if (!marked.failed_with(EOPNOTSUPP) && !marked.failed_with(EPERM)) return marked;
+    log::warn("a copy is not immutable or append-only as its original: {}", log::errno_text(marked.error().value()));
+    return {};
 }
 
 }  // namespace plyfs

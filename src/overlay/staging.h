@@ -63,6 +63,7 @@ struct CopySource {
     BorrowedFd content;                      // of a metacopy: the file that has it; else none
     bool metacopy = false;                   // the content stays below, and a mark says so; data_bytes is not looked at
     const Carry* carry = nullptr;            // null: within one branch, what lies there is taken as it is
+    bool marks_protection = false;           // immutable and append-only are a mark of the copy
     bool sync = true;                        // whether a file's content must survive whatever its publication survives
     std::function<Status(BorrowedFd)> mark;  // what else the copy has to say of itself; empty: nothing
 };
@@ -74,8 +75,13 @@ Result<std::string> read_target(BorrowedFd symlink);
 // published without its content.
 Result<Staged> stage_copy(WorkDir& work, const CopySource& source, const std::function<bool()>& cancelled);
 
-// An empty directory that looks like the original (owner, mode, attributes), opaque if asked.
+// An empty directory that looks like the original (owner, mode, attributes), opaque if asked. Never immutable or
+// append-only.
 Result<Staged> stage_directory(WorkDir& work, BorrowedFd original, const sys::Stat& st, bool opaque,
                                const Carry* carry = nullptr);
+
+// A copy says that it is immutable or append-only as its original. Where the file system stores no such mark it is
+// neither, as with overlayfs.
+Status mark_protection(const WorkDir& work, BorrowedFd copy, const sys::Stat& original);
 
 }  // namespace plyfs

@@ -2,9 +2,13 @@
 // get in the way of.
 #include <unistd.h>
 
+#include <algorithm>
+
+#include "protection_answers.h"
 #include "support/check.h"
 #include "support/files.h"
 #include "support/run.h"
+#include "support/sandbox.h"
 #include "support/trees.h"
 
 using namespace plyfs::test;
@@ -51,6 +55,29 @@ void fill(const std::string& path) {
     }
 }
 
+// By us or by the kernel's own overlayfs, ended with this.
+class By {
+  public:
+    By(Layers& tree, bool kernel, const std::string& options = "") : tree_(tree) {
+        if (kernel) {
+            const std::string all = tree.options() + (options.empty() ? "" : "," + options);
+            overlay_ = Mounted("overlay", tree.mnt(), "overlay", 0, all);
+        } else {
+            tree.mount(options);
+        }
+    }
+    ~By() {
+        overlay_.reset();
+        tree_.unmount();
+    }
+
+  private:
+    Layers& tree_;
+    Mounted overlay_;
+};
+
+constexpr const char* kMark = "trusted.overlay.protattr";
+
 }  // namespace
 
 TEST_CASE("protection: a lower's immutable or append-only directory takes children once it is copied up") {
@@ -67,12 +94,17 @@ TEST_CASE("protection: a lower's immutable or append-only directory takes childr
         // By now the directory lies in the upper: the next child finds it there.
         append(tree / "d/sub/g", ", and more");
         OK(::chmod((tree / "d/other").c_str(), 0600));
-        write_file(tree / "d/new", "new");
-        OK(::mkdir((tree / "d/newdir").c_str(), 0755));
+        // New names as overlayfs has it, which knows the directory by its flag still.
+        const int wanted = flag == 'i' ? EPERM : 0;
+        CHECK(try_open(tree / "d/new", O_WRONLY | O_CREAT) == wanted);
+        CHECK(err_of(::mkdir((tree / "d/newdir").c_str(), 0755)) == wanted);
+        std::vector<std::string> names{"f", "new", "newdir", "other", "sub"};
+        if (wanted) names = {"f", "other", "sub"};
         CHECK(read_file(tree.upper + "/d/f") == "lower, and more");
         CHECK(read_file(tree.upper + "/d/sub/g") == "lower, and more");
-        CHECK(list_dir(tree / "d") == std::vector<std::string>{"f", "new", "newdir", "other", "sub"});
+        CHECK(list_dir(tree / "d") == names);
         CHECK_FALSE(has_flag(tree.upper + "/d", flag));
+        CHECK(has_flag(tree / "d", flag));
         tree.unmount();
     }
 }
@@ -124,4 +156,154 @@ TEST_CASE("protection: a name that can not be added to a copied-up hard link is 
         CHECK(stat_of(tree.upper + "/q/two").st_ino == stat_of(tree.upper + "/p/one").st_ino);
         tree.unmount();
     }
+}
+
+TEST_CASE("protection: flags forbid what they forbid in overlayfs whoever gave them") {
+    need_privilege("trusted attributes and the kernel's overlayfs");
+    for (std::string options : {"redirect_dir=off,metacopy=off,index=off", "redirect_dir=on,metacopy=on,index=on"}) {
+        std::vector<std::string> expected;
+        for (bool made_by_kernel : {true, false}) {
+            for (bool used_by_kernel : {true, false}) {
+                CAPTURE(options);
+                CAPTURE(made_by_kernel);
+                CAPTURE(used_by_kernel);
+                Layers tree;
+                make_dirs(tree.lower + "/below");
+                make_objects(tree.lower + "/below");
+                protect(tree.lower + "/below");
+                {
+                    By by(tree, made_by_kernel, options);
+                    make_dirs(tree / "above");
+                    make_objects(tree / "above");
+                    protect(tree / "above");
+                    append(tree / "below/grows", "+");
+                }
+                By by(tree, used_by_kernel, options);
+                auto said = answers(tree / "above");
+                for (auto& more : answers(tree / "below")) said.push_back(std::move(more));
+                if (expected.empty()) expected = said;
+                CHECK(said.size() == expected.size());
+                for (std::size_t i = 0; i < std::min(said.size(), expected.size()); ++i) CHECK(said[i] == expected[i]);
+            }
+        }
+    }
+}
+
+TEST_CASE("protection: flags are marks of the upper which its inodes do not have") {
+    need_privilege("inode flags");
+    for (bool user : {false, true}) {
+        CAPTURE(user);
+        Layers tree;
+        write_file(tree.lower + "/log", "lower");
+        Flagged flagged('a', tree.lower + "/log");
+        tree.mount(user ? "userxattr" : "");
+        const std::string mark = user ? "user.overlay.protattr" : kMark;
+        append(tree / "log", ", and more");
+        CHECK(get_xattr(tree.upper + "/log", mark) == "a");
+        CHECK_FALSE(has_flag(tree.upper + "/log", 'a'));
+        write_file(tree / "new", "new");
+        must_run({"chattr", "+i", tree / "new"});
+        CHECK(get_xattr(tree.upper + "/new", mark) == "i");
+        CHECK_FALSE(has_flag(tree.upper + "/new", 'i'));
+        CHECK(get_xattr(tree / "new", mark) == "(none)");
+        must_run({"chattr", "+a", tree / "new"});
+        CHECK(get_xattr(tree.upper + "/new", mark) == "ai");
+        tree.unmount();
+        tree.mount(user ? "userxattr" : "");
+        CHECK(has_flag(tree / "new", 'a'));
+        must_run({"chattr", "-i", "-a", tree / "new"});
+        CHECK(get_xattr(tree.upper + "/new", mark) == "(none)");
+        tree.unmount();
+    }
+}
+
+TEST_CASE("protection: marks that are not overlayfs' protect nothing and lower marks are not asked") {
+    need_privilege("trusted attributes");
+    Layers tree;
+    for (const std::string& value : std::vector<std::string>{"", "x", "ix", "i i", std::string(33, 'i')}) {
+        write_file(tree.upper + "/is " + value, "upper");
+        set_xattr(tree.upper + "/is " + value, kMark, value);
+    }
+    write_file(tree.upper + "/many", "upper");
+    set_xattr(tree.upper + "/many", kMark, std::string(32, 'i'));
+    write_file(tree.lower + "/below", "lower");
+    set_xattr(tree.lower + "/below", kMark, "i");
+    for (bool kernel : {true, false}) {
+        CAPTURE(kernel);
+        By by(tree, kernel);
+        for (const std::string& name : list_dir(tree.mnt())) {
+            CAPTURE(name);
+            CHECK(has_flag(tree / name, 'i') == (name == "many"));
+            CHECK(try_open(tree / name, O_WRONLY) == (name == "many" ? EPERM : 0));
+        }
+        CHECK(get_xattr(tree.upper + "/below", kMark) == "(none)");
+    }
+}
+
+TEST_CASE("protection: flags that the upper's own inode has are shown and taken away") {
+    need_privilege("inode flags");
+    Layers tree;
+    for (std::string name : {"i", "ai", "mixed"}) write_file(tree.upper + "/" + name, "upper");
+    set_xattr(tree.upper + "/mixed", kMark, "i");
+    must_run({"chattr", "+i", tree.upper + "/i"});
+    must_run({"chattr", "+a", "+i", tree.upper + "/ai"});
+    must_run({"chattr", "+a", tree.upper + "/mixed"});
+    tree.mount();
+    for (std::string name : {"i", "ai", "mixed"}) {
+        CAPTURE(name);
+        CHECK(has_flag(tree / name, 'i'));
+        CHECK(has_flag(tree / name, 'a') == (name != "i"));
+        FAILS(EPERM, ::chmod((tree / name).c_str(), 0600));
+        must_run({"chattr", "-i", tree / name});
+        CHECK_FALSE(has_flag(tree / name, 'i'));
+        append(tree / name, ", and more");
+        must_run({"chattr", "+a", tree / name});
+        FAILS(EPERM, ::unlink((tree / name).c_str()));
+        must_run({"chattr", "-a", tree / name});
+        OK(::unlink((tree / name).c_str()));
+    }
+    tree.unmount();
+}
+
+TEST_CASE("protection: a name that lies below is as free as the copy it is a name of") {
+    need_privilege("inode flags");
+    for (std::string options : {"index=on", "index=on,redirect_dir=on,metacopy=on"}) {
+        for (bool kernel : {true, false}) {
+            CAPTURE(options);
+            CAPTURE(kernel);
+            Layers tree;
+            write_file(tree.lower + "/one", "lower");
+            for (const char* name : {"two", "three", "four"})
+                OK(::link((tree.lower + "/one").c_str(), (tree.lower + "/" + name).c_str()));
+            must_run({"chattr", "+i", tree.lower + "/one"});
+            {
+                By by(tree, kernel, options);
+                must_run({"chattr", "-i", tree / "one"});
+                OK(::chmod((tree / "two").c_str(), 0600));
+                OK(::unlink((tree / "three").c_str()));
+                must_run({"chattr", "+i", tree / "one"});
+                FAILS(EPERM, ::unlink((tree / "four").c_str()));
+            }
+            By by(tree, kernel, options);
+            CHECK(has_flag(tree / "four", 'i'));
+            FAILS(EPERM, ::unlink((tree / "four").c_str()));
+            FAILS(EPERM, ::link((tree / "four").c_str(), (tree / "five").c_str()));
+            must_run({"chattr", "-i", tree / "four"});
+            write_file(tree / "two", "new");
+            OK(::unlink((tree / "four").c_str()));
+            CHECK(read_file(tree / "one") == "new");
+        }
+    }
+}
+
+TEST_CASE("protection: in a pool flags are its branches' own") {
+    need_privilege("inode flags");
+    Pool pool;
+    pool.mount();
+    write_file(pool / "new", "new");
+    must_run({"chattr", "+i", pool / "new"});
+    CHECK(has_flag(pool.a + "/new", 'i'));
+    CHECK(get_xattr(pool.a + "/new", kMark) == "(none)");
+    must_run({"chattr", "-i", pool / "new"});
+    pool.unmount();
 }
