@@ -1,8 +1,10 @@
 #include "support/mount.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -90,7 +92,10 @@ bool is_mounted(const std::string& mountpoint) {
 }
 
 bool is_alive(pid_t pid) {
-    return ::kill(pid, 0) == 0;
+    UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+    if (!process.valid()) return false;
+    struct pollfd ended = {process.get(), POLLIN, 0};
+    return ::poll(&ended, 1, 0) == 0;
 }
 
 Mount::Mount(const std::string& options, const std::string& branches, const std::string& mountpoint)

@@ -20,6 +20,7 @@ Ran run_plyfs(const std::vector<std::string>& args, int seconds = 20);
 bool is_mounted(const std::string& mountpoint);
 // The device of the top mount there: for FUSE its minor is the number of the connection. 0 without a mount.
 dev_t mounted_device(const std::string& mountpoint);
+// Not a process that has ended and that its parent has not been told of: daemons have whatever parent there is.
 bool is_alive(pid_t pid);
 
 class Mount {
