@@ -164,6 +164,21 @@ Result<Tree::Candidates> Tree::candidates_for(const NodeRef& dir, const Name& na
     return out;
 }
 
+Result<Tree::Searched> Tree::layers_to_search(const NodeRef& dir, const Name& name) {
+    std::vector<BranchIndex> branches;
+    SharedNames names;
+    {
+        LockedNode state(*dir);
+        if (state->unlinked) return Errno(ENOENT);
+        branches = state->layers;
+        names = state->lower_names;
+    }
+    Searched out{TRY(open_all(dir, branches)), {}};
+    if (out.layers.empty()) return Errno(ESTALE);
+    out.candidates = names ? names->filter(out.layers, name.view()) : out.layers;
+    return out;
+}
+
 void Tree::note_vain(const NodeRef& dir, const Layers& layers, std::uint32_t asked) {
     std::uint32_t replaced;
     {

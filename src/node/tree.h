@@ -75,6 +75,12 @@ class Tree : NodeTable::Observer {
         bool all = true;
     };
     Result<Candidates> candidates_for(const NodeRef& dir, const Name& name);
+    // All layers, and beside them those that candidates_for() would give.
+    struct Searched {
+        Layers layers;
+        Layers candidates;
+    };
+    Result<Searched> layers_to_search(const NodeRef& dir, const Name& name);
     // A lookup in all layers asked so many read-only ones for nothing: in time their names are read.
     void note_vain(const NodeRef& dir, const Layers& layers, std::uint32_t asked);
     // What somebody who read the layers found, if they are the node's still; see NodeState::layers_replaced.

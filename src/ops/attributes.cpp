@@ -156,6 +156,17 @@ Result<std::size_t> get_shown_xattr(Context& ctx, BorrowedFd object, BranchIndex
     return value.size();
 }
 
+// The file of passthrough opens, when the winner's attributes are its own: the kernel asks for the capabilities of each
+// file that is written to.
+std::shared_ptr<Backing> open_winner(const NodeRef& node) {
+    LockedNode state(*node);
+    const Opens* opens = state->face.opens.get();
+    if (!opens || opens->passthrough == 0 || !opens->backing || !opens->backing->path().valid()) return nullptr;
+    const bool same = opens->backing->generation() == node->data_generation() && state->content_branch < 0 &&
+                      opens->backing->branch() == state->winner;
+    return same ? opens->backing : nullptr;
+}
+
 }  // namespace
 
 Status kill_privileges(Context& ctx, const sys::Caller& caller, BorrowedFd file, BranchIndex branch) {
@@ -197,6 +208,7 @@ Result<std::size_t> getxattr(Context& ctx, NodeId id, const char* name, std::spa
         }
         if (winner >= 0) return get_shown_xattr(ctx, *TRY(ctx.tree.dir_on(node, winner)), winner, name, buffer);
     }
+    if (const auto open = open_winner(node)) return get_shown_xattr(ctx, open->path(), open->branch(), name, buffer);
     const auto object = TRY(ctx.tree.find_object(node));
     return get_shown_xattr(ctx, object.fd, object.branch, name, buffer);
 }
