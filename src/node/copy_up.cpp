@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 
 #include "base/defer.h"
 #include "base/log.h"
@@ -123,7 +124,8 @@ Result<Origin> prepare_origin(Tree& tree, const NodeRef& node, const Located& ob
     return out;
 }
 
-Status copy_up(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
+// Gives the copy, its link count that of before it had names.
+Result<Located> copy_up(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
     auto object = TRY(tree.find_object(node));
     if ((object.st.stx_attributes & STATX_ATTR_IMMUTABLE) && !request.even_immutable) return Errno(EPERM);
     // What may only be appended to is not truncated either, least of all by the copy.
@@ -153,7 +155,8 @@ Status copy_up(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
     auto staged = TRY(stage_copy(*work, source, request.cancelled));
     CopyNames names = TRY(CopyNames::find(tree, links, branch));
     if (origin.indexed()) names.add_first(sys::duplicate(origin.index_dir), origin.index);
-    const auto key = sys::key_of(TRY(tree.set().at(branch).stat_fd(staged.fd())));
+    const auto st = TRY(tree.set().at(branch).stat_fd(staged.fd()));
+    const auto key = sys::key_of(st);
     // Who meets the copy by its name comes here by its key, and waits for the lock.
     tree.nodes().add_key(key, *node);
     Defer not_ours([&] { tree.nodes().drop_key(key, *node); });
@@ -183,21 +186,33 @@ Status copy_up(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
     }
     tree.counters().copyups.fetch_add(1, std::memory_order_relaxed);
     log::debug("copied up {} to {}", links.empty() ? "a nameless file" : links[0].name, tree.set().at(branch).path());
-    return {};
+    return Located{staged.take_fd(), st, branch, node->generation(), node->data_generation()};
+}
+
+// The copy, if one was made now.
+Result<std::optional<Located>> make_writable(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
+    if (TRY(take_turn(tree, node, request)) == Turn::nothing_to_do) {
+        add_names_below(tree, node);
+        return std::optional<Located>();
+    }
+    Defer end([&] { end_turn(tree, node); });
+    const bool writable = tree.set().at(LockedNode(*node)->winner).writable();
+    if (!writable) return std::optional(TRY(copy_up(tree, node, request)));
+    add_names_below(tree, node);
+    TRY(complete_metacopy(tree, node, request.keep_bytes, request.cancelled));
+    return std::optional<Located>();
 }
 
 }  // namespace
 
 Status ensure_writable(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
-    if (TRY(take_turn(tree, node, request)) == Turn::nothing_to_do) {
-        add_names_below(tree, node);
-        return {};
-    }
-    Defer end([&] { end_turn(tree, node); });
-    const bool writable = tree.set().at(LockedNode(*node)->winner).writable();
-    if (!writable) return copy_up(tree, node, request);
-    add_names_below(tree, node);
-    return complete_metacopy(tree, node, request.keep_bytes, request.cancelled);
+    auto made = make_writable(tree, node, request);
+    return made ? Status() : Status(made.error());
+}
+
+Result<Located> find_writable(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
+    auto made = TRY(make_writable(tree, node, request));
+    return made ? std::move(*made) : tree.find_object(node);
 }
 
 Status wait_until_copied(Tree& tree, LockedNode& node, const CopyUpRequest& request) {

@@ -31,6 +31,9 @@ struct CopyUpRequest {
 // branch to copy to. EPERM: immutable.
 Status ensure_writable(Tree& tree, const NodeRef& node, const CopyUpRequest& request);
 
+// The same, and the winner found: what was just copied need not be looked for.
+Result<Located> find_writable(Tree& tree, const NodeRef& node, const CopyUpRequest& request);
+
 // Waits, under the node's lock, until no copy-up of it is in progress: for whoever changes its names. EINPROGRESS and
 // EINTR as the request says.
 Status wait_until_copied(Tree& tree, LockedNode& node, const CopyUpRequest& request);

@@ -164,6 +164,21 @@ Result<Tree::Candidates> Tree::candidates_for(const NodeRef& dir, const Name& na
     return out;
 }
 
+Result<Tree::Searched> Tree::layers_to_search(const NodeRef& dir, const Name& name) {
+    std::vector<BranchIndex> branches;
+    SharedNames names;
+    {
+        LockedNode state(*dir);
+        if (state->unlinked) return Errno(ENOENT);
+        branches = state->layers;
+        names = state->lower_names;
+    }
+    Searched out{TRY(open_all(dir, branches)), {}};
+    if (out.layers.empty()) return Errno(ESTALE);
+    out.candidates = names ? names->filter(out.layers, name.view()) : out.layers;
+    return out;
+}
+
 void Tree::note_vain(const NodeRef& dir, const Layers& layers, std::uint32_t asked) {
     std::uint32_t replaced;
     {
@@ -267,16 +282,20 @@ Result<Located> Tree::find_object(const NodeRef& node) {
 Result<sys::Stat> Tree::stat_object(const NodeRef& node) {
     BranchIndex branch;
     bool metacopy;
+    bool pinned;
+    sys::Stat st;
     std::vector<BranchIndex> layers;
     {
         LockedNode state(*node);
         metacopy = state->content_branch >= 0;
-        if (state->pinned.valid() && !metacopy) return set_->at(state->winner).stat_fd(state->pinned);
+        pinned = state->pinned.valid();
+        if (pinned) st = TRY(set_->at(state->winner).stat_fd(state->pinned));
+        if (pinned && !metacopy) return st;
         branch = state->winner;
         layers = state->layers;
     }
     if (node->is_dir()) {
-        auto st = TRY(set_->at(branch).stat_fd(*TRY(dir_on(node, branch))));
+        st = TRY(set_->at(branch).stat_fd(*TRY(dir_on(node, branch))));
         // A cached descriptor of a directory that somebody removed on the branch.
         if (st.stx_nlink == 0) {
             dirs_.drop(*node, branch);
@@ -290,19 +309,17 @@ Result<sys::Stat> Tree::stat_object(const NodeRef& node) {
         }
         return st;
     }
-    if (metacopy) {
-        // The blocks are those of the content.
-        auto st = TRY(find_object(node)).st;
-        if (auto content = find_content(node)) st.stx_blocks = content->st.stx_blocks;
-        return st;
+    if (!pinned) {
+        st = TRY(with_place(node, [](const Branch& at, BorrowedFd dir, const Name& name) -> Result<Located> {
+                 Located out;
+                 out.st = TRY(at.stat_at(dir, name));
+                 return out;
+             })).st;
     }
-    return TRY(with_place(node,
-                          [](const Branch& at, BorrowedFd dir, const Name& name) -> Result<Located> {
-                              Located out;
-                              out.st = TRY(at.stat_at(dir, name));
-                              return out;
-                          }))
-        .st;
+    if (metacopy) {
+        if (auto content = stat_content(node)) st.stx_blocks = content->stx_blocks;
+    }
+    return st;
 }
 
 CondVar& Tree::copy_condition(const Node& node) {

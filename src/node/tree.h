@@ -75,6 +75,12 @@ class Tree : NodeTable::Observer {
         bool all = true;
     };
     Result<Candidates> candidates_for(const NodeRef& dir, const Name& name);
+    // All layers, and beside them those that candidates_for() would give.
+    struct Searched {
+        Layers layers;
+        Layers candidates;
+    };
+    Result<Searched> layers_to_search(const NodeRef& dir, const Name& name);
     // A lookup in all layers asked so many read-only ones for nothing: in time their names are read.
     void note_vain(const NodeRef& dir, const Layers& layers, std::uint32_t asked);
     // What somebody who read the layers found, if they are the node's still; see NodeState::layers_replaced.
@@ -87,8 +93,10 @@ class Tree : NodeTable::Observer {
     Result<Located> find_object(const NodeRef& node);
     // The file that has a node's bytes: of a metacopy another one than the winner. The generations are the node's.
     Result<Located> find_content(const NodeRef& node);
-    // As find_object without opening: for a stat.
+    // As find_object without opening: for a stat. The blocks of a metacopy are those of its content.
     Result<sys::Stat> stat_object(const NodeRef& node);
+    // Of the file that has a metacopy's content.
+    Result<sys::Stat> stat_content(const NodeRef& node);
 
     // Where a node's read-only parts lie, by paths that hold whatever is renamed from now on.
     Result<Detours> fixed_places(const NodeRef& node);
@@ -121,6 +129,8 @@ class Tree : NodeTable::Observer {
 
   private:
     void forgotten(const Node& node) override { dirs_.drop(node); }
+    struct ContentPlace;
+    Result<ContentPlace> place_of_content(const NodeRef& node);
     template <typename Use>
     auto with_place(const NodeRef& node, Use use)
         -> decltype(use(std::declval<const Branch&>(), BorrowedFd(), *Name::parse("x")));

@@ -5,8 +5,19 @@
 
 namespace plyfs {
 
-Result<Located> Tree::find_content(const NodeRef& node) {
-    Located out;
+// Where a metacopy's content lies: a name in a directory.
+struct Tree::ContentPlace {
+    Located what;  // but for descriptor and stat; of no branch: the node is no metacopy
+    SharedDir parent;
+    WalkedTo walked;  // in place of a parent's directory that is known
+    std::string name;
+
+    BorrowedFd dir() const { return parent ? BorrowedFd(*parent) : BorrowedFd(walked.dir); }
+};
+
+Result<Tree::ContentPlace> Tree::place_of_content(const NodeRef& node) {
+    ContentPlace place;
+    Located& out = place.what;
     std::string path;
     NodeRef parent;
     {
@@ -22,17 +33,34 @@ Result<Located> Tree::find_content(const NodeRef& node) {
             if (!detour && parent) path = state->links[0].name;
         }
     }
-    if (out.branch < 0) return find_object(node);
+    if (out.branch < 0) return place;
     if (parent) {
-        out.fd = TRY(sys::open_path(*TRY(dir_on(parent, out.branch)), TRY(Name::parse(path))));
+        place.parent = TRY(dir_on(parent, out.branch));
+        place.name = std::move(path);
     } else {
-        const auto at = TRY(walk_from_root(set_->at(out.branch).root(), path));
-        out.fd = TRY(sys::open_path(at.dir, TRY(Name::parse(at.name))));
+        place.walked = TRY(walk_from_root(set_->at(out.branch).root(), path));
+        place.name = place.walked.name;
     }
+    return place;
+}
+
+Result<Located> Tree::find_content(const NodeRef& node) {
+    auto place = TRY(place_of_content(node));
+    if (place.what.branch < 0) return find_object(node);
+    Located out = std::move(place.what);
+    out.fd = TRY(sys::open_path(place.dir(), TRY(Name::parse(place.name))));
     out.st = TRY(sys::stat_fd(out.fd));
     // Where its content was something else lies now: the layer was changed under the mount.
     if (!sys::is_regular(out.st)) return Errno(ESTALE);
     return out;
+}
+
+Result<sys::Stat> Tree::stat_content(const NodeRef& node) {
+    const auto place = TRY(place_of_content(node));
+    if (place.what.branch < 0) return stat_object(node);
+    auto st = TRY(sys::stat_at(place.dir(), TRY(Name::parse(place.name))));
+    if (!sys::is_regular(st)) return Errno(ESTALE);
+    return st;
 }
 
 Result<std::string> Tree::path_on(const NodeRef& node, BranchIndex branch) {

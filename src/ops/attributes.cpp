@@ -20,15 +20,18 @@ namespace {
 struct WritableObject {
     UniqueFd fd;
     BranchIndex branch;
-    explicit WritableObject(Located found) : fd(std::move(found.fd)), branch(found.branch) {}
+    bool may_have_set_ids = true;
+    explicit WritableObject(Located found)
+        : fd(std::move(found.fd)),
+          branch(found.branch),
+          may_have_set_ids((found.st.stx_mode & (S_ISUID | S_ISGID)) != 0) {}
     WritableObject(UniqueFd opened, BranchIndex on) : fd(std::move(opened)), branch(on) {}
 };
 
 Result<std::vector<WritableObject>> writable_objects(Context& ctx, const NodeRef& node, const CopyUpRequest& request) {
     std::vector<WritableObject> out;
     if (!node->is_dir()) {
-        TRY(ensure_writable(ctx.tree, node, request));
-        out.emplace_back(TRY(ctx.tree.find_object(node)));
+        out.emplace_back(TRY(find_writable(ctx.tree, node, request)));
         return out;
     }
     const bool has_name = !LockedNode(*node)->unlinked;
@@ -100,7 +103,8 @@ Status apply(Context& ctx, const sys::Caller& caller, const NodeRef& node, const
     if (change.kill_privileges && !change.mode) {
         // A change of owner has taken the capability away already.
         const bool owner = change.uid || change.gid;
-        TRY(owner ? clear_set_ids(ctx, caller, fd, object.branch) : kill_privileges(ctx, caller, fd, object.branch));
+        if (!owner) TRY(kill_privileges(ctx, caller, fd, object.branch));
+        if (owner && object.may_have_set_ids) TRY(clear_set_ids(ctx, caller, fd, object.branch));
     }
     if (change.atime || change.mtime) {
         constexpr timespec kOmit{0, UTIME_OMIT};
@@ -157,6 +161,17 @@ Result<std::size_t> get_shown_xattr(Context& ctx, BorrowedFd object, BranchIndex
     return value.size();
 }
 
+// The file of passthrough opens, when the winner's attributes are its own: the kernel asks for the capabilities of each
+// file that is written to.
+std::shared_ptr<Backing> open_winner(const NodeRef& node) {
+    LockedNode state(*node);
+    const Opens* opens = state->face.opens.get();
+    if (!opens || opens->passthrough == 0 || !opens->backing || !opens->backing->path().valid()) return nullptr;
+    const bool same = opens->backing->generation() == node->data_generation() && state->content_branch < 0 &&
+                      opens->backing->branch() == state->winner;
+    return same ? opens->backing : nullptr;
+}
+
 }  // namespace
 
 Status kill_privileges(Context& ctx, const sys::Caller& caller, BorrowedFd file, BranchIndex branch) {
@@ -177,7 +192,7 @@ Result<Attr> setattr(Context& ctx, const Request& request, NodeId id, const Attr
     if (change.size && !change.by_handle) TRY(split_for_size(ctx, request, node, id));
     for (const auto& object : objects) TRY(apply(ctx, request.caller, node, object, change));
     auto st = TRY(ctx.tree.set().at(objects.front().branch).stat_fd(objects.front().fd));
-    if (LockedNode(*node)->content_branch >= 0) st.stx_blocks = TRY(ctx.tree.find_content(node)).st.stx_blocks;
+    if (LockedNode(*node)->content_branch >= 0) st.stx_blocks = TRY(ctx.tree.stat_content(node)).stx_blocks;
     LockedNode state(*node);
     if (change.size) state->changed_since_copy = true;
     return show(ctx, state, id, st);
@@ -199,6 +214,7 @@ Result<std::size_t> getxattr(Context& ctx, NodeId id, const char* name, std::spa
         }
         if (winner >= 0) return get_shown_xattr(ctx, *TRY(ctx.tree.dir_on(node, winner)), winner, name, buffer);
     }
+    if (const auto open = open_winner(node)) return get_shown_xattr(ctx, open->path(), open->branch(), name, buffer);
     const auto object = TRY(ctx.tree.find_object(node));
     return get_shown_xattr(ctx, object.fd, object.branch, name, buffer);
 }

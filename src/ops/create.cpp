@@ -15,10 +15,13 @@ namespace plyfs::ops {
 namespace {
 
 // A new directory is one nobody else has; a layer below it is hidden by its opaque mark.
-Result<Entry> enter_new(Context& ctx, const NodeRef& parent, const Placed& placed, const Name& name) {
+// file: its descriptor, if there is one.
+Result<Entry> enter_new(Context& ctx, const NodeRef& parent, const Placed& placed, const Name& name,
+                        BorrowedFd file = {}) {
     Resolved found;
     found.branch = placed.branch;
-    found.st = TRY(ctx.tree.set().at(placed.branch).stat_at(*placed.dir, name));
+    const Branch& on = ctx.tree.set().at(placed.branch);
+    found.st = TRY(file.valid() ? on.stat_fd(file) : on.stat_at(*placed.dir, name));
     if (sys::is_dir(found.st)) found.layers = {placed.branch};
     return enter(ctx, parent, {Layer{placed.branch, placed.dir}}, name, found);
 }
@@ -93,7 +96,7 @@ Result<Created> create(Context& ctx, const Request& request, NodeId parent_id, c
         return {};
     });
     if (placed.has_value()) {
-        const Entry entry = TRY(enter_new(ctx, parent, *placed, name));
+        const Entry entry = TRY(enter_new(ctx, parent, *placed, name, file));
         auto opened = open_new(ctx, entry.id, flags, {std::move(file), entry.attr.st, placed->branch});
         if (!opened) {
             forget(ctx, entry.id, 1);

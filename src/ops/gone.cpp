@@ -28,9 +28,10 @@ const Layer& layer_of(const Layers& layers, BranchIndex branch) {
 
 Result<AtName> look_at(Context& ctx, const NodeRef& parent, const Name& name, Open open) {
     AtName at;
-    at.layers = TRY(ctx.tree.layers_of(parent));
+    auto searched = TRY(ctx.tree.layers_to_search(parent, name));
+    at.layers = std::move(searched.layers);
     if (ctx.tree.reserves(*parent, name)) return at;
-    at.hits = TRY(find_all(ctx.tree.set(), at.layers, name, open == Open::winner ? &at.object : nullptr));
+    at.hits = TRY(find_all(ctx.tree.set(), searched.candidates, name, open == Open::winner ? &at.object : nullptr));
     if (!is_seen(at)) return at;
     at.node = ctx.tree.nodes().find(sys::key_of(at.hits[0].st));
     if (!at.node) return at;

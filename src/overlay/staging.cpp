@@ -79,8 +79,10 @@ Result<Staged> new_file(WorkDir& work) {
 Result<Staged> stage_regular(WorkDir& work, const CopySource& source, const std::function<bool()>& cancelled) {
     auto staged = TRY(new_file(work));
     if (source.metacopy) {
-        TRY(sys::change_size(staged.fd(), static_cast<off_t>(source.st.stx_size)));
-        TRY(copy_metadata(source.fd, staged.fd(), source.st, source.carry));
+        TRY(sys::set_size(staged.fd(), static_cast<off_t>(source.st.stx_size)));
+        // By a descriptor that all calls take, if it can be opened.
+        const auto from = sys::reopen(source.fd, O_RDONLY);
+        TRY(copy_metadata(from ? BorrowedFd(*from) : source.fd, staged.fd(), source.st, source.carry));
         TRY(marks::set_metacopy(staged.fd(), work.marks()));
         return staged;
     }

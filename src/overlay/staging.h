@@ -30,6 +30,8 @@ class Staged {
     ~Staged();
 
     BorrowedFd fd() const { return fd_; }
+    // Once it is published.
+    UniqueFd take_fd() { return std::move(fd_); }
     // Append-only and immutable (FS_*_FL), set right after publication because they forbid it.
     void protect_with(unsigned flags) { protection_ = flags; }
     // Under its name, which must be free (EEXIST).

@@ -60,6 +60,13 @@ Status link_fd(BorrowedFd fd, BorrowedFd to_dir, const Name& to) {
     return check(::linkat(AT_FDCWD, ProcPath(fd).c_str(), to_dir.get(), to.c_str(), AT_SYMLINK_FOLLOW));
 }
 
+Status set_size(BorrowedFd fd, off_t size) {
+    for (;;) {
+        if (::ftruncate(fd.get(), size) == 0) return {};
+        if (errno != EINTR) return Errno::last();
+    }
+}
+
 Status change_size(BorrowedFd fd, off_t size) {
     for (;;) {
         if (::truncate(ProcPath(fd).c_str(), size) == 0) return {};

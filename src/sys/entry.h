@@ -22,6 +22,8 @@ Status remove_dir(BorrowedFd dir, const Name& name);
 Status rename_entry(BorrowedFd from_dir, const Name& from, BorrowedFd to_dir, const Name& to, unsigned flags = 0);
 // A further name for the object behind fd (which may be O_PATH or O_TMPFILE).
 Status link_fd(BorrowedFd fd, BorrowedFd to_dir, const Name& to);
+// By a descriptor open for writing.
+Status set_size(BorrowedFd fd, off_t size);
 // By any descriptor, O_PATH included; of regular files.
 Status change_size(BorrowedFd fd, off_t size);
 // fsync or fdatasync of a real descriptor.

@@ -27,6 +27,24 @@ prepare_layers() {
   many=${many#:}
 }
 
+# mount_own TARGET TRANSPORT OPTIONS
+mount_own() {
+  "$plyfs" -o "transport=$2,$3" "$work/l" 2>"$work/log" || { cat "$work/log" >&2; fail "plyfs does not mount ($1)"; }
+}
+
+# note_layers TARGET ROW MICROSECONDS: what the kernel and fuse-overlayfs take stands beside both of our transports.
+note_layers() {
+  local section target=$1
+  for section in devfuse io_uring; do
+    case $1:$section in
+      layers:io_uring | layers-on-rings:devfuse) continue ;;
+      layers-on-rings:io_uring) target=layers ;;
+    esac
+    [[ $section == devfuse || -n $on_rings ]] || continue
+    printf 'measure_layers\t%s\t%s\t%s\t%s\n' "$section" "$2" "$target" "$3" >>"$work/figures"
+  done
+}
+
 # mount_layers TARGET LOWERS [OPTIONS]: on $work/l, with upper and work directories that nobody used yet.
 mount_layers() {
   local own options
@@ -36,7 +54,8 @@ mount_layers() {
   options=lowerdir=$2,upperdir=$own/u,workdir=$own/w
   [[ -z ${3:-} || $1 == fuse-overlayfs ]] || options+=,$3
   case $1 in
-    layers) "$plyfs" -o "transport=devfuse,$options" "$work/l" 2>"$work/log" || { cat "$work/log" >&2; fail "plyfs does not mount"; } ;;
+    layers) mount_own "$1" devfuse "$options" ;;
+    layers-on-rings) with_rings mount_own "$1" io_uring "$options" ;;
     overlayfs) mount -t overlay overlay -o "$options" "$work/l" ;;
     fuse-overlayfs) fuse-overlayfs -o "$options,allow_other" "$work/l" >/dev/null 2>&1 ;;
   esac
@@ -82,7 +101,7 @@ measure_layers() {
       [[ $rows != kMetacopyRows ]] || options=redirect_dir=on,metacopy=on
       mount_layers "$target" "$lowers" "$options"
       for row in "${rows_of[@]}"; do
-        printf 'measure_layers\tlayers\t%s\t%s\t%s\n' "${row%:*}" "$target" "$(measure_layer_row "${row%:*}" "${row#*:}")" >>"$work/figures"
+        note_layers "$target" "${row%:*}" "$(measure_layer_row "${row%:*}" "${row#*:}")"
       done
       umount "$work/l"
     done
@@ -90,7 +109,7 @@ measure_layers() {
 }
 
 inside_layers() {
-  local round targets=(layers)
+  local round targets=(layers) on_rings=
   if command -v fuse-overlayfs >/dev/null; then
     targets+=(fuse-overlayfs)
   else
@@ -104,6 +123,12 @@ inside_layers() {
   else
     tell "no column for overlayfs: it does not mount here"
   fi
+  if [[ -w $kRings ]]; then
+    mount_layers layers-on-rings "$work/disk/layers/one"
+    on_rings=$(stat_of "$work/l" transport | sed -n '/^io_uring$/p')
+    umount "$work/l"
+  fi
+  [[ -z $on_rings ]] && tell "nothing over io_uring: this kernel or our libfuse does not have it" || targets+=(layers-on-rings)
   for ((round = 0; round < rounds; ++round)); do
     tell "round $((round + 1)) of $rounds"
     measure_layers "$round" "${targets[@]}"

@@ -64,7 +64,7 @@ function cell(table, row, target, reference,    ratio) {
 function shown(target) { return target in kShown ? kShown[target] : target }
 function title(table,    parts) {
   split(table, parts, FS)
-  if (parts[1] == "measure_layers") return "layers over /dev/fuse"
+  if (parts[1] == "measure_layers") return "layers over " (parts[2] == "devfuse" ? "/dev/fuse" : parts[2])
   return parts[1] == "measure_data" ? "4 KiB, psync" : "operations over " parts[2]
 }
 

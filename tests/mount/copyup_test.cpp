@@ -138,6 +138,30 @@ TEST_CASE("copy-up: owner, mode, times, attributes, ACL and capabilities come al
     CHECK(ns(dir.st_mtim) == 1222222222000000222LL);
 }
 
+TEST_CASE("copy-up: whoever has the original open sees the attributes of the copy") {
+    for (const std::string options : {"", "metacopy=on"}) {
+        CAPTURE(options);
+        Layers tree;
+        write_file(tree.lower + "/f", "text");
+        set_xattr(tree.lower + "/f", "user.a", "old");
+        tree.mount(options);
+        const UniqueFd reader = open_file(tree / "f", O_RDONLY);
+        const auto attribute = [](const UniqueFd& fd) {
+            char value[16];
+            const ssize_t n = ::fgetxattr(fd.get(), "user.a", value, sizeof value);
+            return n < 0 ? std::string("none") : std::string(value, static_cast<std::size_t>(n));
+        };
+        CHECK(attribute(reader) == "old");
+        OK(::setxattr((tree / "f").c_str(), "user.a", "new", 3, 0));
+        CHECK(attribute(reader) == "new");
+        const UniqueFd writer = open_file(tree / "f", O_RDWR);
+        OK(::fsetxattr(writer.get(), "user.a", "newer", 5, 0));
+        CHECK(attribute(writer) == "newer");
+        OK(::unlink((tree / "f").c_str()));
+        CHECK(attribute(writer) == "newer");
+    }
+}
+
 TEST_CASE("copy-up: symlinks, devices and fifos") {
     need_privilege("devices");
     Layers tree;

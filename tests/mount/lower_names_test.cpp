@@ -15,6 +15,7 @@
 #include "support/loop_fs.h"
 #include "support/mount.h"
 #include "support/run.h"
+#include "support/sandbox.h"
 #include "support/scratch.h"
 
 using namespace plyfs::test;
@@ -285,4 +286,23 @@ TEST_CASE("lower names: they cost no system call once known, whatever the number
     CHECK_FALSE(exists(mount / "d/late"));
     CHECK(list_dir(mount / "d").size() >= 40);
     for (int i = 0; i < 40; ++i) CHECK(exists(mount / "d/f" + std::to_string(i)));
+}
+
+TEST_CASE("lower names: removing and renaming ask no layer either") {
+    if (is_standin()) skip("about plyfs itself");
+    Scratch scratch;
+    LoopFs disk("tmpfs", scratch.path(), "disk", 64);
+    for (const char* dir : {"one/d", "two/d", "upper", "work"}) make_dirs(disk / dir);
+    Mount mount(
+        "lowerdir=" + disk / "one" + ":" + disk / "two" + ",upperdir=" + disk / "upper" + ",workdir=" + disk / "work",
+        "", scratch.dir("mnt"));
+    for (int i = 0; i < 40; ++i) CHECK_FALSE(exists(mount / "d/warm" + std::to_string(i)));
+    for (const char* name : {"removed", "moved"}) {
+        write_file(mount / "d/" + name, "");
+        // A witness: who asks the layer has to hide it.
+        write_file(disk / "two/d/" + name, "");
+    }
+    OK(::unlink((mount / "d/removed").c_str()));
+    OK(::rename((mount / "d/moved").c_str(), (mount / "d/to").c_str()));
+    CHECK(list_dir(disk / "upper/d") == List{"to"});
 }

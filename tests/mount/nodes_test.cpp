@@ -9,6 +9,7 @@
 #include "support/check.h"
 #include "support/files.h"
 #include "support/sandbox.h"
+#include "support/transport.h"
 #include "support/trees.h"
 
 using namespace plyfs::test;
@@ -87,4 +88,19 @@ TEST_CASE("nodes: those of deleted files go as well") {
         CHECK(eventually([&] { return tree.stats()["nodes"] <= before + 10; }));
         CHECK(eventually([&] { return tree.stats()["descriptors"] <= 100; }));
     });
+}
+
+TEST_CASE("nodes: what a ring's mount is to forget comes gathered") {
+    if (is_standin()) skip("about plyfs itself");
+    constexpr int kMany = 500;
+    Scratch scratch;
+    Mount mount(
+        "lowerdir=" + scratch.dir("lower") + ",upperdir=" + scratch.dir("upper") + ",workdir=" + scratch.dir("work"),
+        "", scratch.dir("mnt"));
+    if (wanted_transport() != "io_uring") skip("over /dev/fuse what is to forget comes with the requests");
+    Stats before = mount.stats();
+    for (int i = 0; i < kMany; i++) write_file(mount / ("f" + std::to_string(i)), "x");
+    for (int i = 0; i < kMany; i++) OK(::unlink((mount / ("f" + std::to_string(i))).c_str()));
+    CHECK(eventually([&] { return mount.stats()["nodes"] <= before["nodes"]; }));
+    CHECK(mount.stats()["requests.forget"] - before["requests.forget"] < kMany / 2);
 }
