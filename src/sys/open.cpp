@@ -1,5 +1,7 @@
 #include "sys/open.h"
 
+#include <unistd.h>
+
 #include <cstdio>
 
 namespace plyfs::sys {
@@ -51,6 +53,17 @@ Result<UniqueFd> duplicate(BorrowedFd fd) {
     int copy = ::fcntl(fd.get(), F_DUPFD_CLOEXEC, 3);
     if (copy < 0) return Errno::last();
     return UniqueFd(copy);
+}
+
+Result<UniqueFd> open_nowhere() {
+    return open_at(AT_FDCWD, "/dev/null", O_PATH | O_NOFOLLOW, 0);
+}
+
+Status replace(BorrowedFd number, BorrowedFd by) {
+    for (;;) {
+        if (::dup3(by.get(), number.get(), O_CLOEXEC) >= 0) return {};
+        if (errno != EINTR && errno != EBUSY) return Errno::last();
+    }
 }
 
 }  // namespace plyfs::sys

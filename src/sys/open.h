@@ -27,6 +27,10 @@ Result<UniqueFd> open_tmpfile(BorrowedFd dir, int flags, mode_t mode);
 // An absolute path given by the administrator, symlinks followed: mount time only.
 Result<UniqueFd> open_root(const char* path);
 Result<UniqueFd> duplicate(BorrowedFd fd);
+// A descriptor in which no name can be found or made (ENOTDIR): in the place of a directory that has gone.
+Result<UniqueFd> open_nowhere();
+// `number` leads to what `by` does from now on, in one step.
+Status replace(BorrowedFd number, BorrowedFd by);
 
 // "/proc/self/fd/N": the way to hand an O_PATH descriptor to calls that take only a path.
 struct ProcPath {

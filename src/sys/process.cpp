@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <spawn.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 namespace plyfs::sys {
@@ -26,6 +28,21 @@ void close_inherited(BorrowedFd keep) {
     const auto kept = static_cast<unsigned>(keep.get());
     if (kept > 3) ::close_range(3, kept - 1, 0);
     ::close_range(kept + 1, ~0U, 0);
+}
+
+void ask_to_mount(const char* directory) {
+    const char* const argv[] = {"mount", "--", directory, nullptr};
+    posix_spawn_file_actions_t quiet;
+    ::posix_spawn_file_actions_init(&quiet);
+    for (int fd : {STDOUT_FILENO, STDERR_FILENO}) {
+        ::posix_spawn_file_actions_addopen(&quiet, fd, "/dev/null", O_WRONLY, 0);
+    }
+    pid_t pid = -1;
+    const int fault = ::posix_spawnp(&pid, argv[0], &quiet, nullptr, const_cast<char* const*>(argv), environ);
+    ::posix_spawn_file_actions_destroy(&quiet);
+    if (fault != 0) return;
+    while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+    }
 }
 
 Result<Pipe> make_pipe() {

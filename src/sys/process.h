@@ -17,6 +17,9 @@ Status drop_standard_streams();
 // Closes every descriptor above standard error but one: what a starter left open (locks, pipes) is not ours to keep.
 void close_inherited(BorrowedFd keep);
 
+// Asks mount(8) to mount what fstab has for the directory, and waits for its answer, whatever that is.
+void ask_to_mount(const char* directory);
+
 struct Pipe {
     UniqueFd reader;
     UniqueFd writer;

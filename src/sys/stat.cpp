@@ -31,6 +31,10 @@ Result<Stat> stat_fd(BorrowedFd fd) {
     return stat_raw(fd.get(), "", AT_EMPTY_PATH);
 }
 
+Result<Stat> stat_path(const char* path) {
+    return stat_raw(AT_FDCWD, path, 0);
+}
+
 std::uint64_t device_of(const Stat& st) {
     return makedev(st.stx_dev_major, st.stx_dev_minor);
 }

@@ -26,6 +26,8 @@ struct FileKey {
 using Stat = struct statx;
 
 Result<Stat> stat_at(BorrowedFd dir, const Name& name);
+// Of an absolute path given by the administrator, symlinks followed, nothing mounted on the way.
+Result<Stat> stat_path(const char* path);
 Result<Stat> stat_fd(BorrowedFd fd);  // any descriptor, O_PATH included
 
 FileKey key_of(const Stat& st);
