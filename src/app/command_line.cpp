@@ -49,7 +49,8 @@ void apply_option_strings(const Arguments& arguments, Draft& draft) {
 
 void take_branches(const std::string& word, Draft& draft) {
     try {
-        draft.branches = config::parse_branches(word, draft.base);
+        if (!draft.branches) draft.branches.emplace();
+        for (auto& branch : config::parse_branches(word, draft.base)) draft.branches->push_back(std::move(branch));
     } catch (const BadValue& e) {
         draft.errors.push_back("BRANCHES " + word + ": " + e.what());
     }
@@ -68,30 +69,30 @@ void take_mountpoint(const std::string& word, Draft& draft) {
     }
 }
 
-// The last word is the mountpoint. One before it is the list of branches, unless options have named those:
-// then it is only what mount(8) wants as a source, shown by df.
+// The last word is the mountpoint. Those before it are lists of branches, unless options have named those: then there
+// is one at most, which is only what mount(8) wants as a source, shown by df.
 void apply_words(const std::vector<std::string>& words, Draft& draft) {
     if (draft.config.drop_in) {
         if (!words.empty()) take_mountpoint(words.back(), draft);
         return;
     }
-    if (words.size() > 2) {
-        draft.mountpoint_told = true;
-        draft.errors.push_back("too many words at '" + words[2] +
-                               "'; write 'BRANCHES MOUNTPOINT', with ':' between the branches");
-        return;
-    }
     if (words.empty()) return;
     take_mountpoint(words.back(), draft);
     if (words.size() == 1) return;
+    const std::vector<std::string> sources(words.begin(), words.end() - 1);
     const bool named = draft.branches || draft.lowerdirs || !draft.upperdir.empty();
     if (!named) {
-        take_branches(words[0], draft);
-    } else if (words[0].find_first_of(":/") != std::string::npos) {
-        draft.notices.push_back("the word " + words[0] +
+        for (const std::string& word : sources) take_branches(word, draft);
+    } else if (sources.size() > 1) {
+        draft.errors.push_back("too many words at '" + sources[1] +
+                               "'; options name what is merged, so one word before the mountpoint is left, for df");
+    } else if (sources[0].find_first_of(":/") != std::string::npos) {
+        draft.notices.push_back("the word " + sources[0] +
                                 " names nothing to merge, options have done that; it is only what df shows");
     }
-    if (draft.config.fsname.empty() && words[0].size() <= kLongestSource) draft.config.fsname = words[0];
+    std::string source = sources[0];
+    for (std::size_t i = 1; i < sources.size(); ++i) source += ":" + sources[i];
+    if (draft.config.fsname.empty() && source.size() <= kLongestSource) draft.config.fsname = source;
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include <chrono>
 #include <cstdio>
 #include <iostream>
+#include <optional>
 #include <thread>
 
 #include "app/command_line.h"
@@ -22,6 +23,7 @@
 #include "branch/probe.h"
 #include "config/validate.h"
 #include "fuse/session.h"
+#include "node/branch_watch.h"
 #include "node/tree.h"
 #include "overlay/index.h"
 #include "overlay/origins.h"
@@ -225,11 +227,13 @@ int serve(const config::Config& config, Readiness& readiness) {
     }
     // Who knows fuse-overlayfs may send it, for an account of itself; that must not end us.
     ::signal(SIGUSR1, SIG_IGN);
-    auto tree = std::make_unique<Tree>(set, config.create, std::move(workdir), budget, config.layers);
+    auto tree = std::make_unique<Tree>(set, config.pool, std::move(workdir), budget, config.layers);
     tree->keep_origins(std::move(origins), std::move(index));
     fuse::Session session(config, *tree, transport, depth);
     std::string failure;
     if (!session.mount(failure)) return fail(kExitMount, failure);
+    std::optional<BranchWatch> watch;
+    if (!config.layered) watch.emplace(*tree, config.pool.space_age);
     const int code = session.serve([&] {
         readiness.ready();
         if (!config.foreground) log::to_syslog();

@@ -2,37 +2,86 @@
 
 #include <time.h>
 
+#include <algorithm>
+
 #include "base/log.h"
+#include "sys/mount.h"
+#include "sys/open.h"
 #include "sys/stat.h"
 
 namespace plyfs {
 namespace {
 
-std::int64_t monotonic_seconds() {
+std::int64_t monotonic_milliseconds() {
     struct timespec now;
     ::clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    return now.tv_sec;
+    return now.tv_sec * 1000 + now.tv_nsec / 1'000'000;
 }
+
+// A refresher that is late by more than this hangs on some branch, and is not waited for.
+constexpr std::int64_t kLate = 2000;
 
 }  // namespace
 
+Space Branch::read_space() const {
+    Space fresh;
+    const auto st = sys::stat_fs(p_.root);
+    if (!st) return fresh;
+    fresh.available = static_cast<std::uint64_t>(st->f_bavail) * st->f_frsize;
+    fresh.total = static_cast<std::uint64_t>(st->f_blocks) * st->f_frsize;
+    fresh.read_only = (st->f_flag & ST_RDONLY) != 0;
+    fresh.no_inodes = st->f_files != 0 && st->f_favail == 0;  // f_files is 0 where inodes are made on demand
+    if (!keeps_free()) return fresh;
+    fresh.reserve = p_.min_free.bytes.value_or(~std::uint64_t{0});
+    if (p_.min_free.share) {
+        const auto share = static_cast<std::uint64_t>(*p_.min_free.share * static_cast<double>(fresh.total));
+        fresh.reserve = std::min(fresh.reserve, share);
+    }
+    return fresh;
+}
+
 Space Branch::space() const {
-    const std::int64_t now = monotonic_seconds();
+    const std::int64_t now = monotonic_milliseconds();
+    const auto age = static_cast<std::int64_t>(p_.space_age * 1000);
     {
         MutexLock lock(mutex_);
-        if (space_taken_ == now) return space_;
+        const std::int64_t believed = refreshed_ ? age + kLate : age;
+        if (space_taken_ >= 0 && age > 0 && now - space_taken_ < believed) return space_;
     }
-    Space fresh;
-    if (auto st = sys::stat_fs(p_.root)) {
-        fresh.available = static_cast<std::uint64_t>(st->f_bavail) * st->f_frsize;
-        fresh.total = static_cast<std::uint64_t>(st->f_blocks) * st->f_frsize;
-        fresh.read_only = (st->f_flag & ST_RDONLY) != 0;
-        fresh.no_inodes = st->f_files != 0 && st->f_favail == 0;  // f_files is 0 where inodes are made on demand
-    }
+    const Space fresh = read_space();
     MutexLock lock(mutex_);
     space_ = fresh;
     space_taken_ = now;
     return fresh;
+}
+
+void Branch::refresh_space() const {
+    const std::int64_t now = monotonic_milliseconds();
+    const Space fresh = read_space();
+    MutexLock lock(mutex_);
+    space_ = fresh;
+    space_taken_ = now;
+    refreshed_ = true;
+}
+
+void Branch::take_away() {
+    present_.store(false, std::memory_order_release);
+    // What the number leads to is replaced, so that whoever borrowed it has a descriptor in any case.
+    if (auto nowhere = sys::open_nowhere()) {
+        if (auto done = sys::replace(p_.root, *nowhere); !done) log::debug("{}: the root stays open", p_.path);
+    }
+}
+
+Status Branch::bring_back(UniqueFd root, bool network) {
+    const auto st = TRY(sys::stat_fd(root));
+    if (p_.mode == config::BranchMode::ro) {
+        if (auto clone = sys::clone_read_only(root, sys::Submounts::with)) root = std::move(*clone);
+    }
+    TRY(sys::replace(p_.root, root));
+    device_.store(sys::device_of(st), std::memory_order_relaxed);
+    network_.store(network, std::memory_order_relaxed);
+    refresh_space();
+    return {};
 }
 
 std::string Branch::passthrough_reason() const {

@@ -15,6 +15,7 @@
 #include "base/result.h"
 #include "branch/ownership.h"
 #include "config/config.h"
+#include "sys/stat.h"
 
 namespace plyfs {
 
@@ -22,6 +23,7 @@ namespace plyfs {
 struct Space {
     std::uint64_t available = 0;
     std::uint64_t total = 0;
+    std::uint64_t reserve = 0;  // with less available the branch takes no new names
     bool read_only = false;
     bool no_inodes = false;
 };
@@ -42,28 +44,43 @@ class Branch {
         int stacking = 0;      // file systems already stacked here as far as the type tells: 0 or 1
         std::uint64_t device = 0;
         Ownership ownership;
+        bool present = true;       // false: root leads nowhere
+        config::MinFree min_free;  // neither given: nothing is kept free
+        double space_age = 1;      // seconds for which a look at the space is believed
     };
-    explicit Branch(Parts parts) : p_(std::move(parts)) {}
+    explicit Branch(Parts parts)
+        : p_(std::move(parts)), present_(p_.present), device_(p_.device), network_(p_.network) {}
 
     int index() const { return p_.index; }
     const std::string& path() const { return p_.path; }
     config::BranchMode mode() const { return p_.mode; }
     BorrowedFd root() const { return p_.root; }
-    std::uint64_t device() const { return p_.device; }
+    std::uint64_t device() const { return device_.load(std::memory_order_relaxed); }
     bool cloned() const { return p_.cloned; }
     // What its objects look like and how a change of that is stored. The two stats are for objects of this branch,
     // which are what the branch says and not always what the inode is.
     const Ownership& ownership() const { return p_.ownership; }
     Result<sys::Stat> stat_at(BorrowedFd dir, const Name& name) const { return p_.ownership.stat_at(dir, name); }
     Result<sys::Stat> stat_fd(BorrowedFd fd) const { return p_.ownership.stat_fd(fd); }
-    bool network() const { return p_.network; }
+    bool network() const { return network_.load(std::memory_order_relaxed); }
     int stacking() const { return p_.stacking; }
     // May be modified at all (rw or nc, on a file system that is not read-only).
     bool writable() const { return p_.mode != config::BranchMode::ro && !p_.read_only_fs; }
     bool takes_new_names() const { return p_.mode == config::BranchMode::rw && !p_.read_only_fs; }
 
-    // statvfs of the root, at most a second old.
+    // Whether its file system is there: false while it is not mounted, or was taken out of the machine.
+    bool present() const { return present_.load(std::memory_order_acquire); }
+    // The root leads nowhere from now on, so that nothing of ours keeps the file system busy; and to what came back.
+    // For one thread at a time; whoever borrowed the root goes on with one of the two.
+    void take_away();
+    Status bring_back(UniqueFd root, bool network);  // seen once it appears
+    void appear() { present_.store(true, std::memory_order_release); }
+
+    // Nothing is kept free: space() is asked for preferences only.
+    bool keeps_free() const { return p_.min_free.bytes || p_.min_free.share; }
+    // statvfs of the root, as old as the pool's option allows. Costs no system call while somebody refreshes it.
     Space space() const;
+    void refresh_space() const;
 
     Passthrough passthrough() const { return passthrough_.load(std::memory_order_relaxed); }
     std::string passthrough_reason() const;
@@ -72,12 +89,18 @@ class Branch {
     void passthrough_refused(std::string reason);
 
   private:
+    Space read_space() const;
+
     Parts p_;
+    std::atomic<bool> present_;
+    std::atomic<std::uint64_t> device_;
+    std::atomic<bool> network_;
     std::atomic<Passthrough> passthrough_{Passthrough::untried};
     mutable Mutex mutex_;
     std::string reason_ GUARDED_BY(mutex_);
     mutable Space space_ GUARDED_BY(mutex_);
-    mutable std::int64_t space_taken_ GUARDED_BY(mutex_) = -1;  // monotonic seconds
+    mutable std::int64_t space_taken_ GUARDED_BY(mutex_) = -1;  // monotonic milliseconds; -1: never
+    mutable bool refreshed_ GUARDED_BY(mutex_) = false;         // by somebody who goes on doing that
 };
 
 }  // namespace plyfs

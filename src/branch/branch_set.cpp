@@ -8,6 +8,7 @@ BranchSet::BranchSet(std::vector<std::unique_ptr<Branch>> branches, LayerRules r
     : branches_(std::move(branches)), rules_(rules), ids_(std::move(ids)) {
     for (const auto& branch : branches_) {
         if (branch->writable()) {
+            several_writable_ = any_writable_;
             any_writable_ = true;
         } else if (any_writable_) {
             uses_marks_ = true;

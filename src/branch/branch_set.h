@@ -44,6 +44,8 @@ class BranchSet {
     // AUFS' files are marks here.
     bool reads_aufs_marks() const { return uses_marks_ && marks_.aufs; }
     bool any_writable() const { return any_writable_; }
+    // So that a name may have several copies that can be changed.
+    bool several_writable() const { return several_writable_; }
 
     // A directory that is ours although it lies in a layer below: it is not to be seen there (ELOOP, as overlayfs has
     // it). Before anybody shares the set.
@@ -52,6 +54,9 @@ class BranchSet {
         return !traps_.empty() && std::find(traps_.begin(), traps_.end(), sys::key_of(st)) != traps_.end();
     }
     const LayerRules& rules() const { return rules_; }
+    // Which branch answers for a file that several have; of layers, and for directories, it is the first.
+    config::Policy search() const { return search_; }
+    void set_search(config::Policy policy) { search_ = policy; }
     // From the ids on the branches to those users of the mount see, and back.
     const IdMap& ids() const { return ids_; }
     // What lies there is the same as long as we are mounted.
@@ -69,9 +74,11 @@ class BranchSet {
     std::vector<std::unique_ptr<Branch>> branches_;
     LayerRules rules_;
     IdMap ids_;
+    config::Policy search_ = config::Policy::ff;
     bool uses_marks_ = false;
     MarkRules marks_;
     bool any_writable_ = false;
+    bool several_writable_ = false;
     std::vector<sys::FileKey> traps_;
 
     static constexpr std::size_t kDevices = 255;

@@ -3,6 +3,7 @@
 #include <linux/magic.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "base/log.h"
 #include "sys/mount.h"
@@ -72,52 +73,72 @@ Status set_own_apart(const config::Config& config, BranchSet& set) {
     return {};
 }
 
+void look_at_root(Branch::Parts& parts, const sys::Stat& st, const struct statvfs& fs, std::uint64_t type) {
+    parts.device = sys::device_of(st);
+    parts.read_only_fs = (fs.f_flag & ST_RDONLY) != 0;
+    parts.stacking = is_stacked(type) ? 1 : 0;
+    parts.network = is_network(type);
+}
+
+bool protect_root(Branch::Parts& parts, const config::BranchSpec& spec, ProbeFailure& failure) {
+    const auto submounts = spec.holds_mountpoint ? sys::Submounts::without : sys::Submounts::with;
+    auto clone = sys::clone_read_only(parts.root, submounts);
+    if (clone) {
+        parts.root = std::move(*clone);
+        parts.cloned = true;
+        return true;
+    }
+    if (spec.holds_mountpoint) {
+        failure.message = failure_line(spec, "the mountpoint lies in it, and it can not be cloned; mount somewhere else",
+                                       clone.error());
+        return false;
+    }
+    log::debug("branch {}: no private read-only clone: {}", spec.path, log::errno_text(clone.error().value()));
+    return true;
+}
+
+// Nothing, and why in failure.
+std::optional<Branch::Parts> probe_branch(const config::Config& config, const config::BranchSpec& spec,
+                                          ProbeFailure& failure) {
+    Branch::Parts parts;
+    parts.mode = config.read_only ? config::BranchMode::ro : spec.mode;
+    parts.path = spec.path;
+    parts.present = !spec.missing;
+    parts.min_free = spec.min_free.value_or(config.pool.min_free);
+    parts.space_age = config.pool.space_age;
+    auto root = spec.missing ? sys::open_nowhere() : sys::open_root(spec.path.c_str());
+    if (!root) {
+        failure.message = failure_line(spec, "can not be opened as a directory", root.error());
+        return std::nullopt;
+    }
+    parts.root = std::move(*root);
+    if (spec.missing) return parts;
+    auto st = sys::stat_fd(parts.root);
+    auto fs = sys::stat_fs(parts.root);
+    auto type = sys::fs_type(parts.root);
+    if (!st || !fs || !type) {
+        failure.message = failure_line(spec, "can not be examined", st ? Errno(EIO) : st.error());
+        return std::nullopt;
+    }
+    look_at_root(parts, *st, *fs, *type);
+    if (config.layered) {
+        parts.ownership = parts.mode == config::BranchMode::ro
+                              ? Ownership::probe(parts.root)
+                              : Ownership::choose(parts.root, config.layers.stat_override);
+    }
+    if (parts.mode == config::BranchMode::ro && !protect_root(parts, spec, failure)) return std::nullopt;
+    return parts;
+}
+
 }  // namespace
 
 std::shared_ptr<BranchSet> probe_branches(const config::Config& config, ProbeFailure& failure) {
     std::vector<std::unique_ptr<Branch>> branches;
     for (const auto& spec : config.branches) {
-        Branch::Parts parts;
-        parts.index = static_cast<int>(branches.size());
-        parts.mode = config.read_only ? config::BranchMode::ro : spec.mode;
-        parts.path = spec.path;
-        auto root = sys::open_root(spec.path.c_str());
-        if (!root) {
-            failure.message = failure_line(spec, "can not be opened as a directory", root.error());
-            return nullptr;
-        }
-        auto st = sys::stat_fd(*root);
-        auto fs = sys::stat_fs(*root);
-        auto type = sys::fs_type(*root);
-        if (!st || !fs || !type) {
-            failure.message = failure_line(spec, "can not be examined", st ? Errno(EIO) : st.error());
-            return nullptr;
-        }
-        parts.device = sys::device_of(*st);
-        parts.read_only_fs = (fs->f_flag & ST_RDONLY) != 0;
-        parts.stacking = is_stacked(*type) ? 1 : 0;
-        parts.network = is_network(*type);
-        parts.root = std::move(*root);
-        if (config.layered) {
-            parts.ownership = parts.mode == config::BranchMode::ro
-                                  ? Ownership::probe(parts.root)
-                                  : Ownership::choose(parts.root, config.layers.stat_override);
-        }
-        if (parts.mode == config::BranchMode::ro) {
-            const auto submounts = spec.holds_mountpoint ? sys::Submounts::without : sys::Submounts::with;
-            if (auto clone = sys::clone_read_only(parts.root, submounts)) {
-                parts.root = std::move(*clone);
-                parts.cloned = true;
-            } else if (spec.holds_mountpoint) {
-                failure.message = failure_line(
-                    spec, "the mountpoint lies in it, and it can not be cloned; mount somewhere else", clone.error());
-                return nullptr;
-            } else {
-                log::debug("branch {}: no private read-only clone: {}", spec.path,
-                           log::errno_text(clone.error().value()));
-            }
-        }
-        branches.push_back(std::make_unique<Branch>(std::move(parts)));
+        auto parts = probe_branch(config, spec, failure);
+        if (!parts) return nullptr;
+        parts->index = static_cast<int>(branches.size());
+        branches.push_back(std::make_unique<Branch>(std::move(*parts)));
     }
     if (auto seeded = seed_upper(branches); !seeded) {
         failure.message = failure_line(config.branches[0], "its root can not be marked as keeping owners in attributes",
@@ -130,8 +151,14 @@ std::shared_ptr<BranchSet> probe_branches(const config::Config& config, ProbeFai
         failure.message = failure_line(config.branches[0], "can not be examined", set_apart.error());
         return nullptr;
     }
+    set->set_search(config.pool.policies.of(config::Function::getattr));
     set->set_marks({.user = config.layers.userxattr, .only_user = config.layers.userxattr, .aufs = config.layered});
     return set;
+}
+
+bool is_on_network(BorrowedFd root) {
+    const auto type = sys::fs_type(root);
+    return type && is_network(*type);
 }
 
 int probe_stack_depth(const BranchSet& branches) {

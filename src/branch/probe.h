@@ -20,4 +20,7 @@ std::shared_ptr<BranchSet> probe_branches(const config::Config& config, ProbeFai
 // is itself stacked (overlayfs, FUSE, eCryptfs). The kernel's limit is two in all, so after 1 nothing can stack on us.
 int probe_stack_depth(const BranchSet& branches);
 
+// Whether the file system at the root of a branch has its data elsewhere: NFS, FUSE and the like.
+bool is_on_network(BorrowedFd root);
+
 }  // namespace plyfs

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "config/error.h"
+#include "config/value.h"
 
 namespace plyfs::config {
 namespace {
@@ -13,6 +14,18 @@ std::string lower_case(std::string_view word) {
     std::string out(word);
     for (char& c : out) {
         if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    }
+    return out;
+}
+
+constexpr std::string_view kPatternCharacters = "*?[]\\";
+constexpr std::string_view kPatternBegins = "*?[";
+
+std::string escape_pattern(std::string_view path) {
+    std::string out;
+    for (char c : path) {
+        if (kPatternCharacters.find(c) != std::string_view::npos) out += '\\';
+        out += c;
     }
     return out;
 }
@@ -83,12 +96,35 @@ std::string_view mode_name(BranchMode mode) {
     return kModes[static_cast<int>(mode)];
 }
 
+void parse_branch_mode(std::string_view text, BranchSpec& spec) {
+    const std::size_t comma = text.find(',');
+    spec.mode = parse_mode(text.substr(0, comma));
+    if (comma != std::string_view::npos) spec.min_free = parse_min_free(text.substr(comma + 1));
+}
+
+void set_branch_path(BranchSpec& spec, std::string_view written, std::string_view base, bool escapes) {
+    std::string pattern;
+    for (std::size_t i = 0; i < written.size(); ++i) {
+        const bool escaped = written[i] == '\\' && i + 1 < written.size();
+        if (escaped) ++i;
+        const bool special = kPatternCharacters.find(written[i]) != std::string_view::npos;
+        if (!escaped && kPatternBegins.find(written[i]) != std::string_view::npos) spec.pattern = true;
+        if (escaped && special) pattern += '\\';
+        pattern += written[i];
+    }
+    if (spec.pattern) {
+        spec.path = make_absolute(pattern, escape_pattern(base));
+    } else {
+        spec.path = make_absolute(escapes ? unescape(written) : written, base);
+    }
+}
+
 BranchSpec parse_branch(std::string_view written, std::string_view base) {
     BranchSpec spec;
     spec.written = written;
     const std::size_t mark = find_mode_mark(written);
-    if (mark != std::string_view::npos) spec.mode = parse_mode(written.substr(mark + 1));
-    spec.path = make_absolute(unescape(written.substr(0, mark)), base);
+    if (mark != std::string_view::npos) parse_branch_mode(written.substr(mark + 1), spec);
+    set_branch_path(spec, written.substr(0, mark), base, true);
     return spec;
 }
 

@@ -1,5 +1,6 @@
-// How directories and lists of them are written: "path[=MODE]", colons between, a backslash before a colon,
-// comma, equals sign or backslash that belongs to a name. Lexical only: nothing here looks at the disk.
+// How directories and lists of them are written: "path[=MODE[,MINFREE]]", colons between, a backslash before a colon,
+// comma, equals sign, backslash or a pattern's character that belongs to a name. Lexical only: nothing here looks at
+// the disk.
 #pragma once
 
 #include <string>
@@ -24,9 +25,14 @@ std::string make_absolute(std::string_view path, std::string_view base);
 BranchMode parse_mode(std::string_view word);
 std::string_view mode_name(BranchMode mode);
 
-// "path[=MODE]", rw without a mode; escapes removed.
+// What comes after the mark of a branch, "MODE[,MINFREE]".
+void parse_branch_mode(std::string_view text, BranchSpec& spec);
+// The path of a branch as written, which may be a pattern: then a backslash stays before each of its characters that
+// has no meaning there. escapes: a backslash before another character goes.
+void set_branch_path(BranchSpec& spec, std::string_view written, std::string_view base, bool escapes);
+// "path[=MODE[,MINFREE]]", rw without a mode.
 BranchSpec parse_branch(std::string_view written, std::string_view base);
-// "path[=MODE]:path[=MODE]..."
+// "path[=MODE[,MINFREE]]:..."
 std::vector<BranchSpec> parse_branches(std::string_view list, std::string_view base);
 
 struct LayerPaths {

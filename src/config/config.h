@@ -9,27 +9,15 @@
 #include <vector>
 
 #include "base/log.h"
+#include "config/pool.h"
 
 namespace plyfs::config {
-
-// rw: everything; nc: everything but new names; ro: never modified, a write copies up into a branch above it.
-enum class BranchMode { rw, ro, nc };
-
-struct BranchSpec {
-    std::string path;  // absolute and canonical once validated
-    BranchMode mode = BranchMode::rw;
-    std::string written;            // as the user wrote it, for messages
-    bool holds_mountpoint = false;  // a layer with the mountpoint in it, such as "/"; found by validate()
-};
 
 // The timeouts where none is given. Layers: nobody else changes the branches. Pools: files may come and go on a branch
 // by itself, and a name that was missing may appear there at any time.
 inline constexpr double kLayerTimeout = 3600;
 inline constexpr double kPoolTimeout = 1;
 inline constexpr double kPoolNegativeTimeout = 0;
-
-// Which branch a new name goes to. The names are mergerfs'.
-enum class CreatePolicy { ff, mfs, lfs, rand, epmfs, pfrd };
 
 enum class Transport { automatic, io_uring, devfuse };
 enum class Locks { local, forward };
@@ -84,7 +72,7 @@ struct Config {
     LayerOptions layers;
     std::string workdir;     // absolute and canonical; empty: pools stage inside their branches
     std::string mountpoint;  // absolute
-    CreatePolicy create = CreatePolicy::pfrd;
+    PoolOptions pool;
 
     // Seconds; unset: long for layers, whose branches nobody else changes, short for pools.
     std::optional<double> entry_timeout;

@@ -5,6 +5,7 @@
 
 #include "config/error.h"
 #include "config/options.h"
+#include "config/policy_words.h"
 
 namespace plyfs::config {
 namespace {
@@ -16,6 +17,8 @@ void settle_layers(Draft& draft) {
     const std::vector<std::string> lowers = draft.lowerdirs.value_or(std::vector<std::string>());
     const std::size_t count = lowers.size() + draft.datadirs.size();
     config.layered = true;
+    config.pool = PoolOptions();
+    config.pool.min_free = {};
     if (draft.branches) {
         draft.errors.push_back("branches= and lowerdir= exclude each other; use one of them");
     }
@@ -48,6 +51,42 @@ void settle_layers(Draft& draft) {
     if (!config.layers.squash_gid) config.layers.squash_gid = 0;
 }
 
+bool is_given(const Draft& draft, std::string_view name) {
+    return std::any_of(draft.seen.begin(), draft.seen.end(),
+                       [&](const Option* option) { return option->name == name; });
+}
+
+// mergerfs has no word for waiting but the time.
+void settle_missing(Draft& draft) {
+    PoolOptions& pool = draft.config.pool;
+    pool.missing = draft.missing.value_or(pool.mount_timeout > 0 ? BranchesMissing::wait : BranchesMissing::fail);
+    if (pool.missing == BranchesMissing::wait && pool.mount_timeout == 0) {
+        draft.errors.push_back("branches-missing=wait does not say how long; add branches-mount-timeout=SECONDS");
+    }
+    if (pool.missing != BranchesMissing::wait && (pool.mount_timeout > 0 || pool.mount_timeout_fail)) {
+        draft.notices.push_back(
+            "options branches-mount-timeout and branches-mount-timeout-fail have no effect without "
+            "branches-missing=wait");
+    }
+}
+
+// One file is one node, whose bytes, attributes and target come from one branch.
+void note_readers(Draft& draft) {
+    constexpr std::pair<std::string_view, Function> kReaders[] = {{"func.access", Function::access},
+                                                                  {"func.getxattr", Function::getxattr},
+                                                                  {"func.listxattr", Function::listxattr},
+                                                                  {"func.open", Function::open},
+                                                                  {"func.readlink", Function::readlink}};
+    const Policies& policies = draft.config.pool.policies;
+    const Policy winner = policies.of(Function::getattr);
+    for (const auto& [name, function] : kReaders) {
+        if (policies.of(function) == winner || !is_given(draft, name)) continue;
+        draft.notices.push_back(
+            "option " + std::string(name) + "=" + std::string(policy_name(policies.of(function))) +
+            " has no effect: what is read is what is shown, by func.getattr=" + std::string(policy_name(winner)));
+    }
+}
+
 void settle_pool(Draft& draft) {
     Config& config = draft.config;
     config.branches = draft.branches.value_or(std::vector<BranchSpec>());
@@ -58,8 +97,12 @@ void settle_pool(Draft& draft) {
                                    : "there is nothing to merge; name BRANCHES before the mountpoint, or lowerdir=");
     }
     config.layers = LayerOptions();
-    const auto writable = std::count_if(config.branches.begin(), config.branches.end(),
-                                        [](const BranchSpec& b) { return b.mode != BranchMode::ro; });
+    settle_missing(draft);
+    note_readers(draft);
+    int writable = 0;
+    for (const BranchSpec& branch : config.branches) {
+        if (branch.mode != BranchMode::ro) writable += branch.pattern ? 2 : 1;  // a pattern may be of many
+    }
     if (!config.workdir.empty() && writable > 1) {
         draft.errors.push_back("workdir= serves one writable branch, and there are " + std::to_string(writable) +
                                "; leave workdir= out, then each prepares changes inside itself");
@@ -79,12 +122,8 @@ void refuse_duplicates(Draft& draft) {
 
 // overlayfs refuses to look through a redirect in user.overlay.*, and userxattr is asked for to share layers with it.
 void keep_to_userxattr(Draft& draft) {
-    const auto given = [&](std::string_view name) {
-        return std::any_of(draft.seen.begin(), draft.seen.end(),
-                           [&](const Option* option) { return option->name == name; });
-    };
     LayerOptions& layers = draft.config.layers;
-    if (layers.userxattr && !given("redirect_dir")) layers.redirect_dir = RedirectDir::follow;
+    if (layers.userxattr && !is_given(draft, "redirect_dir")) layers.redirect_dir = RedirectDir::follow;
 }
 
 // An option of the other use would change nothing: say so, once each.

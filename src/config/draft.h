@@ -20,6 +20,7 @@ struct Draft {
     std::string upperdir;
     std::string config_file;
     std::optional<bool> allow_other;
+    std::optional<BranchesMissing> missing;
     bool squash_to_root = false;
     bool mountpoint_told = false;  // that it is missing or faulty has been said
     std::optional<log::Level> log_level;

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "config/error.h"
+#include "config/nearest.h"
 
 namespace plyfs::config {
 namespace {
@@ -26,23 +27,6 @@ bool any_word(const Option& row, F f) {
     return false;
 }
 
-// Typing errors between two words: letters left out, put in, exchanged with the next or mistaken.
-std::size_t edit_distance(const std::string& a, const std::string& b) {
-    std::vector<std::vector<std::size_t>> d(a.size() + 1, std::vector<std::size_t>(b.size() + 1));
-    for (std::size_t i = 0; i <= a.size(); ++i) d[i][0] = i;
-    for (std::size_t j = 0; j <= b.size(); ++j) d[0][j] = j;
-    for (std::size_t i = 1; i <= a.size(); ++i) {
-        for (std::size_t j = 1; j <= b.size(); ++j) {
-            const std::size_t swap = a[i - 1] == b[j - 1] ? 0 : 1;
-            d[i][j] = std::min({d[i - 1][j] + 1, d[i][j - 1] + 1, d[i - 1][j - 1] + swap});
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
-                d[i][j] = std::min(d[i][j], d[i - 2][j - 2] + 1);
-            }
-        }
-    }
-    return d[a.size()][b.size()];
-}
-
 bool matches(std::string_view pattern, const std::string& word) {
     if (pattern.ends_with('*')) {
         pattern.remove_suffix(1);
@@ -54,9 +38,10 @@ bool matches(std::string_view pattern, const std::string& word) {
 }  // namespace
 
 std::string_view group_title(Group group) {
-    constexpr std::array<std::string_view, 8> kTitles = {
-        "What is merged",     "How layers are kept",     "Who may do what",    "What the kernel may remember",
-        "How data is served", "Handed on to the kernel", "The program itself", "Words of fstab(5) and mount(8)"};
+    constexpr std::array<std::string_view, 9> kTitles = {
+        "What is merged",          "Where things go in a pool",    "How layers are kept",
+        "Who may do what",         "What the kernel may remember", "How data is served",
+        "Handed on to the kernel", "The program itself",           "Words of fstab(5) and mount(8)"};
     return kTitles[static_cast<std::size_t>(group)];
 }
 
@@ -77,8 +62,7 @@ std::optional<Match> find_option(std::string_view word) {
 std::string nearest_option(std::string_view word) {
     const std::string wanted = folded(word);
     std::string best;
-    // One error in three letters, or everything would be near everything.
-    std::size_t best_distance = std::max<std::size_t>(1, (wanted.size() + 1) / 3) + 1;
+    std::size_t best_distance = most_errors(wanted) + 1;
     for (const Option& row : option_table()) {
         any_word(row, [&](std::string_view known, bool) {
             const std::size_t distance = edit_distance(folded(known), wanted);

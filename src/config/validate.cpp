@@ -4,9 +4,12 @@
 
 #include <boost/filesystem.hpp>
 
+#include <algorithm>
 #include <fstream>
 #include <optional>
 
+#include "config/expand.h"
+#include "config/missing.h"
 #include "sys/open.h"
 #include "sys/stat.h"
 
@@ -97,6 +100,7 @@ std::vector<Place> look_at_branches(Config& config, Survey& survey) {
     for (BranchSpec& branch : config.branches) {
         const bool upper = config.layered && branch.mode != BranchMode::ro;
         const std::string label = (config.layered ? (upper ? "upperdir " : "lowerdir ") : "branch ") + branch.path;
+        if (branch.missing) continue;
         auto place = survey.look(branch.path, label, "create it, or mount the disk that belongs there");
         if (!place) continue;
         branch.path = place->path;
@@ -165,7 +169,8 @@ void compare_workdir(const Place& work, const std::vector<Place>& branches, Surv
 }
 
 void check_writable(Config& config, const std::vector<Place>& places, Survey& survey) {
-    bool any = false;
+    bool any = std::any_of(config.branches.begin(), config.branches.end(),
+                           [](const BranchSpec& b) { return b.missing && b.mode != BranchMode::ro; });
     for (const Place& place : places) {
         if (!place.writable_branch) continue;
         if (!place.read_only) {
@@ -182,11 +187,36 @@ void check_writable(Config& config, const std::vector<Place>& places, Survey& su
     if (!config.drop_in) survey.notice("no branch can be written to: mounted read-only");
 }
 
+void find_branches(Config& config, Survey& survey) {
+    for (std::string& line : expand_patterns(config.branches, survey.notices())) survey.fault(std::move(line));
+    for (std::string& line : settle_missing_branches(config, survey.notices())) survey.fault(std::move(line));
+}
+
+// The branches that rules name, by their numbers.
+void find_members(Config& config, Survey& survey) {
+    for (PlacementRule& rule : config.pool.rules) {
+        for (const std::string& written : rule.branches) {
+            boost::system::error_code fault;
+            const fs::path canonical = fs::canonical(written, fault);
+            const std::string path = fault ? written : canonical.string();
+            const auto found = std::find_if(config.branches.begin(), config.branches.end(),
+                                            [&](const BranchSpec& branch) { return branch.path == path; });
+            if (found == config.branches.end()) {
+                survey.fault(rule.place + ": rules: " + written + " is no branch of this pool; name one of those");
+                continue;
+            }
+            rule.members.push_back(static_cast<int>(found - config.branches.begin()));
+        }
+    }
+}
+
 }  // namespace
 
 std::vector<std::string> validate(Config& config) {
     Survey survey;
+    if (!config.layered) find_branches(config, survey);
     std::vector<Place> places = look_at_branches(config, survey);
+    find_members(config, survey);
     compare_branches(places, survey);
     check_writable(config, places, survey);
     if (!config.workdir.empty() && !config.read_only) {

@@ -6,6 +6,8 @@
 
 #include "config/branch_spec.h"
 #include "config/error.h"
+#include "config/nearest.h"
+#include "config/policy_words.h"
 
 namespace plyfs::config {
 namespace {
@@ -23,7 +25,9 @@ int parse_word(std::string_view words, std::string_view text) {
         known += (known.empty() ? "" : ", ") + std::string(words.substr(i, end - i));
         i = end + 1;
     }
-    throw BadValue("unknown word " + quoted(text) + "; use one of " + known);
+    const std::string_view near = nearest_word(words, text);
+    throw BadValue("unknown word " + quoted(text) + "; use one of " + known +
+                   (near.empty() ? std::string() : "; did you mean " + quoted(near) + "?"));
 }
 
 }  // namespace
@@ -65,6 +69,23 @@ std::uint64_t parse_size(std::string_view word) {
         throw BadValue(quoted(word) + " is no size; use bytes or a number with K, M, G or T");
     }
     return bytes << shift;
+}
+
+MinFree parse_min_free(std::string_view word) {
+    if (!word.ends_with('%')) {
+        try {
+            return {.bytes = parse_size(word), .share = std::nullopt};
+        } catch (const BadValue&) {
+            throw BadValue(quoted(word) + " is no free space; use bytes, a number with K, M, G or T, or 0% to 100%");
+        }
+    }
+    double percent = 0;
+    const std::string_view number = word.substr(0, word.size() - 1);
+    const auto [end, fault] = std::from_chars(number.data(), number.data() + number.size(), percent);
+    if (fault != std::errc() || end != number.data() + number.size() || !(percent >= 0) || percent > 100) {
+        throw BadValue(quoted(word) + " is no share of a branch; use 0% to 100%");
+    }
+    return {.bytes = std::nullopt, .share = percent / 100};
 }
 
 std::uint32_t parse_id(std::string_view word) {
@@ -135,6 +156,14 @@ Value parse_value(Kind kind, std::string_view words, const std::optional<std::st
         case Kind::words:
             value.word = parse_word(words, *text);
             break;
+        case Kind::policy:
+            value.policy = parse_policy(*text);
+            break;
+        case Kind::min_free:
+            value.min_free = parse_min_free(*text);
+            break;
+        case Kind::rules:
+            throw BadValue("rules are written as a list in a configuration file, config=FILE");
         case Kind::path:
             value.text = make_absolute(escapes ? unescape(*text) : *text, base);
             break;

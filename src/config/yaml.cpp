@@ -9,6 +9,8 @@
 #include "config/branch_spec.h"
 #include "config/error.h"
 #include "config/options.h"
+#include "config/policy_words.h"
+#include "config/value.h"
 
 namespace plyfs::config {
 namespace {
@@ -26,12 +28,15 @@ class Reader {
     }
 
     void fault(const YAML::Mark& mark, const std::string& key, const std::string& what) {
-        std::string where = name_;
-        if (!mark.is_null()) where += ":" + std::to_string(mark.line + 1) + ":" + std::to_string(mark.column + 1);
-        draft_.errors.push_back(where + ": " + (key.empty() ? "" : key + ": ") + what);
+        draft_.errors.push_back(place_of(mark) + ": " + (key.empty() ? "" : key + ": ") + what);
     }
 
   private:
+    std::string place_of(const YAML::Mark& mark) const {
+        if (mark.is_null()) return name_;
+        return name_ + ":" + std::to_string(mark.line + 1) + ":" + std::to_string(mark.column + 1);
+    }
+
     void read_entry(const YAML::Node& key, const YAML::Node& node, std::set<const Option*>& seen) {
         if (!key.IsScalar()) return fault(key.Mark(), "", "a key must be the name of an option");
         const std::string& name = key.Scalar();
@@ -53,6 +58,12 @@ class Reader {
             for (const auto& item : node) add_branch(name, item, value);
             return set_option(draft_, match, std::move(value));
         }
+        if (kind == Kind::rules && node.IsSequence()) {
+            Value value;
+            for (const auto& item : node) add_rule(name, item, value);
+            return set_option(draft_, match, std::move(value));
+        }
+        if (kind == Kind::rules) throw BadValue("a list of rules is wanted here, each a map of conditions and places");
         if (kind == Kind::layers && node.IsSequence()) {
             Value value;
             for (const auto& item : node) add_path(name, item, value);
@@ -97,27 +108,89 @@ class Reader {
             } else if (item.IsMap()) {
                 value.branches.push_back(branch_of_map(item));
             } else {
-                throw BadValue("a branch is 'DIR=MODE' or {path: DIR, mode: MODE}");
+                throw BadValue("a branch is 'DIR=MODE,MINFREE' or {path: DIR, mode: MODE, minfreespace: SIZE}");
             }
         });
     }
 
     BranchSpec branch_of_map(const YAML::Node& item) {
         BranchSpec spec;
-        for (const auto& entry : item) {
-            const std::string key = entry.first.IsScalar() ? entry.first.Scalar() : "";
-            if (!entry.second.IsScalar()) throw BadValue("'" + key + "' of a branch wants one value");
+        for (const auto& [key, value] : scalars_of(item, "a branch")) {
             if (key == "path") {
-                spec.written = entry.second.Scalar();
-                spec.path = make_absolute(spec.written, draft_.base);
+                spec.written = value;
+                set_branch_path(spec, value, draft_.base, false);
             } else if (key == "mode") {
-                spec.mode = parse_mode(entry.second.Scalar());
+                spec.mode = parse_mode(value);
+            } else if (key == "minfreespace") {
+                spec.min_free = parse_min_free(value);
             } else {
-                throw BadValue("a branch has no '" + key + "'; it has path and mode");
+                throw BadValue("a branch has no '" + key + "'; it has path, mode and minfreespace");
             }
         }
         if (spec.path.empty()) throw BadValue("a branch has no path; add 'path: DIR'");
         return spec;
+    }
+
+    void add_rule(const std::string& name, const YAML::Node& item, Value& value) {
+        item_of(name, item, [&] {
+            if (!item.IsMap()) throw BadValue("a rule is a map, such as {path: /media, policy: mfs}");
+            PlacementRule rule = rule_of_map(item);
+            rule.place = place_of(item.Mark());
+            value.rules.push_back(std::move(rule));
+        });
+    }
+
+    PlacementRule rule_of_map(const YAML::Node& item) {
+        PlacementRule rule;
+        for (const auto& entry : item) {
+            if (entry.first.IsScalar() && entry.first.Scalar() == "branches") add_members(entry.second, rule);
+        }
+        for (const auto& [key, value] : scalars_of(item, "a rule", "branches")) {
+            if (key == "path") {
+                if (!value.starts_with('/')) throw BadValue("path of a rule begins at the mount's root, with a '/'");
+                rule.path = value.size() > 1 && value.ends_with('/') ? value.substr(0, value.size() - 1) : value;
+            } else if (key == "name") {
+                rule.name = value;
+            } else if (key == "uid") {
+                rule.uid = parse_id(value);
+            } else if (key == "gid") {
+                rule.gid = parse_id(value);
+            } else if (key == "policy") {
+                rule.policy = parse_policy(value);
+            } else {
+                throw BadValue("a rule has no '" + key + "'; it has path, name, uid, gid, branches and policy");
+            }
+        }
+        if (rule.path.empty() && rule.name.empty() && !rule.uid && !rule.gid) {
+            throw BadValue("a rule has no condition; add path, name, uid or gid");
+        }
+        if (rule.branches.empty() && !rule.policy) throw BadValue("a rule says nothing; add branches or policy");
+        return rule;
+    }
+
+    void add_members(const YAML::Node& node, PlacementRule& rule) {
+        if (!node.IsSequence() || node.size() == 0) throw BadValue("'branches' of a rule wants a list of directories");
+        for (const auto& item : node) {
+            if (!item.IsScalar()) throw BadValue("'branches' of a rule wants a list of directories");
+            rule.branches.push_back(make_absolute(item.Scalar(), draft_.base));
+        }
+    }
+
+    // The entries of a map whose values are scalars; but one that is read in another way.
+    static std::vector<std::pair<std::string, std::string>> scalars_of(const YAML::Node& map, const std::string& whose,
+                                                                       std::string_view but = {}) {
+        std::vector<std::pair<std::string, std::string>> out;
+        for (const auto& entry : map) {
+            const std::string key = entry.first.IsScalar() ? entry.first.Scalar() : "";
+            if (!but.empty() && key == but) continue;
+            const bool empty = entry.second.IsNull() || (entry.second.IsScalar() && entry.second.Scalar().empty());
+            if (!entry.second.IsScalar() || empty) throw BadValue("'" + key + "' of " + whose + " wants one value");
+            for (const auto& had : out) {
+                if (had.first == key) throw BadValue("'" + key + "' of " + whose + " is set twice; leave one of them");
+            }
+            out.emplace_back(key, entry.second.Scalar());
+        }
+        return out;
     }
 
     const std::string& name_;

@@ -60,6 +60,7 @@ std::string status_text(ops::Context& ctx, const RequestCounters& requests, cons
         const auto key = fmt::format("branch.{}.", branch->index());
         line(key + "path", branch->path());
         line(key + "mode", mode_word(branch->mode()));
+        line(key + "present", branch->present() ? "yes" : "no");
         line(key + "passthrough", passthrough_word(branch->passthrough()));
         line(key + "passthrough_why", branch->passthrough_reason());
     }

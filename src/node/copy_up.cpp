@@ -68,7 +68,7 @@ Result<BranchIndex> make_room(Tree& tree, const std::vector<Link>& links, Branch
         return Errno(EROFS);
     }
     Errno last(EROFS);
-    for (BranchIndex branch : TRY(tree.rank_branches(links[0].parent, {.above = original}))) {
+    for (BranchIndex branch : TRY(tree.rank_branches(links[0].parent, {.above = original})).branches) {
         Status made;
         for (const Link& link : links) {
             made = ensure_dir_on(tree, link.parent, branch);

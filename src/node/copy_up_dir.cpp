@@ -71,7 +71,7 @@ Status ensure_dir_writable(Tree& tree, const NodeRef& dir) {
     const BranchIndex winner = LockedNode(*dir)->winner;
     if (tree.set().at(winner).writable()) return {};
     Errno last(EROFS);
-    for (BranchIndex branch : TRY(tree.rank_branches(dir, {.above = winner}))) {
+    for (BranchIndex branch : TRY(tree.rank_branches(dir, {.above = winner})).branches) {
         auto made = ensure_dir_on(tree, dir, branch);
         if (made) return made;
         last = made.error();

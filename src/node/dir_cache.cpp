@@ -60,6 +60,18 @@ void DirCache::drop(const Node& node, BranchIndex branch) {
     if (it != shard.places.end()) erase(shard, it->second, closed_later);
 }
 
+void DirCache::drop(BranchIndex branch) {
+    for (auto& shard : shards_) {
+        std::vector<SharedDir> closed_later;
+        MutexLock lock(shard.mutex);
+        for (auto place = shard.order.begin(); place != shard.order.end();) {
+            const auto next = std::next(place);
+            if (place->first.branch == branch) erase(shard, place, closed_later.emplace_back());
+            place = next;
+        }
+    }
+}
+
 std::size_t DirCache::size() {
     std::size_t total = 0;
     for (auto& shard : shards_) {

@@ -23,6 +23,8 @@ class DirCache {
     // Of all branches; `node` is not looked into.
     void drop(const Node& node);
     void drop(const Node& node, BranchIndex branch);
+    // Of one branch, of all nodes.
+    void drop(BranchIndex branch);
     std::size_t size();
 
   private:

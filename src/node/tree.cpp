@@ -5,7 +5,6 @@
 
 #include "base/log.h"
 #include "overlay/marks.h"
-#include "policy/placement.h"
 #include "sys/entry.h"
 #include "sys/open.h"
 
@@ -34,10 +33,10 @@ bool is_gone(Errno e) {
 
 }  // namespace
 
-Tree::Tree(std::shared_ptr<BranchSet> set, config::CreatePolicy create, std::unique_ptr<WorkDir> workdir,
+Tree::Tree(std::shared_ptr<BranchSet> set, config::PoolOptions pool, std::unique_ptr<WorkDir> workdir,
            std::size_t descriptor_budget, config::LayerOptions layer_options)
     : set_(std::move(set)),
-      create_(create),
+      pool_(std::move(pool)),
       layer_options_(std::move(layer_options)),
       workdir_(std::move(workdir)),
       pool_workdirs_(static_cast<std::size_t>(set_->size())),
@@ -52,17 +51,13 @@ Tree::Tree(std::shared_ptr<BranchSet> set, config::CreatePolicy create, std::uni
     }
     root_ = nodes_.make_root(S_IFDIR);
     LockedNode root(*root_);
-    root->winner = 0;
     for (int i = 0; i < set_->merged_size(); ++i) {
         root->layers.push_back(static_cast<BranchIndex>(i));
         // The kernel does not ask a layer's root for its attribute; AUFS' file can be in an image's layer.
         if (!set_->reads_aufs_marks()) continue;
         if (const auto opaque = marks::has_aufs_opaque(*roots_[static_cast<std::size_t>(i)]); opaque && *opaque) break;
     }
-    if (auto st = sys::stat_fd(set_->at(0).root())) {
-        root->key = sys::key_of(*st);
-        root->shown_inode = set_->shown_inode(root->key.dev, root->key.ino);
-    }
+    settle_root(root, true);
 }
 
 Tree::~Tree() {
@@ -79,6 +74,7 @@ Tree::~Tree() {
 }
 
 Result<SharedDir> Tree::dir_on(const NodeRef& dir, BranchIndex branch) {
+    if (!set_->at(branch).present()) return Errno(ESTALE);
     SharedDir at;
     NodeRef top;                 // whose directory `at` is
     std::vector<NodeRef> below;  // from dir upwards, those not cached

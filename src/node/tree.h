@@ -19,6 +19,7 @@
 #include "overlay/index.h"
 #include "overlay/origins.h"
 #include "overlay/workdir.h"
+#include "policy/preference.h"
 #include "sys/cred.h"
 
 namespace plyfs {
@@ -44,7 +45,7 @@ class Tree : NodeTable::Observer {
   public:
     // workdir: of a layered mount; null for a pool, which makes its own when it needs one. descriptor_budget: how many
     // directories, and how many files, may be kept open only to save opening them again.
-    Tree(std::shared_ptr<BranchSet> set, config::CreatePolicy create, std::unique_ptr<WorkDir> workdir,
+    Tree(std::shared_ptr<BranchSet> set, config::PoolOptions pool, std::unique_ptr<WorkDir> workdir,
          std::size_t descriptor_budget, config::LayerOptions layer_options = {});
     ~Tree() override;
 
@@ -104,6 +105,10 @@ class Tree : NodeTable::Observer {
     // the layers below the writable one.
     Result<std::string> redirect_to(const NodeRef& node);
 
+    // A branch of a pool went, and came: what is on it is not found until then. For one thread at a time.
+    void take_branch_away(BranchIndex branch);
+    void bring_branch_back(BranchIndex branch, UniqueFd root);
+
     // Where staged objects of a branch are prepared.
     Result<WorkDir*> workdir_of(BranchIndex branch);
     // Names that a pool keeps for itself in its root, by how they begin: not shown, not given to users. Empty: none.
@@ -113,16 +118,26 @@ class Tree : NodeTable::Observer {
         return !prefix.empty() && name.view().starts_with(prefix);
     }
 
-    // Branches for a new name in `dir`, best first: those the create policy ranks, or what limits says. The error is
-    // why there is none.
-    struct PlaceLimits {
-        BranchIndex above =
-            -1;  // only branches of higher priority than this one (copy-up); -1: any that takes new names
+    // Branches for a new name in `dir`, best first: those that the rules and the create policy rank. The error is why
+    // there is none.
+    struct NewName {
+        config::Function function = config::Function::create;
+        std::string_view name;               // rules are asked if there is one
+        const sys::Caller* maker = nullptr;  // with it
+        BranchIndex above = -1;              // a copy or a mark, for what lies on this branch: on one above it
     };
-    Result<std::vector<BranchIndex>> rank_branches(const NodeRef& dir, PlaceLimits limits);
+    struct Ranking {
+        std::vector<BranchIndex> branches;
+        bool everywhere = false;  // it is made on all of them
+    };
+    Result<Ranking> rank_branches(const NodeRef& dir, const NewName& wanted);
+    const config::PoolOptions& pool() const { return pool_; }
 
     // Whether what is made in `dir` on the branch would be seen: false where a layer above may hide it.
     bool reaches(const NodeRef& dir, BranchIndex branch);
+
+    // One generator a thread: choices need no secrets, only no lock.
+    static std::uint64_t next_random();
 
     // Waiting for a copy-up by somebody else; see node/copy_up.h.
     CondVar& copy_condition(const Node& node);
@@ -136,10 +151,14 @@ class Tree : NodeTable::Observer {
         -> decltype(use(std::declval<const Branch&>(), BorrowedFd(), *Name::parse("x")));
     Result<std::string> path_on(const NodeRef& node, BranchIndex branch);
     Result<Layers> open_all(const NodeRef& dir, const std::vector<BranchIndex>& branches);
-    std::uint64_t next_random();
+    struct Choice;
+    void settle_root(LockedNode& root, bool first);
+    Result<Choice> choose_by_rules(const NodeRef& dir, const NewName& wanted);
+    Result<std::string> path_of(const NodeRef& dir);
+    void fill_in(const NodeRef& dir, config::Policy policy, std::vector<policy::Candidate>& candidates);
 
     std::shared_ptr<BranchSet> set_;
-    config::CreatePolicy create_;
+    const config::PoolOptions pool_;
     const config::LayerOptions layer_options_;
     std::unique_ptr<WorkDir> workdir_;
     std::shared_ptr<const Origins> origins_;
@@ -150,6 +169,7 @@ class Tree : NodeTable::Observer {
         std::string name;
     };
     std::vector<PoolWork> pool_workdirs_ GUARDED_BY(pool_mutex_);
+    std::vector<std::unique_ptr<WorkDir>> left_workdirs_ GUARDED_BY(pool_mutex_);  // of branches that went
     DirCache dirs_;
     DescriptorBudget kept_files_;
     const std::shared_ptr<NamesBudget> names_budget_;

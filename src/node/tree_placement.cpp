@@ -2,8 +2,12 @@
 #include <algorithm>
 #include <random>
 
+#include "base/log.h"
+#include "branch/probe.h"
 #include "node/tree.h"
 #include "policy/placement.h"
+#include "policy/rules.h"
+#include "sys/open.h"
 
 namespace plyfs {
 namespace {
@@ -27,6 +31,43 @@ Result<WorkDir*> Tree::workdir_of(BranchIndex branch) {
     return pool.work.get();
 }
 
+// The root is that of the first branch which is there; its inode number stays what it was.
+void Tree::settle_root(LockedNode& root, bool first) {
+    root->winner = 0;
+    for (int i = set_->size() - 1; i >= 0; --i) {
+        if (set_->at(i).present()) root->winner = static_cast<BranchIndex>(i);
+    }
+    const auto st = sys::stat_fd(set_->at(root->winner).root());
+    if (!st) return;
+    root->key = sys::key_of(*st);
+    if (first) root->shown_inode = set_->shown_inode(root->key.dev, root->key.ino);
+}
+
+void Tree::take_branch_away(BranchIndex branch) {
+    Branch& at = set_->at(branch);
+    at.take_away();
+    if (!sys::replace(*roots_[static_cast<std::size_t>(branch)], at.root())) log::debug("{} stays open", at.path());
+    dirs_.drop(branch);
+    {
+        // Who stages something there may be about to use it; what it needs fails by itself.
+        MutexLock lock(pool_mutex_);
+        PoolWork& pool = pool_workdirs_[static_cast<std::size_t>(branch)];
+        if (pool.work) left_workdirs_.push_back(std::move(pool.work));
+    }
+    LockedNode root(*root_);
+    settle_root(root, false);
+}
+
+void Tree::bring_branch_back(BranchIndex branch, UniqueFd root) {
+    Branch& at = set_->at(branch);
+    const bool network = is_on_network(root);
+    if (!at.bring_back(std::move(root), network)) return;
+    if (!sys::replace(*roots_[static_cast<std::size_t>(branch)], at.root())) return;
+    at.appear();
+    LockedNode state(*root_);
+    settle_root(state, false);
+}
+
 std::string_view Tree::reserved_prefix(const Node& dir) const {
     return !workdir_ && &dir == root_.get() ? std::string_view(kPoolPrefix) : std::string_view();
 }
@@ -46,30 +87,112 @@ bool Tree::reaches(const NodeRef& dir, BranchIndex branch) {
     return true;
 }
 
-Result<std::vector<BranchIndex>> Tree::rank_branches(const NodeRef& dir, PlaceLimits limits) {
-    std::vector<BranchIndex> layers = LockedNode(*dir)->layers;
+// What the rules say of a name: by which policy, and on which branches (none: all).
+struct Tree::Choice {
+    config::Policy policy;
+    std::span<const int> members;
+};
+
+// Only rules need it.
+Result<std::string> Tree::path_of(const NodeRef& dir) {
+    std::string path;
+    for (NodeRef node = dir; node != root_;) {
+        LockedNode state(*node);
+        if (state->links.empty()) return Errno(state->unlinked ? ENOENT : ESTALE);
+        path.insert(0, "/" + state->links[0].name);
+        NodeRef parent = state->links[0].parent;
+        node = std::move(parent);
+    }
+    return path;
+}
+
+Result<Tree::Choice> Tree::choose_by_rules(const NodeRef& dir, const NewName& wanted) {
+    Choice choice{pool_.policies.of(wanted.function), {}};
+    if (pool_.rules.empty() || wanted.name.empty() || !wanted.maker) return choice;
+    const policy::NewName name{TRY(path_of(dir)) + "/" + std::string(wanted.name), wanted.maker->uid,
+                               wanted.maker->gid};
+    if (const config::PlacementRule* rule = policy::find_rule(pool_.rules, name)) {
+        choice.policy = rule->policy.value_or(choice.policy);
+        choice.members = rule->members;
+    }
+    return choice;
+}
+
+namespace {
+
+bool has(const std::vector<BranchIndex>& branches, int branch) {
+    return std::find(branches.begin(), branches.end(), branch) != branches.end();
+}
+
+}  // namespace
+
+// What of the directory lies where.
+void Tree::fill_in(const NodeRef& dir, config::Policy policy, std::vector<policy::Candidate>& candidates) {
+    const bool farther = policy::reach_of(policy) == policy::Reach::nearest;
+    std::vector<bool> found(candidates.size());
+    int level = 0;
+    for (NodeRef node = dir; node; ++level) {
+        LockedNode state(*node);
+        for (std::size_t i = 0; i < candidates.size(); ++i) {
+            if (found[i]) continue;
+            candidates[i].missing_parents = level;
+            found[i] = has(state->layers, candidates[i].branch);
+            if (!found[i]) ++candidates[i].missing_parents;
+        }
+        if (!farther || state->links.empty()) break;
+        NodeRef parent = state->links[0].parent;
+        node = std::move(parent);
+    }
+    if (!policy::wants_times(policy)) return;
+    for (auto& candidate : candidates) {
+        if (candidate.missing_parents > 0) continue;
+        auto at = dir_on(dir, static_cast<BranchIndex>(candidate.branch));
+        auto st = at ? sys::stat_fd(**at) : at.error();
+        if (st) candidate.modified = st->stx_mtime.tv_sec * 1'000'000'000 + st->stx_mtime.tv_nsec;
+    }
+}
+
+Result<Tree::Ranking> Tree::rank_branches(const NodeRef& dir, const NewName& wanted) {
+    const Choice choice = TRY(choose_by_rules(dir, wanted));
     std::vector<policy::Candidate> candidates;
+    bool closed = wanted.above >= 0;  // a branch takes no new names here, by its mode or for what hides them
     for (const auto& branch : set_->all()) {
         const auto index = static_cast<BranchIndex>(branch->index());
-        if (limits.above >= 0 && index >= limits.above) break;
-        if (!branch->takes_new_names() || !reaches(dir, index)) continue;
-        candidates.push_back({.branch = index, .mode = branch->mode()});
+        if (wanted.above >= 0 && index >= wanted.above) break;
+        if (!branch->present()) continue;
+        if (!choice.members.empty() &&
+            std::find(choice.members.begin(), choice.members.end(), index) == choice.members.end()) {
+            continue;
+        }
+        if (branch->takes_new_names() && reaches(dir, index)) {
+            candidates.push_back({.branch = index, .mode = branch->mode()});
+        } else {
+            closed = true;
+        }
     }
-    if (candidates.empty()) return Errno(EROFS);
-    if (candidates.size() == 1) return std::vector<BranchIndex>{static_cast<BranchIndex>(candidates[0].branch)};
+    Ranking ranking;
+    // Of layers there is one, whatever its space.
+    if (candidates.size() == 1 && !set_->at(candidates[0].branch).keeps_free()) {
+        ranking.branches.push_back(static_cast<BranchIndex>(candidates[0].branch));
+        return ranking;
+    }
     for (auto& candidate : candidates) {
         const Space space = set_->at(candidate.branch).space();
         candidate.read_only_fs = space.read_only;
         candidate.no_inodes = space.no_inodes;
         candidate.available = space.available;
         candidate.total = space.total;
-        candidate.has_parent = std::find(layers.begin(), layers.end(), candidate.branch) != layers.end();
+        // A copy or a mark is for a name that is there already.
+        if (wanted.above < 0) candidate.reserve = space.reserve;
     }
-    auto ranked = TRY(policy::rank(create_, candidates, next_random()));
-    return std::vector<BranchIndex>(ranked.begin(), ranked.end());
+    fill_in(dir, choice.policy, candidates);
+    auto ranked = policy::rank(choice.policy, candidates, next_random());
+    if (!ranked && closed) return Errno(policy::graver(ranked.error().value(), EROFS));
+    for (int branch : TRY(std::move(ranked))) ranking.branches.push_back(static_cast<BranchIndex>(branch));
+    ranking.everywhere = policy::takes_all(choice.policy);
+    return ranking;
 }
 
-// One generator a thread: placement needs no secrets, only no lock.
 std::uint64_t Tree::next_random() {
     thread_local std::mt19937_64 generator{std::random_device{}()};
     return generator();

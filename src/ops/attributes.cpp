@@ -4,6 +4,7 @@
 
 #include "branch/acl.h"
 #include "node/faces.h"
+#include "ops/copies.h"
 #include "ops/protection.h"
 #include "overlay/marks.h"
 #include "overlay/staging.h"
@@ -15,47 +16,8 @@
 namespace plyfs::ops {
 namespace {
 
-// The objects a change of a node applies to: a file's winner, a directory on every branch that may be modified, so that
-// it looks the same whichever of its branches answers later.
-struct WritableObject {
-    UniqueFd fd;
-    BranchIndex branch;
-    bool may_have_set_ids = true;
-    explicit WritableObject(Located found)
-        : fd(std::move(found.fd)),
-          branch(found.branch),
-          may_have_set_ids((found.st.stx_mode & (S_ISUID | S_ISGID)) != 0) {}
-    WritableObject(UniqueFd opened, BranchIndex on) : fd(std::move(opened)), branch(on) {}
-};
-
-Result<std::vector<WritableObject>> writable_objects(Context& ctx, const NodeRef& node, const CopyUpRequest& request) {
-    std::vector<WritableObject> out;
-    if (!node->is_dir()) {
-        out.emplace_back(TRY(find_writable(ctx.tree, node, request)));
-        return out;
-    }
-    const bool has_name = !LockedNode(*node)->unlinked;
-    if (node->is_dir() && has_name) TRY(ensure_dir_writable(ctx.tree, node));
-    if (LockedNode(*node)->pinned.valid()) {
-        out.emplace_back(TRY(ctx.tree.find_object(node)));
-        return out;
-    }
-    const std::vector<BranchIndex> layers = LockedNode(*node)->layers;
-    for (BranchIndex branch : layers) {
-        if (!ctx.tree.set().at(branch).writable()) continue;
-        if (auto dir = ctx.tree.dir_on(node, branch)) {
-            out.emplace_back(TRY(sys::duplicate(**dir)), branch);
-        } else if (out.empty()) {
-            return dir.error();
-        }
-    }
-    if (out.empty()) return Errno(EROFS);
-    return out;
-}
-
 // The file the daemon changes for a user is bounded by the user's quota and reserve, not by root's.
-Status set_size(Context& ctx, const NodeRef& node, BorrowedFd fd, std::uint64_t size) {
-    const BranchIndex branch = LockedNode(*node)->winner;
+Status set_size(Context& ctx, BranchIndex branch, BorrowedFd fd, std::uint64_t size) {
     if (ctx.tree.set().at(branch).network()) return sys::change_size(fd, static_cast<off_t>(size));
     sys::RegistrationCred cred;
     TRY(cred.status());
@@ -69,7 +31,7 @@ bool is_in_group(const IdMap& ids, const sys::Caller& caller, gid_t group) {
 }
 
 // An owner that can not be stored, and that nobody would see because another one is shown for all, is none to miss.
-Status change_owner(Context& ctx, const WritableObject& object, const AttrChange& change) {
+Status change_owner(Context& ctx, const ChangedCopy& object, const AttrChange& change) {
     const IdMap& ids = ctx.tree.set().ids();
     const Ownership& ownership = ctx.tree.set().at(object.branch).ownership();
     auto uid = change.uid;
@@ -94,10 +56,9 @@ Status clear_set_ids(Context& ctx, const sys::Caller& caller, BorrowedFd file, B
     return kept == mode ? Status() : ownership.set_mode(file, kept);
 }
 
-Status apply(Context& ctx, const sys::Caller& caller, const NodeRef& node, const WritableObject& object,
-             const AttrChange& change) {
+Status apply(Context& ctx, const sys::Caller& caller, const ChangedCopy& object, const AttrChange& change) {
     const BorrowedFd fd = object.fd;
-    if (change.size) TRY(set_size(ctx, node, fd, *change.size));
+    if (change.size) TRY(set_size(ctx, object.branch, fd, *change.size));
     if (change.uid || change.gid) TRY(change_owner(ctx, object, change));
     if (change.mode) TRY(ctx.tree.set().at(object.branch).ownership().set_mode(fd, *change.mode & 07777));
     if (change.kill_privileges && !change.mode) {
@@ -111,6 +72,13 @@ Status apply(Context& ctx, const sys::Caller& caller, const NodeRef& node, const
         TRY(sys::set_times(fd, change.atime.value_or(kOmit), change.mtime.value_or(kOmit)));
     }
     return {};
+}
+
+// One request may change several; the gravest says where.
+config::Function function_of(const AttrChange& change) {
+    if (change.size) return config::Function::truncate;
+    if (change.uid || change.gid) return config::Function::chown;
+    return change.mode ? config::Function::chmod : config::Function::utimens;
 }
 
 // A size change under readers of the original would cut their file short in the kernel's eyes.
@@ -137,7 +105,7 @@ Result<std::string> stored_name(Context& ctx, BranchIndex branch, const char* na
 }
 
 // An ACL where the mode is kept beside the inode: the branch's file system can not keep the two in step.
-Status follow_acl(Context& ctx, const sys::Caller& caller, const WritableObject& object,
+Status follow_acl(Context& ctx, const sys::Caller& caller, const ChangedCopy& object,
                   std::span<const std::byte> value) {
     const Branch& branch = ctx.tree.set().at(object.branch);
     const auto bits = acl::permissions(value);
@@ -187,11 +155,15 @@ Result<Attr> setattr(Context& ctx, const Request& request, NodeId id, const Attr
     const NodeRef node = TRY(node_of(ctx, id));
     if (change.size && node->is_dir()) return Errno(EISDIR);
     TRY(may_set(node, change));
-    auto objects =
-        TRY(writable_objects(ctx, node, change.size ? request.copy_up(*change.size) : request.copy_up_metadata()));
+    const CopyUpRequest how = change.size ? request.copy_up(*change.size) : request.copy_up_metadata();
+    const auto copies = change.size && change.by_handle ? TRY(winner_to_change(ctx, node, how))
+                                                        : TRY(copies_to_change(ctx, node, function_of(change), how));
     if (change.size && !change.by_handle) TRY(split_for_size(ctx, request, node, id));
-    for (const auto& object : objects) TRY(apply(ctx, request.caller, node, object, change));
-    auto st = TRY(ctx.tree.set().at(objects.front().branch).stat_fd(objects.front().fd));
+    const ChangedCopy& first = copies.front();
+    const bool of_winner = first.branch == LockedNode(*node)->winner;
+    TRY(change_each(ctx, node, copies,
+                    [&](const ChangedCopy& copy) { return apply(ctx, request.caller, copy, change); }));
+    auto st = TRY(of_winner ? ctx.tree.set().at(first.branch).stat_fd(first.fd) : ctx.tree.stat_object(node));
     if (LockedNode(*node)->content_branch >= 0) st.stx_blocks = TRY(ctx.tree.stat_content(node)).stx_blocks;
     LockedNode state(*node);
     if (change.size) state->changed_since_copy = true;
@@ -242,7 +214,7 @@ Status setxattr(Context& ctx, const Request& request, NodeId id, const char* nam
                 int flags) {
     const NodeRef node = TRY(node_of(ctx, id));
     TRY(may_change(node));
-    auto objects = TRY(writable_objects(ctx, node, request.copy_up_metadata()));
+    const auto copies = TRY(copies_to_change(ctx, node, config::Function::setxattr, request.copy_up_metadata()));
     const IdMap& ids = ctx.tree.set().ids();
     std::vector<std::byte> translated;
     if (ids.translates_value(name)) {
@@ -254,7 +226,7 @@ Status setxattr(Context& ctx, const Request& request, NodeId id, const char* nam
     const bool acl = std::string_view(name) == acl::kAccess;
     std::vector<gid_t> groups;
     if (acl && request.caller.uid != 0) groups = groups_of(ids, request.caller);
-    for (const auto& object : objects) {
+    return change_each(ctx, node, copies, [&](const ChangedCopy& object) -> Status {
         const std::string stored = TRY(stored_name(ctx, object.branch, name));
         if (acl && !ctx.tree.set().at(object.branch).ownership().overrides()) {
             sys::ActAs caller(request.caller, groups);
@@ -264,8 +236,8 @@ Status setxattr(Context& ctx, const Request& request, NodeId id, const char* nam
             TRY(sys::set_xattr(object.fd, stored.c_str(), value, flags));
             if (acl) TRY(follow_acl(ctx, request.caller, object, value));
         }
-    }
-    return {};
+        return {};
+    });
 }
 
 Status removexattr(Context& ctx, const Request& request, NodeId id, const char* name) {
@@ -276,13 +248,10 @@ Status removexattr(Context& ctx, const Request& request, NodeId id, const char* 
         const auto object = TRY(ctx.tree.find_object(node));
         TRY(sys::get_xattr(object.fd, TRY(stored_name(ctx, object.branch, name)).c_str(), {}));
     }
-    auto objects = TRY(writable_objects(ctx, node, request.copy_up_metadata()));
-    for (std::size_t i = 0; i < objects.size(); ++i) {
-        const std::string stored = TRY(stored_name(ctx, objects[i].branch, name));
-        auto removed = sys::remove_xattr(objects[i].fd, stored.c_str());
-        if (!removed && (i == 0 || !removed.failed_with(ENODATA))) return removed;
-    }
-    return {};
+    const auto copies = TRY(copies_to_change(ctx, node, config::Function::removexattr, request.copy_up_metadata()));
+    return change_each(ctx, node, copies, [&](const ChangedCopy& copy) -> Status {
+        return sys::remove_xattr(copy.fd, TRY(stored_name(ctx, copy.branch, name)).c_str());
+    });
 }
 
 }  // namespace plyfs::ops

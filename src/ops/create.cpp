@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <sys/sysmacros.h>
 
+#include <algorithm>
+
 #include "node/origin.h"
 #include "node/redirect.h"
 #include "ops/place.h"
@@ -22,7 +24,11 @@ Result<Entry> enter_new(Context& ctx, const NodeRef& parent, const Placed& place
     found.branch = placed.branch;
     const Branch& on = ctx.tree.set().at(placed.branch);
     found.st = TRY(file.valid() ? on.stat_fd(file) : on.stat_at(*placed.dir, name));
-    if (sys::is_dir(found.st)) found.layers = {placed.branch};
+    if (sys::is_dir(found.st)) {
+        found.layers = placed.also;
+        found.layers.push_back(placed.branch);
+        std::sort(found.layers.begin(), found.layers.end());
+    }
     return enter(ctx, parent, {Layer{placed.branch, placed.dir}}, name, found);
 }
 
@@ -47,7 +53,7 @@ Result<Entry> mkdir(Context& ctx, const Request& request, NodeId parent, const N
 Result<Entry> mknod(Context& ctx, const Request& request, NodeId parent, const Name& name, mode_t mode, dev_t device) {
     // It would be a whiteout: made by us, it hides; made by a user, it would vanish before his eyes.
     if (S_ISCHR(mode) && device == 0 && ctx.tree.set().uses_marks()) return Errno(EPERM);
-    const NewObject what{.type = mode & S_IFMT, .major = major(device), .minor = minor(device)};
+    const NewObject what{.type = mode & S_IFMT, .major = major(device), .minor = minor(device), .by_mknod = true};
     // Only a layered mount's upper keeps the kind of an object beside the inode, and it is the first branch.
     const bool beside = ctx.tree.set().at(0).ownership().overrides();
     return make_entry(ctx, request, parent, name, what, [&](BorrowedFd dir, const Name& as) {
@@ -118,7 +124,7 @@ Result<Created> tmpfile(Context& ctx, const Request& request, NodeId parent_id, 
     const NodeRef parent = TRY(node_of(ctx, parent_id));
     TRY(may_gain_name(parent));
     Errno last(EROFS);
-    for (BranchIndex branch : TRY(ctx.tree.rank_branches(parent, {}))) {
+    for (BranchIndex branch : TRY(ctx.tree.rank_branches(parent, {})).branches) {
         TRY(ensure_dir_on(ctx.tree, parent, branch));
         auto dir = TRY(ctx.tree.dir_on(parent, branch));
         const Branch& on = ctx.tree.set().at(branch);

@@ -145,7 +145,7 @@ Result<struct statvfs> statfs(Context& ctx) {
     for (const auto& branch : set.all()) {
         // What read-only branches have free is of no use to a writer.
         if (set.any_writable() && !branch->writable()) continue;
-        if (!counted.insert(branch->device()).second) continue;
+        if (!branch->present() || !counted.insert(branch->device()).second) continue;
         const struct statvfs one = TRY(sys::stat_fs(branch->root()));
         if (counted.size() == 1) {
             sum = one;

@@ -4,6 +4,7 @@
 
 #include "node/origin.h"
 #include "ops/protection.h"
+#include "overlay/holders.h"
 #include "overlay/listing.h"
 #include "overlay/marks.h"
 #include "sys/entry.h"
@@ -33,6 +34,12 @@ Result<AtName> look_at(Context& ctx, const NodeRef& parent, const Name& name, Op
     if (ctx.tree.reserves(*parent, name)) return at;
     at.hits = TRY(find_all(ctx.tree.set(), searched.candidates, name, open == Open::winner ? &at.object : nullptr));
     if (!is_seen(at)) return at;
+    const BranchIndex first = at.hits[0].branch;
+    TRY(put_winner_first(ctx.tree.set(), name, at.hits));
+    if (open == Open::winner && at.hits[0].branch != first) {
+        at.object = TRY(sys::open_path(at.layer(at.hits[0].branch).fd(), name));
+        at.hits[0].st = TRY(ctx.tree.set().at(at.hits[0].branch).stat_fd(at.object));
+    }
     at.node = ctx.tree.nodes().find(sys::key_of(at.hits[0].st));
     if (!at.node) return at;
     at.generation = at.node->generation();
@@ -77,6 +84,12 @@ Status remove_on(Context& ctx, const Layer& layer, const Name& name) {
 
 Status require_hideable(Context& ctx, const Name& name, const AtName& at) {
     const BranchSet& set = ctx.tree.set();
+    // What a search policy passed over and may not be modified would be seen, and a whiteout hides what is below it.
+    if (std::any_of(at.hits.begin(), at.hits.end(), [&](const Hit& hit) {
+            return hit.branch < at.winner().branch && !hit.whiteout && !set.at(hit.branch).writable();
+        })) {
+        return Errno(EROFS);
+    }
     if (set.marks().whiteout != MarkRules::Whiteout::file || !needs_whiteout(ctx, at.hits)) return {};
     const marks::AufsName file(name);
     TRY(file.name());
@@ -85,7 +98,7 @@ Status require_hideable(Context& ctx, const Name& name, const AtName& at) {
 
 Result<Layer> prepare_hiding(Context& ctx, const NodeRef& parent, const AtName& at) {
     Errno last(EROFS);
-    for (BranchIndex branch : TRY(ctx.tree.rank_branches(parent, {.above = at.winner().branch}))) {
+    for (BranchIndex branch : TRY(ctx.tree.rank_branches(parent, {.above = at.winner().branch})).branches) {
         auto made = ensure_dir_on(ctx.tree, parent, branch);
         if (made) return Layer{branch, TRY(ctx.tree.dir_on(parent, branch))};
         last = made.error();

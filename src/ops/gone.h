@@ -41,7 +41,8 @@ Result<bool> copy_for_count(Context& ctx, const Request& request, const AtName& 
 // Whether something that may not be modified lies at the name, so that removing the rest would reveal it.
 bool needs_whiteout(Context& ctx, const std::vector<Hit>& hits);
 
-// ENAMETOOLONG when a whiteout will be needed and its form has no room for the name: before anything is changed.
+// EROFS when what can not be removed is not hidden by a whiteout either, ENAMETOOLONG when the form of one has no room
+// for the name: before anything is changed.
 Status require_hideable(Context& ctx, const Name& name, const AtName& at);
 
 // Where the whiteout for a winner on a read-only branch will lie, its parent directories made. Call without locks.

@@ -147,24 +147,51 @@ Result<bool> would_be_hidden(Context& ctx, const NodeRef& parent, const Name& na
     return hiding >= 0 && hiding < branch;
 }
 
+namespace {
+
+config::Function function_of(const NewObject& what) {
+    if (S_ISREG(what.type) && !what.by_mknod) return config::Function::create;
+    if (S_ISDIR(what.type)) return config::Function::mkdir;
+    return S_ISLNK(what.type) ? config::Function::symlink : config::Function::mknod;
+}
+
+Result<Placed> place_on_first(Context& ctx, const Request& request, const NodeRef& parent, const Name& name,
+                              std::span<const BranchIndex> branches, const NewObject& what, const Maker& make) {
+    Errno last(EROFS);
+    for (BranchIndex branch : branches) {
+        auto dir = place_on(ctx, request, parent, name, branch, what, make);
+        if (dir) return Placed{branch, std::move(*dir), {}};
+        last = dir.error();
+        if (!may_try_next(last)) break;
+    }
+    return last;
+}
+
+}  // namespace
+
 Result<Placed> place(Context& ctx, const Request& request, const NodeRef& parent, const Name& name,
                      const NewObject& what, const Maker& make) {
     TRY(require_free_for_users(ctx, *parent, name));
     TRY(may_gain_name(parent));
-    auto branches = TRY(ctx.tree.rank_branches(parent, {}));
+    const config::Function function = function_of(what);
+    auto [branches, everywhere] =
+        TRY(ctx.tree.rank_branches(parent, {.function = function, .name = name.view(), .maker = &request.caller}));
     if (branches.size() > 1) {
         const BranchIndex hiding = TRY(hiding_branch(ctx, parent, name));
         if (hiding >= 0) std::erase_if(branches, [&](BranchIndex branch) { return branch > hiding; });
         if (branches.empty()) branches.push_back(hiding);
     }
-    Errno last(EROFS);
+    Placed placed = TRY(place_on_first(ctx, request, parent, name, branches, what, make));
+    if (!everywhere || function == config::Function::create) return placed;
     for (BranchIndex branch : branches) {
-        auto dir = place_on(ctx, request, parent, name, branch, what, make);
-        if (dir) return Placed{branch, std::move(*dir)};
-        last = dir.error();
-        if (!may_try_next(last)) break;
+        if (branch == placed.branch) continue;
+        auto made = place_on(ctx, request, parent, name, branch, what, make);
+        if (made) placed.also.push_back(branch);
+        if (!made)
+            log::debug("{} is not made on {}: {}", name.view(), ctx.tree.set().at(branch).path(),
+                       log::errno_text(made.error().value()));
     }
-    return last;
+    return placed;
 }
 
 }  // namespace plyfs::ops

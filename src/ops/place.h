@@ -10,7 +10,8 @@ namespace plyfs::ops {
 
 struct Placed {
     BranchIndex branch = -1;
-    SharedDir dir;  // the parent on that branch
+    SharedDir dir;                  // the parent on that branch
+    std::vector<BranchIndex> also;  // where else it was made, by a policy that takes all
 };
 
 // EPERM for a name that a pool keeps for itself, EINVAL for one that would be a mark.
@@ -27,8 +28,11 @@ struct NewObject {
     mode_t type = 0;  // S_IFMT bits; 0: what make makes has its owner already
     std::uint32_t major = 0;
     std::uint32_t minor = 0;
+    bool by_mknod = false;  // also of a regular file
 };
 using Maker = std::function<Status(BorrowedFd dir, const Name& name)>;
+//
+// By a policy that takes all branches it is made on each of them, but for a regular file; where that fails it lacks.
 Result<Placed> place(Context& ctx, const Request& request, const NodeRef& parent, const Name& name,
                      const NewObject& what, const Maker& make);
 

@@ -1,6 +1,10 @@
 #include "ops/remove.h"
 
+#include <optional>
+
 #include "ops/gone.h"
+#include "overlay/holders.h"
+#include "policy/selection.h"
 #include "sys/entry.h"
 
 namespace plyfs::ops {
@@ -27,6 +31,28 @@ Result<Outcome> remove_plain_dir(Context& ctx, const Name& name, const AtName& a
     return Outcome::done;
 }
 
+// The one copy that goes, by an action policy that does not take all: what others there are is seen afterwards. None:
+// all go.
+Result<std::optional<BranchIndex>> copy_to_remove(Context& ctx, const AtName& at, Kind kind) {
+    const auto function = kind == Kind::file ? config::Function::unlink : config::Function::rmdir;
+    const config::Policy policy = ctx.tree.pool().policies.of(function);
+    if (policy::takes_all(policy) || !ctx.tree.set().several_writable()) return std::optional<BranchIndex>();
+    std::vector<Hit> hits;
+    for (const Hit& hit : at.hits) {
+        if (!hit.whiteout && sys::is_dir(hit.st) == (kind == Kind::directory)) hits.push_back(hit);
+    }
+    const auto candidates = candidates_of(ctx.tree.set(), hits, policy);
+    const auto chosen = TRY(policy::select_changed(policy, candidates, Tree::next_random()));
+    return std::optional<BranchIndex>(static_cast<BranchIndex>(chosen.front()));
+}
+
+Status remove_copy(Context& ctx, const Name& name, const AtName& at, BranchIndex branch) {
+    const NodeRef node = at.node;
+    auto removed = remove_on(ctx, at.layer(branch), name);
+    if (removed && node && node->is_dir()) ctx.tree.dirs().drop(*node, branch);
+    return removed;
+}
+
 Result<Outcome> remove_once(Context& ctx, const Request& request, const NodeRef& parent, const Name& name, Kind kind,
                             Inside inside) {
     AtName at = TRY(look_at(ctx, parent, name, Open::winner));
@@ -35,8 +61,16 @@ Result<Outcome> remove_once(Context& ctx, const Request& request, const NodeRef&
     if (kind == Kind::file && is_dir) return Errno(EISDIR);
     if (kind == Kind::directory && !is_dir) return Errno(ENOTDIR);
     TRY(require_removable(ctx, parent, name, at));
+    const auto chosen = TRY(copy_to_remove(ctx, at, kind));
+    // Where marks are used a directory is taken away with what is in it.
+    if (chosen && is_dir && ctx.tree.set().uses_marks()) TRY(require_empty(ctx, name, at));
+    if (chosen && *chosen != at.winner().branch) {
+        TRY(remove_copy(ctx, name, at, *chosen));
+        return Outcome::done;
+    }
+    if (chosen) std::erase_if(at.hits, [&](const Hit& hit) { return hit.branch != *chosen; });
     const bool plain = inside == Inside::unknown && is_plain_dir(ctx, at);
-    if (is_dir && !plain) TRY(require_empty(ctx, name, at));
+    if (is_dir && !plain && !chosen) TRY(require_empty(ctx, name, at));
     const auto remove = [&](const Layer& hiding) -> Result<Outcome> {
         if (plain) return remove_plain_dir(ctx, name, at);
         TRY(remove_everywhere(ctx, name, at, hiding));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "overlay/holders.h"
 #include "overlay/marks.h"
 #include "sys/open.h"
 
@@ -324,7 +325,19 @@ Result<UniqueFd> open_layer(const BranchSet& set, std::span<const Layer> parent,
 }
 
 Result<Resolved> find_winner(const BranchSet& set, std::span<const Layer> parent, const Name& name) {
-    return Search(set, parent, name).run();
+    auto first = Search(set, parent, name).run();
+    if (!prefers_others(set)) return first;
+    if (policy::refuses(set.search())) return Errno(EROFS);
+    if (first.failed_with(ENOENT)) return first;
+    // A directory and a metacopy are what they are by more than one branch.
+    if (first && (sys::is_dir(first->st) || first->content_branch >= 0)) return first;
+    std::vector<Hit> hits = TRY(find_all(set, parent, name));
+    TRY(put_winner_first(set, name, hits));
+    if (hits.empty() || hits[0].whiteout) return Errno(ENOENT);
+    Resolved out;
+    out.branch = hits[0].branch;
+    out.st = hits[0].st;
+    return out;
 }
 
 Result<std::vector<Hit>> find_all(const BranchSet& set, std::span<const Layer> parent, const Name& name,

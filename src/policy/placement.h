@@ -1,5 +1,5 @@
-// Where a new name goes: which branch a placement policy prefers, and which ones to try after it when the
-// file system says ENOSPC, EDQUOT or EROFS. Pure: facts and a random number go in, an order comes out.
+// The create form of the policies: where a new name goes, and which branches to try after that when the file system
+// says ENOSPC, EDQUOT or EROFS.
 #pragma once
 
 #include <cstdint>
@@ -7,28 +7,19 @@
 #include <vector>
 
 #include "base/result.h"
-#include "config/config.h"
+#include "policy/preference.h"
 
 namespace plyfs::policy {
 
-struct Candidate {
-    int branch = 0;
-    config::BranchMode mode = config::BranchMode::rw;
-    bool read_only_fs = false;
-    bool has_parent = false;      // the parent directory lies on this branch already
-    std::uint64_t available = 0;  // bytes that an unprivileged user may still take
-    std::uint64_t total = 0;
-    bool no_inodes = false;
-};
+// 0, or why a branch takes no new names, whatever the policy: EROFS (its mode, a read-only file system), ENOSPC (no
+// inodes, or less space than its reserve).
+int obstacle(const Candidate& candidate);
 
-// Branch numbers in order of preference, never empty. Candidates come in order of the branches' priority, and
-// among equals the earlier one is preferred. A branch without a byte left comes last instead of never:
-// whether it is full for this caller only its file system can say (reserved blocks, a file that needs none).
+// Branch numbers in order of preference, never empty. A branch without a byte left comes last instead of never, if its
+// reserve allows that: whether it is full for this caller only its file system can say (a file that needs no block).
 //
-// When no branch is eligible, the gravest reason: EROFS (may not take new names), ENOSPC (no inodes), ENOENT
-// (a policy that keeps to existing directories found none).
-//
-// random: uniform over all 64-bit numbers.
-Result<std::vector<int>> rank(config::CreatePolicy policy, std::span<const Candidate> candidates, std::uint64_t random);
+// When no branch is eligible, the gravest reason: EROFS, ENOSPC, or ENOENT (a policy that keeps to existing directories
+// found none).
+Result<std::vector<int>> rank(config::Policy policy, std::span<const Candidate> candidates, std::uint64_t random);
 
 }  // namespace plyfs::policy

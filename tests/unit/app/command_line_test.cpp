@@ -205,7 +205,7 @@ TEST_CASE("command line: faults, all at once") {
         {{}, {"there is nothing to merge", "the mountpoint is missing"}},
         {{"plyfs"}, {"there is nothing to merge", "the mountpoint is missing"}},
         {{"plyfs", "/a"}, {"there is nothing to merge"}},
-        {{"plyfs", "/a", "/b", "/m"}, {"too many words at '/m'"}},
+        {{"plyfs", "-o", "branches=/x", "/a", "/b", "/m"}, {"too many words at '/b'"}},
         {{"plyfs", "-q", "/a", "/m"}, {"unknown flag '-q'"}},
         {{"plyfs", "--forground", "/a", "/m"}, {"unknown flag '--forground'"}},
         {{"plyfs", "/a", "/m", "-o"}, {"-o wants a value after it: OPTIONS"}},

@@ -37,7 +37,8 @@ TEST_CASE("branch lists: modes, escapes and relative paths") {
 }
 
 TEST_CASE("branch lists: what is refused") {
-    for (const char* bad : {"", ":", "/a:", ":/a", "/a::/b", "/a=rx", "/a=", "=ro", "/a=RW,50G"}) {
+    for (const char* bad : {"", ":", "/a:", ":/a", "/a::/b", "/a=rx", "/a=", "=ro", "/a=RW,", "/a=RW,50X", "/a=RW,-1",
+                            "/a=RW,101%", "/a=50G"}) {
         CAPTURE(bad);
         CHECK_THROWS_AS(parse_branches(bad, "/"), BadValue);
     }
@@ -60,5 +61,36 @@ TEST_CASE("lower lists: leftmost first, no modes, data-only layers after '::'") 
 TEST_CASE("a mode's name reads back") {
     for (BranchMode mode : {BranchMode::rw, BranchMode::ro, BranchMode::nc}) {
         CHECK(parse_mode(mode_name(mode)) == mode);
+    }
+}
+
+TEST_CASE("branch lists: free space of a branch") {
+    const auto specs = parse_branches("/a=RW,50G:/b=nc,5%:/c=ro:/d\\,x\\=y,z=rw,1k", "/");
+    REQUIRE(specs.size() == 4);
+    CHECK(specs[0].min_free == MinFree{50ULL << 30, std::nullopt});
+    CHECK(specs[1].min_free == MinFree{std::nullopt, 0.05});
+    CHECK_FALSE(specs[2].min_free);
+    CHECK(specs[3].path == "/d,x=y,z");
+    CHECK(specs[3].min_free == MinFree{1024, std::nullopt});
+}
+
+TEST_CASE("branch lists: patterns, and what of them is escaped") {
+    struct Row {
+        const char* written;
+        const char* path;
+        bool pattern;
+    };
+    const Row rows[] = {
+        {"/mnt/disk*", "/mnt/disk*", true}, {"/mnt/disk\\*", "/mnt/disk*", false},
+        {"/m/[ab]/x?", "/m/[ab]/x?", true}, {"/m/a\\[1\\]*", "/m/a\\[1\\]*", true},
+        {"/m/a\\:b*", "/m/a:b*", true},     {"rel*", "/home/a\\[1\\]/rel*", true},
+        {"~/d", "/home/a[1]/~/d", false},   {"/a]", "/a]", false},
+    };
+    for (const Row& row : rows) {
+        CAPTURE(row.written);
+        const BranchSpec spec = parse_branch(std::string(row.written) + "=rw", "/home/a[1]");
+        CHECK(spec.path == row.path);
+        CHECK(spec.pattern == row.pattern);
+        CHECK(spec.written == std::string(row.written) + "=rw");
     }
 }

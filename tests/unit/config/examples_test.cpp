@@ -26,7 +26,7 @@ TEST_CASE("the example configurations are right") {
     CHECK_FALSE(pool.layered);
     CHECK(pool.branches.size() == 3);
     CHECK(pool.branches[2].mode == BranchMode::nc);
-    CHECK(pool.create == CreatePolicy::mfs);
+    CHECK(pool.pool.policies.of(Function::create) == Policy::mfs);
 
     const Config rootfs = example("rootfs.yaml");
     CHECK(rootfs.layered);

@@ -1,4 +1,5 @@
 #include "config/options.h"
+#include "config/policy_words.h"
 
 #include <doctest/doctest.h>
 
@@ -90,7 +91,7 @@ TEST_CASE("options: dashes and underscores are the same") {
 
 TEST_CASE("options: defaults") {
     const Config c = settled("");
-    CHECK(c.create == CreatePolicy::pfrd);
+    CHECK(c.pool.policies.of(Function::create) == Policy::pfrd);
     CHECK_FALSE(c.entry_timeout);
     CHECK(c.allow_other);
     CHECK(c.default_permissions);
@@ -109,13 +110,50 @@ TEST_CASE("options: defaults") {
     CHECK_FALSE(settled("noallow_other").allow_other);
 }
 
-TEST_CASE("options: words of a list") {
-    const std::pair<const char*, CreatePolicy> policies[] = {
-        {"ff", CreatePolicy::ff},     {"mfs", CreatePolicy::mfs},     {"lfs", CreatePolicy::lfs},
-        {"rand", CreatePolicy::rand}, {"epmfs", CreatePolicy::epmfs}, {"pfrd", CreatePolicy::pfrd}};
-    for (const auto& [word, policy] : policies) {
-        CHECK(settled(std::string("create=") + word).create == policy);
+TEST_CASE("options: policies of functions, a later option over an earlier one") {
+    const auto policy_of = [](const std::string& words, Function function) {
+        return settled(words).pool.policies.of(function);
+    };
+    for (int i = 0; i < static_cast<int>(Policy::count_); ++i) {
+        const auto policy = static_cast<Policy>(i);
+        const std::string name(policy_name(policy));
+        CHECK(parse_policy(name) == policy);
+        CHECK(policy_of("func.chmod=" + name, Function::chmod) == policy);
+        CHECK(policy_of("func.chmod=" + name, Function::chown) == Policy::epall);
+        for (Function function : {Function::create, Function::mkdir, Function::mknod, Function::symlink}) {
+            CHECK(policy_of("create=" + name, function) == policy);
+            CHECK(policy_of("category.create=" + name, function) == policy);
+        }
+        CHECK(policy_of("category.search=" + name, Function::getattr) == policy);
+        CHECK(policy_of("category.action=" + name, Function::unlink) == policy);
     }
+    CHECK(policy_of("func.mkdir=ff,category.create=mfs", Function::mkdir) == Policy::mfs);
+    CHECK(policy_of("category.create=mfs,func.mkdir=ff", Function::mkdir) == Policy::ff);
+    CHECK(policy_of("category.create=mfs,func.mkdir=ff", Function::create) == Policy::mfs);
+    CHECK(policy_of("category.action=mfs", Function::rename) == Policy::epall);
+    CHECK(policy_of("", Function::symlink) == Policy::pfrd);
+    CHECK_THROWS_WITH_AS(parse_policy("epmsf"), "unknown policy 'epmsf'; did you mean 'epmfs'?", BadValue);
+    CHECK_THROWS_AS(parse_policy("MFS!"), BadValue);
+}
+
+TEST_CASE("options: free space in bytes or as a share") {
+    const auto kept = [](const std::string& word) { return settled("minfreespace=" + word).pool.min_free; };
+    constexpr std::uint64_t kGiB = 1ULL << 30;
+    CHECK(settled("").pool.min_free == MinFree{4 * kGiB, 0.05});
+    CHECK(kept("50g") == MinFree{50 * kGiB, std::nullopt});
+    CHECK(kept("2T") == MinFree{2048 * kGiB, std::nullopt});
+    CHECK(kept("10B") == MinFree{10, std::nullopt});
+    CHECK(kept("7") == MinFree{7, std::nullopt});
+    CHECK(kept("0") == MinFree{0, std::nullopt});
+    CHECK(kept("10%") == MinFree{std::nullopt, 0.1});
+    CHECK(kept("0.5%") == MinFree{std::nullopt, 0.005});
+    for (const char* bad : {"-1", "-5%", "101%", "%", "5%%", "G", "4X", "4GG", ""}) {
+        CAPTURE(bad);
+        CHECK_THROWS_AS(parse_min_free(bad), BadValue);
+    }
+}
+
+TEST_CASE("options: words of a list") {
     CHECK(settled("transport=io_uring").transport == Transport::io_uring);
     CHECK(settled("transport=devfuse").transport == Transport::devfuse);
     CHECK(settled("passthrough=off").passthrough == Passthrough::off);

@@ -44,7 +44,7 @@ TEST_CASE("YAML: a whole pool") {
     CHECK(c.branches[1].mode == BranchMode::ro);
     CHECK(c.branches[2].path == "/etc/plyfs/rel");
     CHECK(c.mountpoint == "/srv/pool");
-    CHECK(c.create == CreatePolicy::mfs);
+    CHECK(c.pool.policies.of(Function::create) == Policy::mfs);
     CHECK_FALSE(c.allow_other);
     CHECK(c.kernel_options == Lines{"noatime"});
     CHECK(c.entry_timeout == 2.5);
@@ -103,12 +103,12 @@ TEST_CASE("YAML: faults carry file, line, column and key, all at once") {
         "fsname:\n");
     const Lines starts = {
         "pool.yaml:1:1: unknown option 'creat'; did you mean 'create'?",
-        "pool.yaml:2:9: create: unknown word 'best'",
+        "pool.yaml:2:9: create: unknown policy 'best'",
         "pool.yaml:3:10: timeout: one value is wanted",
         "pool.yaml:5:5: branches: unknown branch mode 'rx'",
         "pool.yaml:6:5: branches: a branch has no 'color'",
         "pool.yaml:7:5: branches: a branch has no path",
-        "pool.yaml:8:5: branches: a branch is 'DIR=MODE'",
+        "pool.yaml:8:5: branches: a branch is 'DIR=MODE,MINFREE'",
         "pool.yaml:9:5: ro: 'maybe' is neither true nor false",
         "pool.yaml:10:1: ro: set twice",
         "pool.yaml:11:1: config: a file can not name another one",
@@ -119,6 +119,49 @@ TEST_CASE("YAML: faults carry file, line, column and key, all at once") {
         CAPTURE(draft.errors[i]);
         CHECK(draft.errors[i].starts_with(starts[i]));
     }
+}
+
+TEST_CASE("YAML: branches with free space and patterns") {
+    const Draft draft = read(
+        "branches:\n"
+        "  - {path: '/a,b=c', mode: NC, minfreespace: 10%}\n"
+        "  - {path: /disk*, minfreespace: 5g}\n"
+        "  - '/x\\:y=RW,1M'\n");
+    REQUIRE(draft.errors == Lines{});
+    const auto& branches = *draft.branches;
+    CHECK(branches[0].path == "/a,b=c");
+    CHECK(branches[0].mode == BranchMode::nc);
+    CHECK(branches[0].min_free == MinFree{std::nullopt, 0.1});
+    CHECK_FALSE(branches[0].pattern);
+    CHECK(branches[1].pattern);
+    CHECK(branches[1].min_free == MinFree{5ULL << 30, std::nullopt});
+    CHECK(branches[2].path == "/x:y");
+    CHECK(branches[2].min_free == MinFree{1 << 20, std::nullopt});
+}
+
+TEST_CASE("YAML: rules") {
+    const Draft draft = read(
+        "rules:\n"
+        "  - {path: /films/, branches: [/d1, d2], policy: mfs}\n"
+        "  - {name: '*.iso', uid: 5, gid: 6, policy: ff}\n"
+        "  - {path: /x, uid: 7, uid: 8, policy: ff}\n"
+        "  - {path: /x, branches: []}\n"
+        "  - {path: /x, policy: mfz}\n"
+        "  - word\n");
+    CHECK(draft.errors.size() == 4);
+    CHECK(draft.errors[2] == "pool.yaml:6:5: rules: unknown policy 'mfz'; did you mean 'mfs'?");
+    REQUIRE(draft.config.pool.rules.size() == 2);
+    const PlacementRule& films = draft.config.pool.rules[0];
+    CHECK(films.path == "/films");
+    CHECK(films.branches == Lines{"/d1", "/etc/plyfs/d2"});
+    CHECK(films.policy == Policy::mfs);
+    CHECK(films.place == "pool.yaml:2:5");
+    const PlacementRule& images = draft.config.pool.rules[1];
+    CHECK(images.name == "*.iso");
+    CHECK(images.uid == 5U);
+    CHECK(images.gid == 6U);
+    CHECK(images.branches.empty());
+    CHECK(read("rules: {path: /x}\n").errors.size() == 1);
 }
 
 TEST_CASE("YAML: what is no map of options") {
@@ -140,7 +183,7 @@ TEST_CASE("YAML: words of -o win over the file, wherever config= stands") {
     draft.base = "/cwd";
     apply_words(draft, split_words("create=ff,config=" + path.string() + ",attr_timeout=1"));
     const Config c = settle(draft, true);
-    CHECK(c.create == CreatePolicy::ff);
+    CHECK(c.pool.policies.of(Function::create) == Policy::ff);
     CHECK(c.entry_timeout == 5.0);
     CHECK(c.attr_timeout == 1.0);
     CHECK(c.branches[1].path == path.parent_path().string() + "/sub");

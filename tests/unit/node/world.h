@@ -17,9 +17,10 @@ class World {
     enum class Kind { layers, pool };
 
     // `modes` as of make_branches. Layers have a work directory of their own, a pool stages in its branches.
-    explicit World(std::string_view modes, Kind kind = Kind::layers,
-                   config::CreatePolicy create = config::CreatePolicy::ff, std::size_t budget = 256)
-        : modes_(modes), kind_(kind), create_(create), budget_(budget) {
+    explicit World(std::string_view modes, Kind kind = Kind::layers, config::Policy create = config::Policy::ff,
+                   std::size_t budget = 256)
+        : modes_(modes), kind_(kind), budget_(budget) {
+        pool.policies.set(config::Category::create, create);
         for (std::size_t i = 0; i < modes.size(); ++i) make_dir(scratch / std::to_string(i));
     }
 
@@ -32,7 +33,7 @@ class World {
             REQUIRE(opened);
             work = std::move(*opened);
         }
-        tree_ = std::make_unique<Tree>(std::move(set), create_, std::move(work), budget_);
+        tree_ = std::make_unique<Tree>(std::move(set), pool, std::move(work), budget_);
         return *tree_;
     }
     void stop() { tree_.reset(); }
@@ -57,6 +58,7 @@ class World {
     }
 
     ScratchDir scratch;
+    config::PoolOptions pool;  // before it starts
 
   private:
     NodeRef child(const NodeRef& parent, const std::string& name) {
@@ -83,7 +85,6 @@ class World {
 
     std::string modes_;
     Kind kind_;
-    config::CreatePolicy create_;
     std::size_t budget_;
     std::unique_ptr<Tree> tree_;
 };

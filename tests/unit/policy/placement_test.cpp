@@ -19,7 +19,7 @@ Candidate disk(int branch, std::uint64_t available, bool has_parent = true) {
     c.branch = branch;
     c.available = available;
     c.total = 100 * kGiB;
-    c.has_parent = has_parent;
+    c.missing_parents = has_parent ? 0 : 1;
     return c;
 }
 
@@ -38,35 +38,32 @@ Candidate without_inodes(Candidate c) {
 
 }  // namespace
 
-TEST_CASE("placement: order by policy, ties go to the earlier branch") {
+TEST_CASE("placement: order by policy") {
     struct Row {
         const char* name;
-        CreatePolicy policy;
+        Policy policy;
         std::vector<Candidate> candidates;
         Order expected;
     };
     const std::vector<Candidate> three = {disk(0, 5 * kGiB), disk(1, 9 * kGiB), disk(2, 2 * kGiB)};
     const std::vector<Candidate> ties = {disk(0, 5), disk(1, 9), disk(2, 5), disk(3, 9)};
     const Row rows[] = {
-        {"ff takes the list's order", CreatePolicy::ff, three, {0, 1, 2}},
-        {"mfs takes the most free", CreatePolicy::mfs, three, {1, 0, 2}},
-        {"lfs takes the least free", CreatePolicy::lfs, three, {2, 0, 1}},
-        {"mfs ties", CreatePolicy::mfs, ties, {1, 3, 0, 2}},
-        {"lfs ties", CreatePolicy::lfs, ties, {0, 2, 1, 3}},
-        {"epmfs keeps to branches with the parent",
-         CreatePolicy::epmfs,
-         {disk(0, 5), disk(1, 9, false), disk(2, 7)},
-         {2, 0}},
-        {"others do not", CreatePolicy::mfs, {disk(0, 5), disk(1, 9, false)}, {1, 0}},
-        {"a full branch is the last resort of ff", CreatePolicy::ff, {disk(0, 0), disk(1, 1)}, {1, 0}},
-        {"and of lfs", CreatePolicy::lfs, {disk(0, 0), disk(1, 3), disk(2, 2)}, {2, 1, 0}},
-        {"all full", CreatePolicy::pfrd, {disk(0, 0), disk(1, 0)}, {0, 1}},
+        {"ff takes the list's order", Policy::ff, three, {0, 1, 2}},
+        {"mfs takes the most free", Policy::mfs, three, {1, 0, 2}},
+        {"lfs takes the least free", Policy::lfs, three, {2, 0, 1}},
+        {"mfs ties", Policy::mfs, ties, {3, 1, 2, 0}},
+        {"lfs ties", Policy::lfs, ties, {2, 0, 3, 1}},
+        {"epmfs keeps to branches with the parent", Policy::epmfs, {disk(0, 5), disk(1, 9, false), disk(2, 7)}, {2, 0}},
+        {"others do not", Policy::mfs, {disk(0, 5), disk(1, 9, false)}, {1, 0}},
+        {"a full branch is the last resort of ff", Policy::ff, {disk(0, 0), disk(1, 1)}, {1, 0}},
+        {"and of lfs", Policy::lfs, {disk(0, 0), disk(1, 3), disk(2, 2)}, {2, 1, 0}},
+        {"all full", Policy::pfrd, {disk(0, 0), disk(1, 0)}, {0, 1}},
         {"ro, nc, a read-only file system and one without inodes take nothing",
-         CreatePolicy::ff,
+         Policy::ff,
          {with_mode(disk(0, 9), BranchMode::ro), with_mode(disk(1, 9), BranchMode::nc), on_read_only_fs(disk(2, 9)),
           without_inodes(disk(3, 9)), disk(4, 1)},
          {4}},
-        {"branch numbers need not be places", CreatePolicy::ff, {disk(7, 1), disk(3, 1)}, {7, 3}},
+        {"branch numbers need not be places", Policy::ff, {disk(7, 1), disk(3, 1)}, {7, 3}},
     };
     for (const Row& row : rows) {
         CAPTURE(row.name);
@@ -79,7 +76,7 @@ TEST_CASE("placement: order by policy, ties go to the earlier branch") {
 TEST_CASE("placement: the gravest reason when nothing is eligible") {
     struct Row {
         const char* name;
-        CreatePolicy policy;
+        Policy policy;
         std::vector<Candidate> candidates;
         int error;
     };
@@ -88,15 +85,15 @@ TEST_CASE("placement: the gravest reason when nothing is eligible") {
     const Candidate full = without_inodes(disk(1, 9));
     const Candidate elsewhere = disk(2, 9, false);
     const Row rows[] = {
-        {"no branch at all", CreatePolicy::ff, {}, ENOENT},
-        {"read-only", CreatePolicy::ff, {ro}, EROFS},
-        {"no new names", CreatePolicy::mfs, {nc}, EROFS},
-        {"read-only file system", CreatePolicy::pfrd, {on_read_only_fs(disk(0, 9))}, EROFS},
-        {"no inodes", CreatePolicy::rand, {full}, ENOSPC},
-        {"no parent", CreatePolicy::epmfs, {elsewhere}, ENOENT},
-        {"full before missing", CreatePolicy::epmfs, {elsewhere, full}, ENOSPC},
-        {"read-only before full", CreatePolicy::ff, {full, ro}, EROFS},
-        {"read-only before missing", CreatePolicy::epmfs, {ro, elsewhere}, EROFS},
+        {"no branch at all", Policy::ff, {}, ENOENT},
+        {"read-only", Policy::ff, {ro}, EROFS},
+        {"no new names", Policy::mfs, {nc}, EROFS},
+        {"read-only file system", Policy::pfrd, {on_read_only_fs(disk(0, 9))}, EROFS},
+        {"no inodes", Policy::rand, {full}, ENOSPC},
+        {"no parent", Policy::epmfs, {elsewhere}, ENOENT},
+        {"full before missing", Policy::epmfs, {elsewhere, full}, ENOSPC},
+        {"read-only before full", Policy::ff, {full, ro}, EROFS},
+        {"read-only before missing", Policy::epmfs, {ro, elsewhere}, EROFS},
     };
     for (const Row& row : rows) {
         CAPTURE(row.name);
@@ -109,17 +106,17 @@ TEST_CASE("placement: pfrd divides the random numbers by free bytes") {
     // second.
     const std::vector<Candidate> disks = {disk(0, 1 * kGiB), disk(1, 3 * kGiB)};
     const std::uint64_t quarter = 1ULL << 62;
-    CHECK((*rank(CreatePolicy::pfrd, disks, 0))[0] == 0);
-    CHECK((*rank(CreatePolicy::pfrd, disks, quarter - 1))[0] == 0);
-    CHECK((*rank(CreatePolicy::pfrd, disks, quarter))[0] == 1);
-    CHECK((*rank(CreatePolicy::pfrd, disks, ~0ULL))[0] == 1);
-    CHECK(rank(CreatePolicy::pfrd, disks, 0)->size() == 2);
+    CHECK((*rank(Policy::pfrd, disks, 0))[0] == 0);
+    CHECK((*rank(Policy::pfrd, disks, quarter - 1))[0] == 0);
+    CHECK((*rank(Policy::pfrd, disks, quarter))[0] == 1);
+    CHECK((*rank(Policy::pfrd, disks, ~0ULL))[0] == 1);
+    CHECK(rank(Policy::pfrd, disks, 0)->size() == 2);
 }
 
 TEST_CASE("placement: rand divides the random numbers evenly") {
     const std::vector<Candidate> disks = {disk(0, 1), disk(1, 1000 * kGiB), disk(2, 5), disk(3, 7)};
     for (std::uint64_t part = 0; part < 4; ++part) {
-        CHECK((*rank(CreatePolicy::rand, disks, part << 62))[0] == static_cast<int>(part));
+        CHECK((*rank(Policy::rand, disks, part << 62))[0] == static_cast<int>(part));
     }
 }
 
@@ -128,7 +125,7 @@ TEST_CASE("placement: no sum of sizes overflows") {
     const std::vector<Candidate> disks = {disk(0, huge), disk(1, huge), disk(2, huge), disk(3, huge)};
     for (std::uint64_t part = 0; part < 4; ++part) {
         const std::uint64_t middle = (part << 62) + (1ULL << 61);
-        CHECK((*rank(CreatePolicy::pfrd, disks, middle))[0] == static_cast<int>(part));
+        CHECK((*rank(Policy::pfrd, disks, middle))[0] == static_cast<int>(part));
     }
 }
 
@@ -138,7 +135,7 @@ TEST_CASE("placement: every order holds every eligible branch once, and second c
     std::uint64_t random = 12345;
     for (int i = 0; i < 6000; ++i) {
         random = random * 6364136223846793005ULL + 1442695040888963407ULL;
-        auto order = rank(CreatePolicy::pfrd, disks, random);
+        auto order = rank(Policy::pfrd, disks, random);
         REQUIRE(order);
         ++seen[*order];
     }

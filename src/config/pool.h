@@ -1,0 +1,136 @@
+// What only pools have: which branch takes, answers for or is changed with a name. Plain values, part of config.h,
+// which is what other rooms include.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace plyfs::config {
+
+// rw: everything; nc: everything but new names; ro: never modified, a write copies up into a branch above it.
+enum class BranchMode { rw, ro, nc };
+
+// How much of a branch stays free of new names: so many bytes, or a share of its size; of both the less.
+struct MinFree {
+    std::optional<std::uint64_t> bytes;
+    std::optional<double> share;  // 0 to 1
+    friend bool operator==(const MinFree&, const MinFree&) = default;
+};
+// mergerfs' 4G, but never the whole of a small branch.
+inline constexpr MinFree kDefaultMinFree{std::uint64_t{4} << 30, 0.05};
+
+struct BranchSpec {
+    std::string path;  // absolute and canonical once validated
+    BranchMode mode = BranchMode::rw;
+    std::string written;              // as the user wrote it, for messages
+    std::optional<MinFree> min_free;  // unset: as the pool's
+    bool pattern = false;             // `path` is one for glob(3), which validation puts the directories in place of
+    bool missing = false;             // found so at mount time, and allowed to be
+    bool holds_mountpoint = false;    // a layer with the mountpoint in it, such as "/"; found by validate()
+};
+
+// A way to choose among branches; the names are mergerfs', and so is what they mean (policy/policy.h).
+enum class Policy : std::uint8_t {
+    all,
+    epall,
+    epff,
+    eplfs,
+    eplus,
+    epmfs,
+    eppfrd,
+    eprand,
+    erofs,
+    ff,
+    lfs,
+    lup,
+    lus,
+    mfs,
+    msplfs,
+    msplus,
+    mspmfs,
+    msppfrd,
+    newest,
+    pfrd,
+    rand,
+    count_
+};
+
+// What a policy is chosen for, by the name of its func.* option.
+enum class Function : std::uint8_t {
+    access,
+    getattr,
+    getxattr,
+    listxattr,
+    open,
+    readlink,
+    chmod,
+    chown,
+    link,
+    removexattr,
+    rename,
+    rmdir,
+    setxattr,
+    truncate,
+    unlink,
+    utimens,
+    create,
+    mkdir,
+    mknod,
+    symlink,
+    count_
+};
+enum class Category { search, action, create };
+constexpr Category category_of(Function function) {
+    if (function < Function::chmod) return Category::search;
+    return function < Function::create ? Category::action : Category::create;
+}
+
+class Policies {
+  public:
+    constexpr Policies() {
+        set(Category::search, Policy::ff);
+        set(Category::action, Policy::epall);
+        set(Category::create, Policy::pfrd);
+    }
+    constexpr Policy of(Function function) const { return chosen_[static_cast<std::size_t>(function)]; }
+    constexpr void set(Function function, Policy policy) { chosen_[static_cast<std::size_t>(function)] = policy; }
+    constexpr void set(Category category, Policy policy) {
+        for (int i = 0; i < static_cast<int>(Function::count_); ++i) {
+            const auto function = static_cast<Function>(i);
+            if (category_of(function) == category) set(function, policy);
+        }
+    }
+
+  private:
+    std::array<Policy, static_cast<std::size_t>(Function::count_)> chosen_{};
+};
+
+// Where new names go that it fits: only on its branches, by its policy. Of several the first counts.
+struct PlacementRule {
+    std::string path;                   // pattern of the whole path, or of a directory above; empty: any
+    std::string name;                   // pattern of the last component; empty: any
+    std::optional<std::uint32_t> uid;   // of whoever makes it
+    std::optional<std::uint32_t> gid;   //
+    std::vector<std::string> branches;  // as directories; empty: all
+    std::vector<int> members;           // the same by number, once validated
+    std::optional<Policy> policy;       // unset: the function's
+    std::string place;                  // "pool.yaml:7:5", for messages
+};
+
+// What a branch that is not there when the pool is mounted means.
+enum class BranchesMissing { fail, wait, degraded };
+
+struct PoolOptions {
+    Policies policies;
+    MinFree min_free = kDefaultMinFree;
+    double space_age = 1;  // seconds for which a look at a branch's free space is believed
+    std::vector<PlacementRule> rules;
+    BranchesMissing missing = BranchesMissing::fail;
+    double mount_timeout = 0;         // seconds that `wait` waits
+    bool mount_timeout_fail = false;  // what comes after them: no mount, or one without the branch
+};
+
+}  // namespace plyfs::config

@@ -1,0 +1,62 @@
+#include "overlay/holders.h"
+
+#include <algorithm>
+
+#include "policy/selection.h"
+
+namespace plyfs {
+
+std::vector<policy::Candidate> candidates_of(const BranchSet& set, std::span<const Hit> hits, config::Policy policy) {
+    std::vector<policy::Candidate> out;
+    out.reserve(hits.size());
+    for (const Hit& hit : hits) {
+        const Branch& branch = set.at(hit.branch);
+        policy::Candidate c;
+        c.branch = hit.branch;
+        c.mode = branch.mode();
+        c.read_only_fs = !branch.writable();
+        c.modified = hit.st.stx_mtime.tv_sec * 1'000'000'000 + hit.st.stx_mtime.tv_nsec;
+        if (policy::wants_space(policy)) {
+            const Space space = branch.space();
+            c.available = space.available;
+            c.total = space.total;
+        }
+        out.push_back(c);
+    }
+    return out;
+}
+
+std::uint64_t lasting_random(const Hit& first, const Name& name) {
+    const auto key = sys::key_of(first.st);
+    std::uint64_t mixed = std::hash<std::string_view>()(name.view()) ^ key.ino * 0x9e3779b97f4a7c15ULL ^ key.dev;
+    mixed = (mixed ^ (mixed >> 31)) * 0xbf58476d1ce4e5b9ULL;
+    return mixed ^ (mixed >> 32);
+}
+
+bool prefers_others(const BranchSet& set) {
+    using config::Policy;
+    const Policy policy = set.search();
+    return policy != Policy::ff && policy != Policy::epff && !policy::takes_all(policy);
+}
+
+Status put_winner_first(const BranchSet& set, const Name& name, std::vector<Hit>& hits) {
+    if (!prefers_others(set)) return {};
+    if (policy::refuses(set.search())) return Errno(EROFS);
+    if (hits.size() < 2 || hits[0].whiteout || sys::is_dir(hits[0].st)) return {};
+    std::vector<Hit> files;
+    bool copied = false;
+    for (const Hit& hit : hits) {
+        if (hit.whiteout || sys::is_dir(hit.st)) continue;
+        const bool writable = set.at(hit.branch).writable();
+        if (writable || !copied) files.push_back(hit);
+        copied = copied || writable;
+    }
+    const auto candidates = candidates_of(set, files, set.search());
+    const int winner = TRY(policy::select_winner(set.search(), candidates, lasting_random(hits[0], name)));
+    const auto place =
+        std::find_if(hits.begin(), hits.end(), [&](const Hit& hit) { return hit.branch == winner && !hit.whiteout; });
+    std::rotate(hits.begin(), place, place + 1);
+    return {};
+}
+
+}  // namespace plyfs
