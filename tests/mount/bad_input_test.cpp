@@ -80,7 +80,54 @@ TEST_CASE("bad input: options") {
     g.refused({"-o", "max-stack-depth=7", branch, g.mnt}, kUsage, {"max-stack-depth", "7"});
     g.refused({"--no-such-flag", branch, g.mnt}, kUsage, {"no-such-flag"});
     g.refused({branch}, kUsage, {});
-    g.refused({branch, g.mnt, g.mnt}, kUsage, {"too many words"});
+    g.refused({branch, g.mnt, g.mnt}, kMountFailure, {"mountpoint " + g.mnt, "is also branch"});
+    g.refused({"-o", "branches=" + (g.disk / "a"), branch, g.mnt, g.mnt}, kUsage, {"too many words"});
+}
+
+TEST_CASE("bad input: policies and free space and rules of pools") {
+    Ground g;
+    const std::string branch = g.disk / "a";
+    g.refused({"-o", "create=epmsf", branch, g.mnt}, kUsage, {"create", "epmsf", "epmfs"});
+    g.refused({"-o", "category.action=newst", branch, g.mnt}, kUsage, {"category.action", "newst", "newest"});
+    g.refused({"-o", "func.chmod=xyz", branch, g.mnt}, kUsage, {"func.chmod", "xyz", "mspmfs"});
+    g.refused({"-o", "func.chmd=ff", branch, g.mnt}, kUsage, {"func.chmd", "func.chmod"});
+    g.refused({"-o", "func.rename=mfs", branch, g.mnt}, kUsage, {"func.rename", "epall"});
+    for (std::string size : {"-1", "-5%", "101%", "4X"}) {
+        g.refused({"-o", "minfreespace=" + size, branch, g.mnt}, kUsage, {"minfreespace", size});
+        g.refused({branch + "=RW," + size, g.mnt}, kUsage, {branch + "=RW," + size, size});
+    }
+    g.refused({"-o", "cache.statfs=-1", branch, g.mnt}, kUsage, {"cache.statfs", "-1"});
+    g.refused({"-o", "rules=x", branch, g.mnt}, kUsage, {"rules", "config=FILE"});
+    g.refused({"-o", "branches-missing=wait", branch, g.mnt}, kUsage, {"branches-mount-timeout"});
+    g.refused({"-o", "branches-missing=later", branch, g.mnt}, kUsage, {"branches-missing", "later"});
+}
+
+TEST_CASE("bad input: patterns of branches") {
+    Ground g;
+    write_file(g.disk / "file", "x");
+    g.refused({g.disk / "none*", g.mnt}, kMountFailure, {"branches", g.disk / "none*"});
+    g.refused({(g.disk / "a") + ":" + (g.disk / "none?") + "=ro", g.mnt}, kMountFailure, {"branches", "none?"});
+    g.refused({g.disk / "[ab]:" + (g.disk / "a"), g.mnt}, kMountFailure,
+              {"branch " + (g.disk / "a"), "same directory"});
+}
+
+TEST_CASE("bad input: rules in a file are told with their place") {
+    Ground g;
+    const std::string file = g.disk / "pool.yaml";
+    const auto rules = [&](const std::string& rule, int code, const std::vector<std::string>& words) {
+        write_file(file, "branches: [" + (g.disk / "a") + "]\nrules:\n  - " + rule + "\n");
+        std::vector<std::string> all = words;
+        all.push_back(file + ":3:");
+        g.refused({"-o", "config=" + file, g.mnt}, code, all);
+    };
+    rules("{path: /x, policy: mfx}", kUsage, {"rules", "mfx", "mfs"});
+    rules("{path: x, policy: mfs}", kUsage, {"rules", "begins at the mount's root"});
+    rules("{policy: mfs}", kUsage, {"rules", "no condition"});
+    rules("{path: /x}", kUsage, {"rules", "says nothing"});
+    rules("{path: /x, size: 3}", kUsage, {"rules", "size"});
+    rules("{path: /x, uid: root, policy: mfs}", kUsage, {"rules", "root"});
+    rules("{path: /x, branches: [/elsewhere]}", kMountFailure, {"rules", "/elsewhere", "no branch"});
+    rules("/x", kUsage, {"rules", "map"});
 }
 
 TEST_CASE("bad input: options of layers") {
