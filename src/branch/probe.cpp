@@ -89,8 +89,8 @@ bool protect_root(Branch::Parts& parts, const config::BranchSpec& spec, ProbeFai
         return true;
     }
     if (spec.holds_mountpoint) {
-        failure.message = failure_line(spec, "the mountpoint lies in it, and it can not be cloned; mount somewhere else",
-                                       clone.error());
+        failure.message = failure_line(
+            spec, "the mountpoint lies in it, and it can not be cloned; mount somewhere else", clone.error());
         return false;
     }
     log::debug("branch {}: no private read-only clone: {}", spec.path, log::errno_text(clone.error().value()));
