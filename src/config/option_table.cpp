@@ -133,7 +133,7 @@ constexpr Option kTable[] = {
      [](D& d, const V& v) { d.config.pool.mount_timeout_fail = v.on; }},
 
     // Where things go in a pool.
-    {Group::placement, "category.create", "", "create", Kind::policy, "POLICY", "pfrd", Use::pool,
+    {Group::placement, "create", "", "category.create", Kind::policy, "POLICY", "pfrd", Use::pool,
      "which branch takes a new name, for all four functions",
      set_category<Category::create>},
     {Group::placement, "category.search", "", "", Kind::policy, "POLICY", "ff", Use::pool,

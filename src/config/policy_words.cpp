@@ -16,9 +16,9 @@ constexpr std::string_view kNames[] = {"all",    "epall",  "epff",   "eplfs",   
                                        "msplfs", "msplus", "mspmfs", "msppfrd", "newest", "pfrd",  "rand"};
 static_assert(std::size(kNames) == static_cast<std::size_t>(Policy::count_));
 
-std::string all_names() {
+std::string all_names(std::string_view separator) {
     std::string out;
-    for (std::string_view name : kNames) out.append(out.empty() ? "" : "|").append(name);
+    for (std::string_view name : kNames) out.append(out.empty() ? "" : separator).append(name);
     return out;
 }
 
@@ -27,10 +27,10 @@ std::string all_names() {
 Policy parse_policy(std::string_view word) {
     const auto* found = std::find(std::begin(kNames), std::end(kNames), word);
     if (found != std::end(kNames)) return static_cast<Policy>(found - std::begin(kNames));
-    const std::string names = all_names();
+    const std::string names = all_names("|");
     const std::string_view near = nearest_word(names, word);
     throw BadValue("unknown policy '" + std::string(word) + "'; " +
-                   (near.empty() ? "use one of " + names : "did you mean '" + std::string(near) + "'?"));
+                   (near.empty() ? "use one of " + all_names(", ") : "did you mean '" + std::string(near) + "'?"));
 }
 
 std::string_view policy_name(Policy policy) {

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
 #include <memory>
 #include <set>
 
@@ -13,6 +14,7 @@
 #include "support/files.h"
 #include "support/loop_fs.h"
 #include "support/mount.h"
+#include "support/run.h"
 #include "support/sandbox.h"
 #include "support/scratch.h"
 

@@ -378,7 +378,10 @@ TEST_CASE("options: an unknown one names the nearest") {
 TEST_CASE("options: all faults at once") {
     const auto errors = apply("create=best,timeout=x,quux,ro=maybe,max_read=1Z").errors;
     CHECK(errors.size() == 5);
-    CHECK(errors[0] == "option create: unknown word 'best'; use one of ff, mfs, lfs, rand, epmfs, pfrd");
+    CHECK(errors[0] ==
+          "option create: unknown policy 'best'; use one of all, epall, epff, eplfs, eplus, epmfs, eppfrd, eprand, "
+          "erofs, "
+          "ff, lfs, lup, lus, mfs, msplfs, msplus, mspmfs, msppfrd, newest, pfrd, rand");
 }
 
 TEST_CASE("sizes") {
