@@ -4,6 +4,7 @@
 #include <random>
 
 #include "base/log.h"
+#include "node/winner.h"
 #include "overlay/marks.h"
 #include "sys/entry.h"
 #include "sys/open.h"
@@ -262,8 +263,8 @@ Result<Located> Tree::find_object(const NodeRef& node) {
         }
     }
     if (node->is_dir()) {
-        const BranchIndex branch = LockedNode(*node)->winner;
-        auto fd = TRY(sys::duplicate(*TRY(dir_on(node, branch))));
+        const auto [dir, branch] = TRY(winner_dir(*this, node));
+        auto fd = TRY(sys::duplicate(*dir));
         auto st = TRY(set_->at(branch).stat_fd(fd));
         return Located{std::move(fd), st, branch, node->generation(), node->data_generation()};
     }
@@ -291,7 +292,9 @@ Result<sys::Stat> Tree::stat_object(const NodeRef& node) {
         layers = state->layers;
     }
     if (node->is_dir()) {
-        st = TRY(set_->at(branch).stat_fd(*TRY(dir_on(node, branch))));
+        const auto winner = TRY(winner_dir(*this, node));
+        branch = winner.branch;
+        st = TRY(set_->at(branch).stat_fd(*winner.dir));
         // A cached descriptor of a directory that somebody removed on the branch.
         if (st.stx_nlink == 0) {
             dirs_.drop(*node, branch);

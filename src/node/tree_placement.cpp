@@ -31,12 +31,22 @@ Result<WorkDir*> Tree::workdir_of(BranchIndex branch) {
     return pool.work.get();
 }
 
+namespace {
+
+constexpr BranchIndex kNone = -1;
+
+BranchIndex first_present(const BranchSet& set, BranchIndex but) {
+    for (int i = 0; i < set.size(); ++i) {
+        if (i != but && set.at(i).present()) return static_cast<BranchIndex>(i);
+    }
+    return 0;
+}
+
+}  // namespace
+
 // The root is that of the first branch which is there; its inode number stays what it was.
 void Tree::settle_root(LockedNode& root, bool first) {
-    root->winner = 0;
-    for (int i = set_->size() - 1; i >= 0; --i) {
-        if (set_->at(i).present()) root->winner = static_cast<BranchIndex>(i);
-    }
+    root->winner = first_present(*set_, kNone);
     const auto st = sys::stat_fd(set_->at(root->winner).root());
     if (!st) return;
     root->key = sys::key_of(*st);
@@ -45,17 +55,19 @@ void Tree::settle_root(LockedNode& root, bool first) {
 
 void Tree::take_branch_away(BranchIndex branch) {
     Branch& at = set_->at(branch);
+    {
+        // Before it goes: the root can not be walked to anew, so it always has a winner (node/winner).
+        LockedNode root(*root_);
+        root->winner = first_present(*set_, branch);
+        if (const auto st = sys::stat_fd(set_->at(root->winner).root())) root->key = sys::key_of(*st);
+    }
     at.take_away();
     if (!sys::replace(*roots_[static_cast<std::size_t>(branch)], at.root())) log::debug("{} stays open", at.path());
     dirs_.drop(branch);
-    {
-        // Who stages something there may be about to use it; what it needs fails by itself.
-        MutexLock lock(pool_mutex_);
-        PoolWork& pool = pool_workdirs_[static_cast<std::size_t>(branch)];
-        if (pool.work) left_workdirs_.push_back(std::move(pool.work));
-    }
-    LockedNode root(*root_);
-    settle_root(root, false);
+    // Who stages something there may be about to use it; what it needs fails by itself.
+    MutexLock lock(pool_mutex_);
+    PoolWork& pool = pool_workdirs_[static_cast<std::size_t>(branch)];
+    if (pool.work) left_workdirs_.push_back(std::move(pool.work));
 }
 
 void Tree::bring_branch_back(BranchIndex branch, UniqueFd root) {

@@ -4,6 +4,7 @@
 
 #include "branch/acl.h"
 #include "node/faces.h"
+#include "node/winner.h"
 #include "ops/copies.h"
 #include "ops/protection.h"
 #include "overlay/marks.h"
@@ -179,12 +180,11 @@ Result<std::size_t> getxattr(Context& ctx, NodeId id, const char* name, std::spa
     const NodeRef node = TRY(node_of(ctx, id));
     if (node->is_dir()) {
         // Asked at each creation of an object in it, for its default ACL: without a descriptor of our own.
-        BranchIndex winner = -1;
-        {
-            LockedNode state(*node);
-            if (!state->pinned.valid()) winner = state->winner;
+        const bool pinned = LockedNode(*node)->pinned.valid();
+        if (!pinned) {
+            const auto winner = TRY(winner_dir(ctx.tree, node));
+            return get_shown_xattr(ctx, *winner.dir, winner.branch, name, buffer);
         }
-        if (winner >= 0) return get_shown_xattr(ctx, *TRY(ctx.tree.dir_on(node, winner)), winner, name, buffer);
     }
     if (const auto open = open_winner(node)) return get_shown_xattr(ctx, open->path(), open->branch(), name, buffer);
     const auto object = TRY(ctx.tree.find_object(node));
