@@ -9,7 +9,7 @@ namespace plyfs::app {
 namespace {
 
 constexpr std::string_view kForms =
-    "usage: plyfs [-fd] [-o OPTIONS] BRANCHES MOUNTPOINT\n"
+    "usage: plyfs [-fd] [-o OPTIONS] BRANCHES... MOUNTPOINT\n"
     "       plyfs [-fd] -o lowerdir=DIR:...[,upperdir=DIR,workdir=DIR][,OPTIONS] [SOURCE] MOUNTPOINT\n";
 
 constexpr std::string_view kDropInForm =
@@ -59,12 +59,11 @@ std::string usage_text() {
 std::string help_text(std::string_view program) {
     const bool drop_in = program != "plyfs";
     std::string text(drop_in ? kDropInForm : kForms);
-    text += drop_in
-                ? "\nFlags\n"
-                : "\nMerges directories into one tree. BRANCHES is DIR[=MODE]:DIR[=MODE]:..., where MODE is rw (the "
-                  "default),\n"
-                  "ro or nc (no new files). With lowerdir= the branches are layers, and SOURCE is only a name for "
-                  "df.\n\nFlags\n";
+    text += drop_in ? "\nFlags\n"
+                    : "\nMerges directories into one tree. BRANCHES is DIR[=MODE[,MINFREE]]:..., where MODE is rw (the "
+                      "default),\n"
+                      "ro or nc (no new files). With lowerdir= the branches are layers, and SOURCE is only a name for "
+                      "df.\n\nFlags\n";
     for (const Flag& flag : flag_table()) text += flag_row(flag);
     std::optional<config::Group> group;
     for (const config::Option& option : config::option_table()) {

@@ -99,7 +99,7 @@ constexpr std::string_view kOurs = "plyfs sees to it itself";
 constexpr Option kTable[] = {
     // What is merged.
     {Group::tree, "branches", "", "", Kind::branches, "DIR[=MODE[,MINFREE]]:...", "the words BRANCHES", Use::pool,
-     "directories to merge or patterns of them, the first has priority; MODE is rw, ro or nc",
+     "directories or patterns of some, the first has priority",
      [](D& d, const V& v) { d.branches = v.branches; }},
     {Group::tree, "lowerdir", "", "", Kind::layers, "DIR:...", "none", Use::layers,
      "read-only layers, the leftmost on top; after '::' data-only ones",
