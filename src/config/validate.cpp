@@ -34,6 +34,12 @@ bool same(const Place& a, const Place& b) {
     return a.path == b.path || a.key == b.key;
 }
 
+// Not every release of Boost takes a slash at the end away.
+std::string without_slash(std::string path) {
+    while (path.size() > 1 && path.back() == '/') path.pop_back();
+    return path;
+}
+
 // Strictly below.
 bool inside(const Place& inner, const Place& outer) {
     const std::string prefix = outer.path == "/" ? outer.path : outer.path + "/";
@@ -71,7 +77,7 @@ class Survey {
         auto space = sys::stat_fs(*fd);
         if (!space) return miss(label, space.error().value(), mend_missing);
         Place place;
-        place.path = canonical.string();
+        place.path = without_slash(canonical.string());
         place.label = label;
         place.key = sys::key_of(*st);
         place.device = sys::device_of(*st);

@@ -267,8 +267,9 @@ Result<Outcome> bring_name(Context& ctx, const Side& side) {
 
 // Where a copy of something below comes to, the directory has to say so.
 Status mark_target(Context& ctx, const Side& moved, const NodeRef& parent) {
-    if (!moved.at || !moved.at->node || !LockedNode(*moved.at->node)->marked) return {};
-    return make_impure(ctx.tree, parent);
+    if (!moved.at || !moved.at->node) return {};
+    const bool marked = LockedNode(*moved.at->node)->marked;
+    return marked ? make_impure(ctx.tree, parent) : Status();
 }
 
 Result<Outcome> rename_once(Context& ctx, const Request& request, Side& from, Side& to, unsigned flags) {

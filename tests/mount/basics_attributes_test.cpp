@@ -203,6 +203,8 @@ TEST_CASE("access: the bits of the caller, also for root without any x bit") {
 }
 
 TEST_CASE("statx: birth time of the branch's file, and everything stat has") {
+    // Since 3.18 libfuse hands the kernel's STATX on.
+    if (run({plyfs_binary(), "--version"}).out.find("libfuse 3.17") != std::string::npos) skip("libfuse without statx");
     with_objects([](Tree& tree) {
         struct statx on_branch {
         }, seen{};

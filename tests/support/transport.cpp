@@ -6,6 +6,9 @@
 
 #include <cstdlib>
 
+#include "support/mount.h"
+#include "support/run.h"
+
 namespace plyfs::test {
 namespace {
 
@@ -38,6 +41,11 @@ std::string wanted_transport() {
 
 TransportSwitch::TransportSwitch() {
     if (wanted_transport() != "io_uring") return;
+    // Said only where rings can not be had at all: else it is about the switch.
+    if (run({plyfs_binary(), "--version"}).out.find("can not reply to a ring") != std::string::npos) {
+        why_not_ = "this libfuse can not reply to a ring from other threads";
+        return;
+    }
     if (!read_switch()) {
         why_not_ = "this kernel's fuse module knows no io_uring (no enable_uring parameter)";
         return;
