@@ -1,6 +1,7 @@
 // main of every executable of tests that mount: the sandbox around doctest, the transport switch around the
 // sandbox, and the accounting that tells a skipped test case (exit code 77) from one that failed.
 #define DOCTEST_CONFIG_IMPLEMENT
+#include <sched.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -8,6 +9,7 @@
 #include <cstring>
 
 #include "support/check.h"
+#include "support/run.h"
 #include "support/sandbox.h"
 #include "support/scratch.h"
 #include "support/transport.h"
@@ -87,6 +89,10 @@ void take_words(int argc, char** argv) {
     }
 }
 
+bool may_have_user_namespace() {
+    return plyfs::test::in_child([] { return ::unshare(CLONE_NEWUSER) == 0 ? 0 : 1; }) == 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -98,6 +104,10 @@ int main(int argc, char** argv) {
     }
     if (::access("/dev/fuse", R_OK | W_OK) != 0) {
         std::printf("SKIPPED: no /dev/fuse here\n");
+        return kSkipCode;
+    }
+    if (std::getenv("PLYFS_TEST_UNPRIVILEGED") && !may_have_user_namespace()) {
+        std::printf("SKIPPED: no user namespaces here, as in a chroot\n");
         return kSkipCode;
     }
     plyfs::test::TransportSwitch transport;
