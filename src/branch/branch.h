@@ -19,6 +19,9 @@
 
 namespace plyfs {
 
+// A branch's place in the order of priority; -1: none.
+using BranchIndex = std::int16_t;
+
 // What a placement policy knows of a branch's file system; bytes are those an unprivileged user may still take.
 struct Space {
     std::uint64_t available = 0;

@@ -62,6 +62,7 @@ Status ensure_dir_on(Tree& tree, const NodeRef& dir, BranchIndex branch) {
     }
     not_ours.cancel();
     layers.insert(std::upper_bound(layers.begin(), layers.end(), branch), branch);
+    if (tree.names_means()->may_know(tree.set(), branch)) state->layer_names = nullptr;  // read with it the next time
     if (wins) take_source(tree, state, key, branch);
     state->marked = tree.origins() != nullptr;
     return {};

@@ -16,7 +16,7 @@
 #include "base/fd.h"
 #include "base/mutex.h"
 #include "node/backing.h"
-#include "overlay/lower_names.h"
+#include "overlay/layer_names.h"
 #include "overlay/resolver.h"
 #include "sys/stat.h"
 
@@ -113,7 +113,7 @@ struct NodeState {
     std::uint64_t shown_inode = 0;
     std::unique_ptr<std::string> index;  // its name in the index (overlay/index.h), by which it is found; null: none
     std::unique_ptr<Listings> listings;
-    SharedNames lower_names;            // of `layers`; null: not read
+    SharedNames layer_names;            // of `layers`; null: not read
     std::uint32_t asked_in_vain = 0;    // read-only layers of a directory that lacked what was looked for
     std::uint32_t layers_replaced = 0;  // how often other directories became the layers
     UniqueFd pinned;                    // O_PATH of an object without a name

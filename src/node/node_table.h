@@ -61,9 +61,7 @@ class NodeTable {
         std::atomic<std::uint32_t> use{0};
     };
     struct KeyHash {
-        std::size_t operator()(const sys::FileKey& key) const {
-            return (key.ino * 0x9e3779b97f4a7c15ULL) ^ (key.dev * 0xc2b2ae3d27d4eb4fULL);
-        }
+        std::size_t operator()(const sys::FileKey& key) const { return sys::hash_of(key); }
     };
     struct Shard {
         Mutex mutex;

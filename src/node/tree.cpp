@@ -32,6 +32,21 @@ bool is_gone(Errno e) {
     return e == ENOENT || e == ENOTDIR || e == ESTALE || e == ELOOP;
 }
 
+// The branches of a pool others may change as well. Of a single one there is nothing to choose.
+std::shared_ptr<NameWatch> watch_names(const BranchSet& set) {
+    if (set.rules().fixed || set.size() < 2) return nullptr;
+    return NameWatch::make(NameWatch::usual_most());
+}
+
+// Of a directory's layers. What is not known any more is let go of.
+SharedNames names_of(LockedNode& dir) {
+    if (dir->layer_names && dir->layer_names->outdated()) {
+        dir->layer_names = nullptr;
+        dir->asked_in_vain = 0;
+    }
+    return dir->layer_names;
+}
+
 }  // namespace
 
 Tree::Tree(std::shared_ptr<BranchSet> set, config::PoolOptions pool, std::unique_ptr<WorkDir> workdir,
@@ -43,7 +58,7 @@ Tree::Tree(std::shared_ptr<BranchSet> set, config::PoolOptions pool, std::unique
       pool_workdirs_(static_cast<std::size_t>(set_->size())),
       dirs_(descriptor_budget),
       kept_files_(static_cast<std::int64_t>(descriptor_budget)),
-      names_budget_(std::make_shared<NamesBudget>(kNamesBudget)) {
+      names_means_(std::make_shared<NamesMeans>(kNamesBudget, watch_names(*set_))) {
     nodes_.set_observer(this);
     if (workdir_) workdir_->set_marks(set_->marks());
     for (const auto& branch : set_->all()) {
@@ -149,13 +164,17 @@ Result<Layers> Tree::open_all(const NodeRef& dir, const std::vector<BranchIndex>
 
 Result<Tree::Candidates> Tree::candidates_for(const NodeRef& dir, const Name& name) {
     std::vector<BranchIndex> branches;
-    bool all = true;
+    SharedNames names;
     {
         LockedNode state(*dir);
         if (state->unlinked) return Errno(ENOENT);
-        branches = state->lower_names ? state->lower_names->filter(state->layers, name.view()) : state->layers;
-        all = branches.size() == state->layers.size();
+        branches = state->layers;
+        names = names_of(state);
     }
+    const std::size_t has = branches.size();
+    if (names) branches = names->filter(branches, name.view());
+    const bool all = branches.size() == has;
+    if (!all) counters_.spared.fetch_add(has - branches.size(), std::memory_order_relaxed);
     Candidates out{TRY(open_all(dir, branches)), all};
     if (out.layers.empty() && (all || !branches.empty())) return Errno(ESTALE);
     return out;
@@ -168,7 +187,7 @@ Result<Tree::Searched> Tree::layers_to_search(const NodeRef& dir, const Name& na
         LockedNode state(*dir);
         if (state->unlinked) return Errno(ENOENT);
         branches = state->layers;
-        names = state->lower_names;
+        names = names_of(state);
     }
     Searched out{TRY(open_all(dir, branches)), {}};
     if (out.layers.empty()) return Errno(ESTALE);
@@ -181,15 +200,16 @@ void Tree::note_vain(const NodeRef& dir, const Layers& layers, std::uint32_t ask
     {
         LockedNode state(*dir);
         state->asked_in_vain += asked;
-        if (state->lower_names || state->asked_in_vain <= kVainBeforeReading * (layers.size() + 1)) return;
+        if (layers.size() < 2 && !set_->rules().fixed) return;
+        if (state->layer_names || state->asked_in_vain <= kVainBeforeReading * (layers.size() + 1)) return;
         replaced = state->layers_replaced;
     }
-    keep_names(dir, replaced, read_lower_names(*set_, layers, names_budget_));
+    keep_names(dir, replaced, read_layer_names(*set_, layers, names_means_));
 }
 
 void Tree::keep_names(const NodeRef& dir, std::uint32_t layers_replaced, SharedNames names) {
     LockedNode state(*dir);
-    if (state->layers_replaced == layers_replaced && !state->lower_names) state->lower_names = std::move(names);
+    if (state->layers_replaced == layers_replaced && !state->layer_names) state->layer_names = std::move(names);
 }
 
 bool Tree::drop_removed(const NodeRef& dir, const Layers& layers) {

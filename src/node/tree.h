@@ -39,6 +39,7 @@ struct TreeCounters {
     std::atomic<std::uint64_t> backings_closed{0};
     std::atomic<std::uint64_t> splits{0};
     std::atomic<std::uint64_t> stale{0};
+    std::atomic<std::uint64_t> spared{0};  // branches not asked for a name that they were known to lack
 };
 
 class Tree : NodeTable::Observer {
@@ -82,11 +83,11 @@ class Tree : NodeTable::Observer {
         Layers candidates;
     };
     Result<Searched> layers_to_search(const NodeRef& dir, const Name& name);
-    // A lookup in all layers asked so many read-only ones for nothing: in time their names are read.
+    // A lookup in all layers asked so many for nothing: in time their names are read.
     void note_vain(const NodeRef& dir, const Layers& layers, std::uint32_t asked);
     // What somebody who read the layers found, if they are the node's still; see NodeState::layers_replaced.
     void keep_names(const NodeRef& dir, std::uint32_t layers_replaced, SharedNames names);
-    const std::shared_ptr<NamesBudget>& names_budget() const { return names_budget_; }
+    const std::shared_ptr<NamesMeans>& names_means() const { return names_means_; }
     // Lets go of those that somebody removed on their branch, so that what has their name now is found; true if any
     // was.
     bool drop_removed(const NodeRef& dir, const Layers& layers);
@@ -172,7 +173,7 @@ class Tree : NodeTable::Observer {
     std::vector<std::unique_ptr<WorkDir>> left_workdirs_ GUARDED_BY(pool_mutex_);  // of branches that went
     DirCache dirs_;
     DescriptorBudget kept_files_;
-    const std::shared_ptr<NamesBudget> names_budget_;
+    const std::shared_ptr<NamesMeans> names_means_;
     ShownInodes shown_inodes_;
     TreeCounters counters_;
     CondVar copy_conditions_[16];

@@ -64,6 +64,7 @@ void Tree::take_branch_away(BranchIndex branch) {
     at.take_away();
     if (!sys::replace(*roots_[static_cast<std::size_t>(branch)], at.root())) log::debug("{} stays open", at.path());
     dirs_.drop(branch);
+    names_means_->distrust();
     // Who stages something there may be about to use it; what it needs fails by itself.
     MutexLock lock(pool_mutex_);
     PoolWork& pool = pool_workdirs_[static_cast<std::size_t>(branch)];
@@ -75,6 +76,7 @@ void Tree::bring_branch_back(BranchIndex branch, UniqueFd root) {
     const bool network = is_on_network(root);
     if (!at.bring_back(std::move(root), network)) return;
     if (!sys::replace(*roots_[static_cast<std::size_t>(branch)], at.root())) return;
+    names_means_->distrust();
     at.appear();
     LockedNode state(*root_);
     settle_root(state, false);

@@ -80,7 +80,7 @@ class DirReading {
         Listing& listing = handle_.listing_;
         if (offset == 0) TRY(refresh());
         // Entries are looked at one by one then, and likely looked for later.
-        if (plus_) listing.collect_names(ctx_.tree.names_budget());
+        if (plus_) listing.collect_names(ctx_.tree.names_means());
         const SharedNames had = listing.names();
         if (offset != handle_.at_ || offset == 0) TRY(listing.seek(offset));
         if (listing.names() && listing.names() != had) {

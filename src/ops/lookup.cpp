@@ -81,6 +81,21 @@ struct Arrival {
     const bool fresh;
 };
 
+// A part that is another directory by now than the one we hold open or have read: somebody removed or moved that one on
+// the branch and put this one in its place.
+void drop_replaced_parts(Context& ctx, LockedNode& dir, const Resolved& found) {
+    for (std::size_t i = 0; i < found.identities.size(); ++i) {
+        const BranchIndex branch = found.layers[i];
+        const std::uint64_t identity = found.identities[i];
+        if (dir->layer_names && !dir->layer_names->fits(branch, identity)) {
+            dir->layer_names = nullptr;
+            ++dir->layers_replaced;
+        }
+        const SharedDir held = ctx.tree.dirs().find(dir.node(), branch);
+        if (held && held->identity() != identity) ctx.tree.dirs().drop(dir.node(), branch);
+    }
+}
+
 // A directory has one place. Another one than we know means that it was moved on the branch, or that branches overlap:
 // the old node keeps its id and goes stale, the place found now gets a new node.
 Result<Entered> enter_dir(Context& ctx, const NodeRef& parent, const Layers& layers, const Name& name,
@@ -94,6 +109,7 @@ Result<Entered> enter_dir(Context& ctx, const NodeRef& parent, const Layers& lay
     if (state->unlinked || state->links.empty() || state->links[0] != Link{parent, name.str()}) {
         return Entered{make_instead(ctx, parent, name, found)};
     }
+    drop_replaced_parts(ctx, state, found);
     if (state->layers == found.layers && state->key == at.key) return Entered{at.node};
     // Looked at again under the lock: a copy-up may have added a branch since.
     auto now = TRY(find_winner(ctx.tree.set(), layers, name));
@@ -106,7 +122,7 @@ Result<Entered> enter_dir(Context& ctx, const NodeRef& parent, const Layers& lay
     }
     state->layers = std::move(now.layers);
     state->detours = std::move(now.detours);
-    state->lower_names = nullptr;
+    state->layer_names = nullptr;
     ++state->layers_replaced;
     state->redirect = now.redirect.empty() ? nullptr : std::make_unique<std::string>(std::move(now.redirect));
     state->winner = now.branch;
@@ -219,12 +235,12 @@ Result<Entry> enter(Context& ctx, const NodeRef& parent, const Layers& layers, c
 
 namespace {
 
-// How many layers that never change were asked for nothing.
-std::uint32_t count_vain(const BranchSet& set, const Layers& layers, const Result<Resolved>& found) {
+// How many layers were asked for nothing whose names could be known.
+std::uint32_t count_vain(Context& ctx, const Layers& layers, const Result<Resolved>& found) {
     std::uint32_t vain = 0;
     for (const Layer& layer : layers) {
         if (found && layer.branch >= found->branch && found->layers.empty()) break;
-        if (!set.is_fixed(layer.branch)) continue;
+        if (!ctx.tree.names_means()->may_know(ctx.tree.set(), layer.branch)) continue;
         const bool here =
             found && std::find(found->layers.begin(), found->layers.end(), layer.branch) != found->layers.end();
         if (!here) ++vain;
@@ -240,7 +256,7 @@ Result<Entry> lookup(Context& ctx, NodeId parent_id, const Name& name) {
     auto [layers, all] = TRY(ctx.tree.candidates_for(parent, name));
     auto found = find_winner(ctx.tree.set(), layers, name);
     if (all) {
-        if (const auto vain = count_vain(ctx.tree.set(), layers, found)) ctx.tree.note_vain(parent, layers, vain);
+        if (const auto vain = count_vain(ctx, layers, found)) ctx.tree.note_vain(parent, layers, vain);
     } else if (found ? found->other_name : !found.failed_with(ENOENT)) {
         layers = TRY(ctx.tree.layers_of(parent));
         found = find_winner(ctx.tree.set(), layers, name);

@@ -3,6 +3,7 @@
 #include "overlay/marks.h"
 #include "sys/dirent.h"
 #include "sys/open.h"
+#include "sys/stat.h"
 
 namespace plyfs {
 namespace {
@@ -44,6 +45,14 @@ bool LayerDir::may_hold_aufs_names() const {
 
 void LayerDir::note_aufs_names(bool any) const {
     aufs_names_.store(any ? Fact::yes : Fact::no, std::memory_order_relaxed);
+}
+
+std::uint64_t LayerDir::identity() const {
+    std::uint64_t known = identity_.load(std::memory_order_relaxed);
+    if (known != 0) return known;
+    if (const auto st = sys::stat_fd(fd_)) known = sys::hash_of(sys::key_of(*st));
+    identity_.store(known, std::memory_order_relaxed);
+    return known;
 }
 
 Result<bool> LayerDir::holds_xattr_whiteouts(const MarkRules& rules) const {

@@ -27,6 +27,8 @@ class LayerDir {
     // Told by whoever has read it as a whole.
     void note_aufs_names(bool any) const;
     Result<bool> holds_xattr_whiteouts(const MarkRules& rules) const;
+    // A hash of its key, by which to see that another directory has its place; 0 if that can not be told.
+    std::uint64_t identity() const;
 
   private:
     enum class Fact : unsigned char { unknown, no, yes };
@@ -34,6 +36,7 @@ class LayerDir {
     static Result<bool> once(std::atomic<Fact>& fact, Find find);
 
     UniqueFd fd_;
+    mutable std::atomic<std::uint64_t> identity_{0};
     mutable std::atomic<Fact> aufs_names_{Fact::unknown};
     mutable std::atomic<Fact> xattr_whiteouts_{Fact::unknown};
 };

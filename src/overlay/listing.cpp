@@ -110,8 +110,8 @@ Result<bool> Listing::skips(const Layer& layer, sys::DirEntry& entry) const {
 Status Listing::load() {
     auto snapshot = std::make_unique<Snapshot>();
     std::vector<std::string> beside;
-    const bool collects = budget_ && !names_;
-    LowerNames::Builder names(*set_, kMostNames);
+    const bool collects = means_ && !names_;
+    LayerNames::Builder names(*set_, means_, kMostNames);
     for (const Layer& layer : layers_) {
         sys::DirReader reader(TRY(sys::open_dir_for_reading(layer.fd())));
         sys::DirEntry entry;
@@ -134,7 +134,7 @@ Status Listing::load() {
         layer.dir->note_aufs_names(aufs_names);
         if (collects) names.end(layer);
     }
-    if (collects) names_ = names.finish(budget_);
+    if (collects) names_ = names.finish();
     snapshot->finish();
     snapshot_ = std::move(snapshot);
     return {};

@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-#include "overlay/lower_names.h"
+#include "overlay/layer_names.h"
 #include "sys/dirent.h"
 
 namespace plyfs {
@@ -37,9 +37,8 @@ class Listing {
     Result<bool> next(ListedEntry& out);
     // Gives the last entry again at the next call: it did not fit the reply.
     void unread() { repeat_ = true; }
-    // What the layers that never change were found to have; null before a merged directory was read, and for a single
-    // one.
-    void collect_names(std::shared_ptr<NamesBudget> budget) { budget_ = std::move(budget); }
+    // What the layers were found to have; null before a merged directory was read, and for a single one.
+    void collect_names(std::shared_ptr<NamesMeans> means) { means_ = std::move(means); }
     const SharedNames& names() const { return names_; }
     // From the beginning, of other layers: what the directory consists of may have changed.
     void restart(Layers layers);
@@ -56,7 +55,7 @@ class Listing {
     std::string_view hidden_;
     std::unique_ptr<sys::DirReader> reader_;  // single
     std::unique_ptr<Snapshot> snapshot_;      // merged
-    std::shared_ptr<NamesBudget> budget_;     // null: names are not collected
+    std::shared_ptr<NamesMeans> means_;       // null: names are not collected
     SharedNames names_;
     std::size_t place_ = 0;
     ListedEntry last_;

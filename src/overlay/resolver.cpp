@@ -94,6 +94,7 @@ class Search {
             out_.original.shows = out_.original.marked = true;
         }
         out_.layers.push_back(at.branch);
+        if (!set_.rules().fixed) out_.identities.push_back(sys::hash_of(sys::key_of(st)));
         note(at);
         if (!set_.uses_marks() || lowest) return {};
         return read_directory_marks(layer, name, {}, entry->beside);

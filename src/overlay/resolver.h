@@ -20,8 +20,6 @@
 
 namespace plyfs {
 
-using BranchIndex = std::int16_t;
-
 // One branch's directory of a merged directory, held open by the caller.
 struct Layer {
     BranchIndex branch;
@@ -79,13 +77,14 @@ struct Hit {
 };
 
 struct Resolved {
-    BranchIndex branch = -1;          // the winner
-    sys::Stat st;                     // of the winner; of a directory, of all branches that may change
-    std::vector<BranchIndex> layers;  // of a directory: all merged branches, the winner first
-    Layers opened;                    // those of them that had to be opened
-    Detours detours;                  // of `layers` and the content
-    std::string redirect;             // what the winner's own mark says; empty: none
-    sys::Protection protection;       // of the winner, where a mark can be what protects it (LayerRules)
+    BranchIndex branch = -1;                // the winner
+    sys::Stat st;                           // of the winner; of a directory, of all branches that may change
+    std::vector<BranchIndex> layers;        // of a directory: all merged branches, the winner first
+    std::vector<std::uint64_t> identities;  // LayerDir's, of `layers`, where others may change the branches
+    Layers opened;                          // those of `layers` that had to be opened
+    Detours detours;                        // of `layers` and the content
+    std::string redirect;                   // what the winner's own mark says; empty: none
+    sys::Protection protection;             // of the winner, where a mark can be what protects it (LayerRules)
     // Of a metacopy, a file whose content lies below: the branch that has it. -1: the winner has it.
     BranchIndex content_branch = -1;
     // What the winner is a copy of, when that shows in its inode number. Of a directory its first part on a layer

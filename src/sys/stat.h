@@ -31,6 +31,11 @@ Result<Stat> stat_path(const char* path);
 Result<Stat> stat_fd(BorrowedFd fd);  // any descriptor, O_PATH included
 
 FileKey key_of(const Stat& st);
+inline std::uint64_t hash_of(const FileKey& key) {
+    std::uint64_t mixed = key.ino * 0x9e3779b97f4a7c15ULL;
+    mixed ^= (key.dev + key.birth) * 0xff51afd7ed558ccdULL;
+    return mixed ^ (mixed >> 32);
+}
 std::uint64_t device_of(const Stat& st);
 inline bool is_dir(const Stat& st) {
     return S_ISDIR(st.stx_mode);

@@ -14,12 +14,16 @@ BEGIN {
   for (n in kLayerRows) kAtLeast[kLayerRows[n]] = 3
   # Speed over overlayfs: fuse-overlayfs copies without seeing to it that a crash leaves no name without its content.
   kOfOverlayfs["chown"] = kOfOverlayfs["chown-metacopy"] = 1
+  # Times what it costs with the fewest branches.
+  kMostGrowth["stat-warm"] = kMostGrowth["missing-name"] = 1.3
+  kMostGrowth["create-close"] = 1.5
 }
 
 {
   table = $1 FS $2
   if (!(table in rows)) tables[++table_count] = table
   if (!((table, $3) in known)) { known[table, $3] = 1; row_of[table, ++rows[table]] = $3 }
+  if (!((table, $4) in has)) target_of[table, ++targets[table]] = $4 + 0
   has[table, $4] = 1
   time[table, $3, $4, ++rounds[table, $3, $4]] = $5
 }
@@ -111,8 +115,40 @@ function print_table(table, reference,    i, t, row, line, rule, compare, kernel
   }
 }
 
+# One column for each number of branches, in the order of the first round.
+function print_growth(table,    i, t, row, line, rule, first, last, growth) {
+  line = "| a pool of so many branches, us |"
+  rule = "|---|"
+  for (t = 1; t <= targets[table]; ++t) {
+    line = line " " target_of[table, t] " |"
+    rule = rule "--:|"
+  }
+  first = target_of[table, 1]
+  last = target_of[table, targets[table]]
+  printf "\n%s %s : %s | at most |\n%s--:|--:|\n", line, last, first, rule
+  for (i = 1; i <= rows[table]; ++i) {
+    row = row_of[table, i]
+    line = "| " row " |"
+    for (t = 1; t <= targets[table]; ++t) line = line sprintf(" %.2f |", median_time(table, row, target_of[table, t]))
+    growth = median_ratio(table, row, first, last)
+    if (!(row in kMostGrowth)) {
+      print line sprintf(" %.2f | |", growth)
+    } else if (growth <= kMostGrowth[row]) {
+      print line sprintf(" %.2f | %.1f |", growth, kMostGrowth[row])
+    } else {
+      printf "missed: %s: %.2f times with %s branches, promised %.1f\n", row, growth, last, kMostGrowth[row] > "/dev/stderr"
+      missed = 1
+      print line sprintf(" **%.2f missed** | %.1f |", growth, kMostGrowth[row])
+    }
+  }
+}
+
 END {
   for (n = 1; n <= table_count; ++n) {
+    if (tables[n] ~ /^measure_branches/) {
+      print_growth(tables[n])
+      continue
+    }
     reference = "hp"
     if (tables[n] ~ /^measure_data/) reference = "native"
     if (tables[n] ~ /^measure_layers/) reference = "fuse-overlayfs"

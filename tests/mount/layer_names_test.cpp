@@ -204,7 +204,7 @@ std::string change(const std::string& root, int what, const std::string& one, co
 
 }  // namespace
 
-TEST_CASE("lower names: what is found is what asking every layer finds, before and after changes") {
+TEST_CASE("layer names: what is found is what asking every layer finds, before and after changes") {
     Scratch scratch;
     LoopFs disk("ext4", scratch.path(), "disk", 64);
     for (unsigned seed = 1; seed <= 40; ++seed) {
@@ -248,7 +248,7 @@ TEST_CASE("lower names: what is found is what asking every layer finds, before a
     }
 }
 
-TEST_CASE("lower names: a directory that folds cases finds each spelling") {
+TEST_CASE("layer names: a directory that folds cases finds each spelling") {
     if (!exists("/sys/fs/ext4/features/casefold")) skip("this kernel's ext4 folds no cases");
     Scratch scratch;
     LoopFs disk("ext4", scratch.path(), "disk", 64, {"-O", "casefold"});
@@ -270,7 +270,7 @@ TEST_CASE("lower names: a directory that folds cases finds each spelling") {
     CHECK_FALSE(exists(mount / "sub/BAR"));
 }
 
-TEST_CASE("lower names: they cost no system call once known, whatever the number of layers") {
+TEST_CASE("layer names: they cost no system call once known, whatever the number of layers") {
     Scratch scratch;
     LoopFs disk("tmpfs", scratch.path(), "disk", 64);
     std::string lowers;
@@ -288,7 +288,7 @@ TEST_CASE("lower names: they cost no system call once known, whatever the number
     for (int i = 0; i < 40; ++i) CHECK(exists(mount / "d/f" + std::to_string(i)));
 }
 
-TEST_CASE("lower names: removing and renaming ask no layer either") {
+TEST_CASE("layer names: removing and renaming ask no layer either") {
     if (is_standin()) skip("about plyfs itself");
     Scratch scratch;
     LoopFs disk("tmpfs", scratch.path(), "disk", 64);

@@ -1,4 +1,4 @@
-#include "overlay/lower_names.h"
+#include "overlay/layer_names.h"
 
 #include <algorithm>
 #include <functional>
@@ -10,17 +10,8 @@
 namespace plyfs {
 namespace {
 
-constexpr unsigned kBranchBits = 16;
 // Some milliseconds of reading for the sake of one lookup.
 constexpr std::size_t kMostRead = 20000;
-
-std::uint64_t hash_of(std::string_view name) {
-    return std::uint64_t{std::hash<std::string_view>{}(name)} << kBranchBits;
-}
-
-std::uint64_t place_of(std::string_view name, BranchIndex branch) {
-    return hash_of(name) | static_cast<std::uint16_t>(branch);
-}
 
 // Empty: it has no letter.
 std::string exchange_cases(std::string_view name) {
@@ -36,33 +27,40 @@ std::string exchange_cases(std::string_view name) {
 
 }  // namespace
 
-LowerNames::~LowerNames() {
-    if (budget_) budget_->left.fetch_add(taken_, std::memory_order_relaxed);
+LayerNames::~LayerNames() {
+    if (means_) means_->bytes_left.fetch_add(taken_, std::memory_order_relaxed);
 }
 
-bool LowerNames::knows(BranchIndex branch) const {
+bool LayerNames::knows(BranchIndex branch) const {
     return std::binary_search(known_.begin(), known_.end(), branch);
 }
 
+bool LayerNames::fits(BranchIndex branch, std::uint64_t identity) const {
+    const auto place = std::lower_bound(known_.begin(), known_.end(), branch);
+    if (identities_.empty() || place == known_.end() || *place != branch) return true;
+    return identities_[static_cast<std::size_t>(place - known_.begin())] == identity;
+}
+
 // All lists are in the order of branches.
-std::vector<BranchIndex> LowerNames::filter(std::span<const BranchIndex> branches, std::string_view name) const {
-    const std::uint64_t hash = hash_of(name);
-    auto place = std::lower_bound(places_.begin(), places_.end(), hash);
+std::vector<BranchIndex> LayerNames::filter(std::span<const BranchIndex> branches, std::string_view name) const {
+    if (new_ && !new_->catch_up()) return {branches.begin(), branches.end()};
+    const NamePlace first = place_of(name);
+    auto place = std::lower_bound(places_.begin(), places_.end(), first);
     std::vector<BranchIndex> out;
     auto known = known_.begin();
     for (BranchIndex branch : branches) {
         while (known != known_.end() && *known < branch) ++known;
         if (known != known_.end() && *known == branch) {
-            const std::uint64_t wanted = hash | static_cast<std::uint16_t>(branch);
+            const NamePlace wanted = first | static_cast<std::uint16_t>(branch);
             while (place != places_.end() && *place < wanted) ++place;
-            if (place == places_.end() || *place != wanted) continue;
+            if ((place == places_.end() || *place != wanted) && !(new_ && new_->made(wanted))) continue;
         }
         out.push_back(branch);
     }
     return out;
 }
 
-Layers LowerNames::filter(std::span<const Layer> layers, std::string_view name) const {
+Layers LayerNames::filter(std::span<const Layer> layers, std::string_view name) const {
     std::vector<BranchIndex> branches;
     branches.reserve(layers.size());
     for (const Layer& layer : layers) branches.push_back(layer.branch);
@@ -75,21 +73,29 @@ Layers LowerNames::filter(std::span<const Layer> layers, std::string_view name) 
     return out;
 }
 
-void LowerNames::Builder::begin(const Layer& layer, BorrowedFd opened) {
+LayerNames::Builder::Builder(const BranchSet& set, std::shared_ptr<NamesMeans> means, std::size_t most)
+    : set_(set), means_(std::move(means)), most_(most) {}
+
+void LayerNames::Builder::begin(const Layer& layer, BorrowedFd opened) {
     branch_ = -1;
     probe_.clear();
-    if (!set_.is_fixed(layer.branch) || is_full()) return;
+    if (is_full()) return;
     const auto compares = sys::compares_bytes(opened);
     if (!compares || !*compares) return;
+    if (!set_.is_fixed(layer.branch)) {
+        if (!means_->watch) return;
+        if (!new_) new_ = std::make_shared<NewNames>(means_->watch);
+        if (!new_->follow(layer.branch, opened)) return;
+    }
     branch_ = layer.branch;
     began_ = places_.size();
 }
 
-void LowerNames::Builder::put(std::string_view name) {
+void LayerNames::Builder::put(std::string_view name) {
     places_.push_back(place_of(name, branch_));
 }
 
-void LowerNames::Builder::add(std::string_view name) {
+void LayerNames::Builder::add(std::string_view name) {
     if (branch_ < 0) return;
     if (is_full()) {
         branch_ = -1;
@@ -101,7 +107,7 @@ void LowerNames::Builder::add(std::string_view name) {
 }
 
 // A file system can fold cases without a flag that says so: then a name is found that is not there.
-bool LowerNames::Builder::folds(const Layer& layer) const {
+bool LayerNames::Builder::folds(const Layer& layer) const {
     if (probe_.empty()) return false;
     const auto there = place_of(probe_, branch_);
     if (std::find(places_.begin() + static_cast<std::ptrdiff_t>(began_), places_.end(), there) != places_.end()) {
@@ -112,37 +118,41 @@ bool LowerNames::Builder::folds(const Layer& layer) const {
     return !sys::stat_at(layer.fd(), *name).failed_with(ENOENT);
 }
 
-void LowerNames::Builder::end(const Layer& layer) {
+void LayerNames::Builder::end(const Layer& layer) {
     if (branch_ < 0) return;
     if (folds(layer)) {
         places_.resize(began_);
     } else {
         known_.push_back(branch_);
+        if (new_) identities_.push_back(layer.dir->identity());
     }
     branch_ = -1;
 }
 
-SharedNames LowerNames::Builder::finish(std::shared_ptr<NamesBudget> budget) {
-    std::shared_ptr<LowerNames> out(new LowerNames());
+SharedNames LayerNames::Builder::finish() {
+    std::shared_ptr<LayerNames> out(new LayerNames());
     if (is_full()) return out;
-    const std::size_t bytes = places_.size() * sizeof places_[0] + known_.size() * sizeof known_[0] + sizeof *out;
-    std::size_t left = budget->left.load(std::memory_order_relaxed);
+    const std::size_t bytes =
+        places_.size() * sizeof places_[0] + known_.size() * (sizeof known_[0] + sizeof identities_[0]) + sizeof *out;
+    std::size_t left = means_->bytes_left.load(std::memory_order_relaxed);
     do {
         if (left < bytes) return out;
-    } while (!budget->left.compare_exchange_weak(left, left - bytes, std::memory_order_relaxed));
-    out->budget_ = std::move(budget);
+    } while (!means_->bytes_left.compare_exchange_weak(left, left - bytes, std::memory_order_relaxed));
+    out->means_ = means_;
     out->taken_ = bytes;
+    out->new_ = std::move(new_);
     std::sort(places_.begin(), places_.end());
     places_.shrink_to_fit();
     out->places_ = std::move(places_);
     out->known_ = std::move(known_);
+    out->identities_ = std::move(identities_);
     return out;
 }
 
-SharedNames read_lower_names(const BranchSet& set, std::span<const Layer> layers, std::shared_ptr<NamesBudget> budget) {
-    LowerNames::Builder builder(set, kMostRead);
+SharedNames read_layer_names(const BranchSet& set, std::span<const Layer> layers, std::shared_ptr<NamesMeans> means) {
+    LayerNames::Builder builder(set, means, kMostRead);
     for (const Layer& layer : layers) {
-        if (!set.is_fixed(layer.branch)) continue;
+        if (!means->may_know(set, layer.branch)) continue;
         auto fd = sys::open_dir_for_reading(layer.fd());
         if (!fd) continue;
         sys::DirReader reader(std::move(*fd));
@@ -155,7 +165,7 @@ SharedNames read_lower_names(const BranchSet& set, std::span<const Layer> layers
         // What was not read to its end is not known.
         if (more && !*more) builder.end(layer);
     }
-    return builder.finish(std::move(budget));
+    return builder.finish();
 }
 
 }  // namespace plyfs

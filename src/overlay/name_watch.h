@@ -1,0 +1,100 @@
+// NameWatch: tells what LayerNames of directories that others may change, those of a pool, can not know from having
+// read them: the names made since. With it a branch said to lack a name lacks it, because the kernel tells of a new
+// name before the call that made it returns, and whoever asks hears everything told until then (`catch_up`). So no
+// lookup is answered by what was before it began.
+//
+// Thread-safe; the locks are leaves, but for the reading of the events.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <memory>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/mutex.h"
+#include "branch/branch.h"
+#include "sys/name_events.h"
+
+namespace plyfs {
+
+// A name on a branch: a hash and, in the low bits, the branch.
+using NamePlace = std::uint64_t;
+inline constexpr unsigned kNamePlaceBranchBits = 16;
+inline NamePlace place_of(std::string_view name, BranchIndex branch = 0) {
+    return std::uint64_t{std::hash<std::string_view>{}(name)} << kNamePlaceBranchBits |
+           static_cast<std::uint16_t>(branch);
+}
+
+class NameWatch;
+
+// The names made in some directories since each of them was followed.
+class NewNames {
+  public:
+    explicit NewNames(std::shared_ptr<NameWatch> watch) : watch_(std::move(watch)) {}
+    ~NewNames();
+    NewNames(const NewNames&) = delete;
+    NewNames& operator=(const NewNames&) = delete;
+
+    // To be called before the directory is read. False: nothing will be told of it.
+    bool follow(BranchIndex branch, BorrowedFd dir);
+    // Hears what was told until now. False: something was missed, and nothing is known from now on.
+    bool catch_up();
+    bool missed() const { return missed_.load(std::memory_order_acquire); }
+    // Since it was followed, as far as was heard.
+    bool made(NamePlace place) const;
+
+  private:
+    friend class NameWatch;
+    void hear(BranchIndex branch, std::string_view name);
+    void miss() { missed_.store(true, std::memory_order_release); }
+
+    const std::shared_ptr<NameWatch> watch_;
+    std::atomic<bool> missed_{false};
+    std::atomic<bool> any_{false};
+    mutable Mutex mutex_;
+    std::unordered_set<NamePlace> made_ GUARDED_BY(mutex_);
+};
+
+class NameWatch {
+  public:
+    // most: directories on branches that may be followed; more of them, and the oldest are followed no longer. Null
+    // where the kernel does not tell.
+    static std::shared_ptr<NameWatch> make(std::size_t most);
+    // A share of what the user may have.
+    static std::size_t usual_most();
+
+    // All NewNames have missed something.
+    void distrust_all();
+
+  private:
+    friend class NewNames;
+    struct Follower {
+        NewNames* names;
+        BranchIndex branch;
+    };
+    struct Followed {
+        std::vector<int> watches;
+        std::list<NewNames*>::iterator place;  // in oldest_first_
+    };
+    NameWatch(sys::NameEvents events, std::size_t most) : most_(most), events_(std::move(events)) {}
+    bool follow(NewNames& names, BranchIndex branch, BorrowedFd dir);
+    void leave(NewNames& names);
+    void catch_up();
+    void let_go(const NewNames& names) REQUIRES(mutex_);
+    void drop_oldest(const NewNames& but) REQUIRES(mutex_);
+
+    const std::size_t most_;
+    Mutex mutex_;
+    sys::NameEvents events_ GUARDED_BY(mutex_);
+    std::unordered_map<int, std::vector<Follower>> followers_ GUARDED_BY(mutex_);  // by watch
+    std::unordered_map<const NewNames*, Followed> followed_ GUARDED_BY(mutex_);
+    std::list<NewNames*> oldest_first_ GUARDED_BY(mutex_);
+};
+
+}  // namespace plyfs

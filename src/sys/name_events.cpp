@@ -1,0 +1,73 @@
+#include "sys/name_events.h"
+
+#include <sys/inotify.h>
+
+#include <cstdio>
+#include <cstring>
+
+#include "sys/open.h"
+
+namespace plyfs::sys {
+namespace {
+
+constexpr std::uint32_t kMade = IN_CREATE | IN_MOVED_TO;
+constexpr std::uint32_t kEnded = IN_IGNORED | IN_UNMOUNT | IN_DELETE_SELF;
+constexpr std::size_t kDefaultWatches = 8192;  // the kernel's, where it does not say
+
+}  // namespace
+
+Result<NameEvents> NameEvents::open() {
+    UniqueFd fd(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
+    if (!fd.valid()) return Errno::last();
+    return NameEvents(std::move(fd));
+}
+
+Result<int> NameEvents::watch(BorrowedFd dir) {
+    const int watch = ::inotify_add_watch(fd_.get(), ProcPath(dir).c_str(), kMade | IN_DELETE_SELF | IN_ONLYDIR);
+    if (watch < 0) return Errno::last();
+    return watch;
+}
+
+void NameEvents::unwatch(int watch) {
+    ::inotify_rm_watch(fd_.get(), watch);  // fails when it has ended by itself
+}
+
+Result<bool> NameEvents::next(Event& out) {
+    for (;;) {
+        if (at_ == used_) {
+            const ssize_t got = ::read(fd_.get(), buffer_->bytes, sizeof buffer_->bytes);
+            if (got < 0 && errno == EINTR) continue;
+            if (got < 0 && errno == EAGAIN) return false;
+            if (got < 0) return Errno::last();
+            at_ = 0;
+            used_ = static_cast<std::size_t>(got);
+        }
+        struct inotify_event event;
+        std::memcpy(&event, buffer_->bytes + at_, sizeof event);
+        const char* name = buffer_->bytes + at_ + sizeof event;
+        at_ += sizeof event + event.len;
+        out.watch = event.wd;
+        out.name = event.len ? std::string_view(name) : std::string_view();
+        if (event.mask & IN_Q_OVERFLOW) {
+            out.what = Event::What::lost;
+        } else if (event.mask & kEnded) {
+            out.what = Event::What::ended;
+        } else if (event.mask & kMade) {
+            out.what = Event::What::made;
+        } else {
+            continue;
+        }
+        return true;
+    }
+}
+
+std::size_t most_name_watches() {
+    std::size_t most = kDefaultWatches;
+    if (FILE* file = std::fopen("/proc/sys/fs/inotify/max_user_watches", "re")) {
+        if (std::fscanf(file, "%zu", &most) != 1) most = kDefaultWatches;
+        std::fclose(file);
+    }
+    return most;
+}
+
+}  // namespace plyfs::sys

@@ -1,0 +1,51 @@
+// NameEvents: the names that are made in directories, as inotify(7) tells them. The kernel queues an event before the
+// call that made the name returns, whoever made it and by whatever path; of what is made on other machines it knows
+// nothing. Not for use by two threads at once.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string_view>
+
+#include "base/fd.h"
+#include "base/result.h"
+
+namespace plyfs::sys {
+
+class NameEvents {
+  public:
+    struct Event {
+        // made: a name in the directory. ended: nothing more is told of it, which is gone or was unmounted. lost: there
+        // were too many events, of any of the directories.
+        enum class What { made, ended, lost };
+        What what = What::lost;
+        int watch = -1;
+        std::string_view name;  // valid until the next call
+    };
+
+    // EMFILE at the user's limit of such objects.
+    static Result<NameEvents> open();
+    // The number by which the directory is told of: one already watched keeps its own. O_PATH does; ENOSPC at the
+    // user's limit of watches.
+    Result<int> watch(BorrowedFd dir);
+    // What was queued before is told all the same.
+    void unwatch(int watch);
+    // False: nothing is left for now.
+    Result<bool> next(Event& out);
+
+  private:
+    explicit NameEvents(UniqueFd fd) : fd_(std::move(fd)), buffer_(std::make_unique<Buffer>()) {}
+    struct Buffer {
+        alignas(8) char bytes[16 * 1024];
+    };
+
+    UniqueFd fd_;
+    std::unique_ptr<Buffer> buffer_;
+    std::size_t used_ = 0;
+    std::size_t at_ = 0;
+};
+
+// How many directories the user may watch in all of his programs.
+std::size_t most_name_watches();
+
+}  // namespace plyfs::sys

@@ -1,0 +1,90 @@
+#include "overlay/name_watch.h"
+
+#include <unistd.h>
+
+#include "branches.h"
+
+using namespace plyfs;
+using namespace plyfs::test;
+
+TEST_CASE("name watch: names made since a directory is followed, and of no other") {
+    ScratchDir scratch;
+    for (const char* dir : {"a", "b", "c"}) make_dir(scratch / dir);
+    const auto watch = NameWatch::make(100);
+    REQUIRE(watch);
+    write_file(scratch / "a/before", "");
+    NewNames names(watch);
+    CHECK(names.follow(0, open_dir(scratch / "a")));
+    CHECK(names.follow(1, open_dir(scratch / "b")));
+    write_file(scratch / "a/one", "");
+    write_file(scratch / "b/two", "");
+    write_file(scratch / "c/three", "");
+    CHECK_FALSE(names.made(place_of("one", 0)));  // not heard yet
+    CHECK(names.catch_up());
+    CHECK(names.made(place_of("one", 0)));
+    CHECK_FALSE(names.made(place_of("one", 1)));
+    CHECK(names.made(place_of("two", 1)));
+    CHECK_FALSE(names.made(place_of("before", 0)));
+    CHECK_FALSE(names.made(place_of("three", 0)));
+}
+
+TEST_CASE("name watch: a mark that hides a name counts as the name") {
+    ScratchDir scratch;
+    make_dir(scratch / "a");
+    NewNames names(NameWatch::make(100));
+    CHECK(names.follow(0, open_dir(scratch / "a")));
+    write_file(scratch / "a/.wh.hidden", "");
+    CHECK(names.catch_up());
+    CHECK(names.made(place_of("hidden", 0)));
+}
+
+TEST_CASE("name watch: two follow one directory, and one leaves") {
+    ScratchDir scratch;
+    make_dir(scratch / "a");
+    const auto watch = NameWatch::make(100);
+    NewNames stays(watch);
+    CHECK(stays.follow(0, open_dir(scratch / "a")));
+    {
+        NewNames leaves(watch);
+        CHECK(leaves.follow(4, open_dir(scratch / "a")));
+        write_file(scratch / "a/one", "");
+        CHECK(leaves.catch_up());
+        CHECK(leaves.made(place_of("one", 4)));
+    }
+    write_file(scratch / "a/two", "");
+    CHECK(stays.catch_up());
+    CHECK(stays.made(place_of("one", 0)));
+    CHECK(stays.made(place_of("two", 0)));
+}
+
+TEST_CASE("name watch: the oldest make room for others and know that they missed something") {
+    ScratchDir scratch;
+    for (const char* dir : {"a", "b", "c"}) make_dir(scratch / dir);
+    const auto watch = NameWatch::make(2);
+    NewNames first(watch);
+    NewNames second(watch);
+    NewNames third(watch);
+    CHECK(first.follow(0, open_dir(scratch / "a")));
+    CHECK(second.follow(0, open_dir(scratch / "b")));
+    CHECK(third.follow(0, open_dir(scratch / "c")));
+    CHECK(first.missed());
+    CHECK_FALSE(first.catch_up());
+    CHECK(second.catch_up());
+    CHECK(third.catch_up());
+    // One alone may not have more than all.
+    NewNames greedy(watch);
+    for (const char* dir : {"a", "b"}) CHECK(greedy.follow(0, open_dir(scratch / dir)));
+    CHECK_FALSE(greedy.follow(0, open_dir(scratch / "c")));
+    watch->distrust_all();
+    CHECK_FALSE(greedy.catch_up());
+}
+
+TEST_CASE("name watch: a directory that is removed") {
+    ScratchDir scratch;
+    make_dir(scratch / "a");
+    NewNames names(NameWatch::make(100));
+    CHECK(names.follow(0, open_dir(scratch / "a")));
+    CHECK(names.catch_up());
+    REQUIRE(::rmdir((scratch / "a").c_str()) == 0);
+    CHECK_FALSE(names.catch_up());
+}
