@@ -33,9 +33,9 @@ bool is_gone(Errno e) {
 }
 
 // The branches of a pool others may change as well. Of a single one there is nothing to choose.
-std::shared_ptr<NameWatch> watch_names(const BranchSet& set) {
+std::shared_ptr<DirWatch> watch_names(const BranchSet& set) {
     if (set.rules().fixed || set.size() < 2) return nullptr;
-    return NameWatch::make(NameWatch::usual_most());
+    return DirWatch::make(DirWatch::usual_most());
 }
 
 // Of a directory's layers. What is not known any more is let go of.
@@ -302,6 +302,7 @@ Result<sys::Stat> Tree::stat_object(const NodeRef& node) {
     bool pinned;
     sys::Stat st;
     std::vector<BranchIndex> layers;
+    SharedNames names;
     {
         LockedNode state(*node);
         metacopy = state->content_branch >= 0;
@@ -310,6 +311,7 @@ Result<sys::Stat> Tree::stat_object(const NodeRef& node) {
         if (pinned && !metacopy) return st;
         branch = state->winner;
         layers = state->layers;
+        names = names_of(state);
     }
     if (node->is_dir()) {
         const auto winner = TRY(winner_dir(*this, node));
@@ -320,11 +322,13 @@ Result<sys::Stat> Tree::stat_object(const NodeRef& node) {
             dirs_.drop(*node, branch);
             return Errno(ESTALE);
         }
+        if (names && layers.size() > 1) names->catch_up();
         for (BranchIndex other : layers) {
             if (other == branch || !set_->at(other).writable()) continue;
             auto dir = dir_on(node, other);
             if (!dir) continue;
-            if (auto part = sys::stat_fd(**dir)) sys::add_directory(st, *part);
+            auto part = names ? names->stat_part({other, *dir}) : sys::stat_fd(**dir);
+            if (part) sys::add_directory(st, *part);
         }
         return st;
     }

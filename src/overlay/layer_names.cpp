@@ -41,9 +41,35 @@ bool LayerNames::fits(BranchIndex branch, std::uint64_t identity) const {
     return identities_[static_cast<std::size_t>(place - known_.begin())] == identity;
 }
 
+Result<sys::Stat> LayerNames::stat_part(const Layer& layer) const {
+    const auto place = std::lower_bound(known_.begin(), known_.end(), layer.branch);
+    const bool known = news_ && place != known_.end() && *place == layer.branch;
+    if (!known || news_->missed()) return sys::stat_fd(layer.fd());
+    const auto at = static_cast<std::size_t>(place - known_.begin());
+    std::uint32_t asked;
+    {
+        MutexLock lock(mutex_);
+        Part& part = parts_[at];
+        if (news_->take_change(layer.branch)) part.valid = false;
+        if (part.valid) {
+            sys::Stat out{};
+            out.stx_mtime = part.modified;
+            out.stx_ctime = part.changed;
+            out.stx_nlink = part.links;
+            return out;
+        }
+        asked = ++part.asked;
+    }
+    const auto st = TRY(sys::stat_fd(layer.fd()));
+    MutexLock lock(mutex_);
+    // Who asked later knows better.
+    if (parts_[at].asked == asked) parts_[at] = {st.stx_mtime, st.stx_ctime, st.stx_nlink, asked, true};
+    return st;
+}
+
 // All lists are in the order of branches.
 std::vector<BranchIndex> LayerNames::filter(std::span<const BranchIndex> branches, std::string_view name) const {
-    if (new_ && !new_->catch_up()) return {branches.begin(), branches.end()};
+    if (news_ && !news_->catch_up()) return {branches.begin(), branches.end()};
     const NamePlace first = place_of(name);
     auto place = std::lower_bound(places_.begin(), places_.end(), first);
     std::vector<BranchIndex> out;
@@ -53,7 +79,7 @@ std::vector<BranchIndex> LayerNames::filter(std::span<const BranchIndex> branche
         if (known != known_.end() && *known == branch) {
             const NamePlace wanted = first | static_cast<std::uint16_t>(branch);
             while (place != places_.end() && *place < wanted) ++place;
-            if ((place == places_.end() || *place != wanted) && !(new_ && new_->made(wanted))) continue;
+            if ((place == places_.end() || *place != wanted) && !(news_ && news_->made(wanted))) continue;
         }
         out.push_back(branch);
     }
@@ -84,8 +110,8 @@ void LayerNames::Builder::begin(const Layer& layer, BorrowedFd opened) {
     if (!compares || !*compares) return;
     if (!set_.is_fixed(layer.branch)) {
         if (!means_->watch) return;
-        if (!new_) new_ = std::make_shared<NewNames>(means_->watch);
-        if (!new_->follow(layer.branch, opened)) return;
+        if (!news_) news_ = std::make_shared<DirNews>(means_->watch);
+        if (!news_->follow(layer.branch, opened)) return;
     }
     branch_ = layer.branch;
     began_ = places_.size();
@@ -124,7 +150,7 @@ void LayerNames::Builder::end(const Layer& layer) {
         places_.resize(began_);
     } else {
         known_.push_back(branch_);
-        if (new_) identities_.push_back(layer.dir->identity());
+        if (news_) identities_.push_back(layer.dir->identity());
     }
     branch_ = -1;
 }
@@ -132,20 +158,24 @@ void LayerNames::Builder::end(const Layer& layer) {
 SharedNames LayerNames::Builder::finish() {
     std::shared_ptr<LayerNames> out(new LayerNames());
     if (is_full()) return out;
-    const std::size_t bytes =
-        places_.size() * sizeof places_[0] + known_.size() * (sizeof known_[0] + sizeof identities_[0]) + sizeof *out;
+    const std::size_t of_branch = sizeof known_[0] + sizeof identities_[0] + sizeof(LayerNames::Part);
+    const std::size_t bytes = places_.size() * sizeof places_[0] + known_.size() * of_branch + sizeof *out;
     std::size_t left = means_->bytes_left.load(std::memory_order_relaxed);
     do {
         if (left < bytes) return out;
     } while (!means_->bytes_left.compare_exchange_weak(left, left - bytes, std::memory_order_relaxed));
     out->means_ = means_;
     out->taken_ = bytes;
-    out->new_ = std::move(new_);
+    out->news_ = std::move(news_);
     std::sort(places_.begin(), places_.end());
     places_.shrink_to_fit();
     out->places_ = std::move(places_);
     out->known_ = std::move(known_);
     out->identities_ = std::move(identities_);
+    if (out->news_) {
+        MutexLock lock(out->mutex_);
+        out->parts_.resize(out->known_.size());
+    }
     return out;
 }
 

@@ -1,7 +1,7 @@
 // LayerNames: which of a merged directory's branches have a name, known from having read them once, so that a lookup
 // asks only those: with many branches that is the difference between one system call and one for each of them.
 //
-// Only of branches on which nothing changes (BranchSet::is_fixed) or of which a NameWatch tells what does, and only
+// Only of branches on which nothing changes (BranchSet::is_fixed) or of which a DirWatch tells what does, and only
 // where names are the same when their bytes are: no directory that folds cases, no file system that we do not know to
 // compare so. What is kept of a name is a hash: a branch said to have it may lack it, never the other way round. A name
 // that a file of AUFS' hides counts as there.
@@ -15,7 +15,7 @@
 #include <string_view>
 #include <vector>
 
-#include "overlay/name_watch.h"
+#include "overlay/dir_watch.h"
 #include "overlay/resolver.h"
 
 namespace plyfs {
@@ -23,8 +23,8 @@ namespace plyfs {
 // What a mount's LayerNames are made with; outlives them.
 struct NamesMeans {
     std::atomic<std::size_t> bytes_left;
-    const std::shared_ptr<NameWatch> watch;  // null: only what never changes can be known
-    NamesMeans(std::size_t bytes, std::shared_ptr<NameWatch> names) : bytes_left(bytes), watch(std::move(names)) {}
+    const std::shared_ptr<DirWatch> watch;  // null: only what never changes can be known
+    NamesMeans(std::size_t bytes, std::shared_ptr<DirWatch> names) : bytes_left(bytes), watch(std::move(names)) {}
     bool may_know(const BranchSet& set, BranchIndex branch) const { return watch || set.is_fixed(branch); }
     // A branch is another one from now on.
     void distrust() const {
@@ -44,18 +44,35 @@ class LayerNames {
     bool knows(BranchIndex branch) const;
     // Whether the directory that was read on the branch, if any was, is this one (LayerDir::identity).
     bool fits(BranchIndex branch, std::uint64_t identity) const;
+    // Hears what happened until now, for what can tell it from then on.
+    void catch_up() const {
+        if (news_) news_->catch_up();
+    }
+    // The directory on a branch as of the last catch_up(), as far as it goes into sys::add_directory(): a system call
+    // only if something happened there.
+    Result<sys::Stat> stat_part(const Layer& layer) const;
     // None: nothing could be known, and trying again is of no use.
     bool empty() const { return known_.empty(); }
     // Nothing is known any more; read anew, it may be.
-    bool outdated() const { return new_ && new_->missed(); }
+    bool outdated() const { return news_ && news_->missed(); }
 
   private:
     LayerNames() = default;
+    // What was last seen of a known directory.
+    struct Part {
+        statx_timestamp modified{};
+        statx_timestamp changed{};
+        std::uint32_t links = 0;
+        std::uint32_t asked = 0;  // how often it was looked at
+        bool valid = false;
+    };
 
     std::vector<BranchIndex> known_;         // in order
     std::vector<std::uint64_t> identities_;  // of the directories that were read there; none where all is fixed
     std::vector<NamePlace> places_;          // sorted
-    std::shared_ptr<NewNames> new_;          // null: all known branches are fixed
+    std::shared_ptr<DirNews> news_;          // null: all known branches are fixed
+    mutable Mutex mutex_;
+    mutable std::vector<Part> parts_ GUARDED_BY(mutex_);  // of known_, where news are
     std::shared_ptr<NamesMeans> means_;
     std::size_t taken_ = 0;
 };
@@ -84,7 +101,7 @@ class LayerNames::Builder {
     const std::shared_ptr<NamesMeans> means_;
     const std::size_t most_;
     std::vector<NamePlace> places_;
-    std::shared_ptr<NewNames> new_;
+    std::shared_ptr<DirNews> news_;
     std::vector<BranchIndex> known_;
     std::vector<std::uint64_t> identities_;
     BranchIndex branch_ = -1;  // -1: the layer being read is none that we may know

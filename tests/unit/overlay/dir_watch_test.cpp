@@ -1,5 +1,6 @@
-#include "overlay/name_watch.h"
+#include "overlay/dir_watch.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "branches.h"
@@ -7,13 +8,13 @@
 using namespace plyfs;
 using namespace plyfs::test;
 
-TEST_CASE("name watch: names made since a directory is followed, and of no other") {
+TEST_CASE("directory watch: names made since a directory is followed, and of no other") {
     ScratchDir scratch;
     for (const char* dir : {"a", "b", "c"}) make_dir(scratch / dir);
-    const auto watch = NameWatch::make(100);
+    const auto watch = DirWatch::make(100);
     REQUIRE(watch);
     write_file(scratch / "a/before", "");
-    NewNames names(watch);
+    DirNews names(watch);
     CHECK(names.follow(0, open_dir(scratch / "a")));
     CHECK(names.follow(1, open_dir(scratch / "b")));
     write_file(scratch / "a/one", "");
@@ -28,24 +29,42 @@ TEST_CASE("name watch: names made since a directory is followed, and of no other
     CHECK_FALSE(names.made(place_of("three", 0)));
 }
 
-TEST_CASE("name watch: a mark that hides a name counts as the name") {
+TEST_CASE("directory watch: that something changed is told once") {
     ScratchDir scratch;
     make_dir(scratch / "a");
-    NewNames names(NameWatch::make(100));
+    make_dir(scratch / "b");
+    DirNews news(DirWatch::make(100));
+    CHECK(news.follow(0, open_dir(scratch / "a")));
+    CHECK(news.follow(1, open_dir(scratch / "b")));
+    write_file(scratch / "a/one", "");
+    REQUIRE(::unlink((scratch / "a/one").c_str()) == 0);
+    CHECK(news.catch_up());
+    CHECK(news.take_change(0));
+    CHECK_FALSE(news.take_change(0));
+    CHECK_FALSE(news.take_change(1));
+    REQUIRE(::chmod((scratch / "b").c_str(), 0700) == 0);
+    CHECK(news.catch_up());
+    CHECK(news.take_change(1));
+}
+
+TEST_CASE("directory watch: a mark that hides a name counts as the name") {
+    ScratchDir scratch;
+    make_dir(scratch / "a");
+    DirNews names(DirWatch::make(100));
     CHECK(names.follow(0, open_dir(scratch / "a")));
     write_file(scratch / "a/.wh.hidden", "");
     CHECK(names.catch_up());
     CHECK(names.made(place_of("hidden", 0)));
 }
 
-TEST_CASE("name watch: two follow one directory, and one leaves") {
+TEST_CASE("directory watch: two follow one directory, and one leaves") {
     ScratchDir scratch;
     make_dir(scratch / "a");
-    const auto watch = NameWatch::make(100);
-    NewNames stays(watch);
+    const auto watch = DirWatch::make(100);
+    DirNews stays(watch);
     CHECK(stays.follow(0, open_dir(scratch / "a")));
     {
-        NewNames leaves(watch);
+        DirNews leaves(watch);
         CHECK(leaves.follow(4, open_dir(scratch / "a")));
         write_file(scratch / "a/one", "");
         CHECK(leaves.catch_up());
@@ -57,13 +76,13 @@ TEST_CASE("name watch: two follow one directory, and one leaves") {
     CHECK(stays.made(place_of("two", 0)));
 }
 
-TEST_CASE("name watch: the oldest make room for others and know that they missed something") {
+TEST_CASE("directory watch: the oldest make room for others and know that they missed something") {
     ScratchDir scratch;
     for (const char* dir : {"a", "b", "c"}) make_dir(scratch / dir);
-    const auto watch = NameWatch::make(2);
-    NewNames first(watch);
-    NewNames second(watch);
-    NewNames third(watch);
+    const auto watch = DirWatch::make(2);
+    DirNews first(watch);
+    DirNews second(watch);
+    DirNews third(watch);
     CHECK(first.follow(0, open_dir(scratch / "a")));
     CHECK(second.follow(0, open_dir(scratch / "b")));
     CHECK(third.follow(0, open_dir(scratch / "c")));
@@ -72,17 +91,17 @@ TEST_CASE("name watch: the oldest make room for others and know that they missed
     CHECK(second.catch_up());
     CHECK(third.catch_up());
     // One alone may not have more than all.
-    NewNames greedy(watch);
+    DirNews greedy(watch);
     for (const char* dir : {"a", "b"}) CHECK(greedy.follow(0, open_dir(scratch / dir)));
     CHECK_FALSE(greedy.follow(0, open_dir(scratch / "c")));
     watch->distrust_all();
     CHECK_FALSE(greedy.catch_up());
 }
 
-TEST_CASE("name watch: a directory that is removed") {
+TEST_CASE("directory watch: a directory that is removed") {
     ScratchDir scratch;
     make_dir(scratch / "a");
-    NewNames names(NameWatch::make(100));
+    DirNews names(DirWatch::make(100));
     CHECK(names.follow(0, open_dir(scratch / "a")));
     CHECK(names.catch_up());
     REQUIRE(::rmdir((scratch / "a").c_str()) == 0);

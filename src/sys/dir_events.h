@@ -1,6 +1,6 @@
-// NameEvents: the names that are made in directories, as inotify(7) tells them. The kernel queues an event before the
-// call that made the name returns, whoever made it and by whatever path; of what is made on other machines it knows
-// nothing. Not for use by two threads at once.
+// DirEvents: what happens in directories, as inotify(7) tells it. The kernel queues an event before the call that did
+// it returns, whoever called and by whatever path; of what other machines do it knows nothing. Not for use by two
+// threads at once.
 #pragma once
 
 #include <cstddef>
@@ -12,19 +12,20 @@
 
 namespace plyfs::sys {
 
-class NameEvents {
+class DirEvents {
   public:
     struct Event {
-        // made: a name in the directory. ended: nothing more is told of it, which is gone or was unmounted. lost: there
-        // were too many events, of any of the directories.
-        enum class What { made, ended, lost };
+        // made: a name in the directory. changed: a name was removed, or an attribute changed of the directory itself
+        // or of something in it. ended: nothing more is told of it, which is gone or was unmounted. lost: there were
+        // too many events, of any of the directories.
+        enum class What { made, changed, ended, lost };
         What what = What::lost;
         int watch = -1;
         std::string_view name;  // valid until the next call
     };
 
     // EMFILE at the user's limit of such objects.
-    static Result<NameEvents> open();
+    static Result<DirEvents> open();
     // The number by which the directory is told of: one already watched keeps its own. O_PATH does; ENOSPC at the
     // user's limit of watches.
     Result<int> watch(BorrowedFd dir);
@@ -34,7 +35,7 @@ class NameEvents {
     Result<bool> next(Event& out);
 
   private:
-    explicit NameEvents(UniqueFd fd) : fd_(std::move(fd)), buffer_(std::make_unique<Buffer>()) {}
+    explicit DirEvents(UniqueFd fd) : fd_(std::move(fd)), buffer_(std::make_unique<Buffer>()) {}
     struct Buffer {
         alignas(8) char bytes[16 * 1024];
     };
@@ -46,6 +47,6 @@ class NameEvents {
 };
 
 // How many directories the user may watch in all of his programs.
-std::size_t most_name_watches();
+std::size_t most_dir_watches();
 
 }  // namespace plyfs::sys

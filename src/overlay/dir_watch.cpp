@@ -1,4 +1,4 @@
-#include "overlay/name_watch.h"
+#include "overlay/dir_watch.h"
 
 #include <algorithm>
 
@@ -14,27 +14,37 @@ constexpr std::size_t kMostWatches = 32768;
 
 }  // namespace
 
-NewNames::~NewNames() {
+DirNews::~DirNews() {
     watch_->leave(*this);
 }
 
-bool NewNames::follow(BranchIndex branch, BorrowedFd dir) {
+bool DirNews::follow(BranchIndex branch, BorrowedFd dir) {
     return watch_->follow(*this, branch, dir);
 }
 
-bool NewNames::catch_up() {
+bool DirNews::catch_up() {
     if (!missed()) watch_->catch_up();
     return !missed();
 }
 
-bool NewNames::made(NamePlace place) const {
+bool DirNews::made(NamePlace place) const {
     if (!any_.load(std::memory_order_acquire)) return false;
     MutexLock lock(mutex_);
     return made_.contains(place);
 }
 
+bool DirNews::take_change(BranchIndex branch) {
+    MutexLock lock(mutex_);
+    return changed_.erase(branch) > 0;
+}
+
+void DirNews::hear_change(BranchIndex branch) {
+    MutexLock lock(mutex_);
+    changed_.insert(branch);
+}
+
 // A mark of AUFS' hides a name, so that has to be looked for.
-void NewNames::hear(BranchIndex branch, std::string_view name) {
+void DirNews::hear_made(BranchIndex branch, std::string_view name) {
     MutexLock lock(mutex_);
     made_.insert(place_of(name, branch));
     if (const auto hidden = marks::hidden_by(name); !hidden.empty()) made_.insert(place_of(hidden, branch));
@@ -42,17 +52,17 @@ void NewNames::hear(BranchIndex branch, std::string_view name) {
     any_.store(true, std::memory_order_release);
 }
 
-std::size_t NameWatch::usual_most() {
-    return std::min(kMostWatches, sys::most_name_watches() / 2);
+std::size_t DirWatch::usual_most() {
+    return std::min(kMostWatches, sys::most_dir_watches() / 2);
 }
 
-std::shared_ptr<NameWatch> NameWatch::make(std::size_t most) {
-    auto events = sys::NameEvents::open();
+std::shared_ptr<DirWatch> DirWatch::make(std::size_t most) {
+    auto events = sys::DirEvents::open();
     if (!events || most == 0) return nullptr;
-    return std::shared_ptr<NameWatch>(new NameWatch(std::move(*events), most));
+    return std::shared_ptr<DirWatch>(new DirWatch(std::move(*events), most));
 }
 
-bool NameWatch::follow(NewNames& names, BranchIndex branch, BorrowedFd dir) {
+bool DirWatch::follow(DirNews& names, BranchIndex branch, BorrowedFd dir) {
     MutexLock lock(mutex_);
     if (followers_.size() >= most_) drop_oldest(names);
     if (followers_.size() >= most_) return false;
@@ -65,18 +75,18 @@ bool NameWatch::follow(NewNames& names, BranchIndex branch, BorrowedFd dir) {
     return true;
 }
 
-void NameWatch::leave(NewNames& names) {
+void DirWatch::leave(DirNews& names) {
     MutexLock lock(mutex_);
     let_go(names);
 }
 
-void NameWatch::let_go(const NewNames& names) {
+void DirWatch::let_go(const DirNews& names) {
     const auto mine = followed_.find(&names);
     if (mine == followed_.end()) return;
     for (int watch : mine->second.watches) {
         const auto place = followers_.find(watch);
         if (place == followers_.end()) continue;
-        std::erase_if(place->second, [&](const Follower& follower) { return follower.names == &names; });
+        std::erase_if(place->second, [&](const Follower& follower) { return follower.news == &names; });
         if (!place->second.empty()) continue;
         followers_.erase(place);
         events_.unwatch(watch);
@@ -85,8 +95,8 @@ void NameWatch::let_go(const NewNames& names) {
     followed_.erase(mine);
 }
 
-void NameWatch::drop_oldest(const NewNames& but) {
-    for (NewNames* oldest : oldest_first_) {
+void DirWatch::drop_oldest(const DirNews& but) {
+    for (DirNews* oldest : oldest_first_) {
         if (oldest == &but) continue;
         oldest->miss();
         let_go(*oldest);
@@ -94,33 +104,34 @@ void NameWatch::drop_oldest(const NewNames& but) {
     }
 }
 
-void NameWatch::catch_up() {
-    using What = sys::NameEvents::Event::What;
+void DirWatch::catch_up() {
+    using What = sys::DirEvents::Event::What;
     MutexLock lock(mutex_);
-    sys::NameEvents::Event event;
+    sys::DirEvents::Event event;
     for (;;) {
         const auto more = events_.next(event);
         if (more && !*more) return;
         if (!more || event.what == What::lost) {
-            for (NewNames* names : oldest_first_) names->miss();
+            for (DirNews* names : oldest_first_) names->miss();
             if (!more) return;
             continue;
         }
         const auto place = followers_.find(event.watch);
         if (place == followers_.end()) continue;
         for (const Follower& follower : place->second) {
-            if (event.what == What::made) {
-                follower.names->hear(follower.branch, event.name);
-            } else {
-                follower.names->miss();
+            if (event.what == What::ended) {
+                follower.news->miss();
+                continue;
             }
+            if (event.what == What::made) follower.news->hear_made(follower.branch, event.name);
+            follower.news->hear_change(follower.branch);
         }
     }
 }
 
-void NameWatch::distrust_all() {
+void DirWatch::distrust_all() {
     MutexLock lock(mutex_);
-    for (NewNames* names : oldest_first_) names->miss();
+    for (DirNews* names : oldest_first_) names->miss();
 }
 
 }  // namespace plyfs

@@ -1,7 +1,8 @@
-// NameWatch: tells what LayerNames of directories that others may change, those of a pool, can not know from having
-// read them: the names made since. With it a branch said to lack a name lacks it, because the kernel tells of a new
-// name before the call that made it returns, and whoever asks hears everything told until then (`catch_up`). So no
-// lookup is answered by what was before it began.
+// DirWatch: tells what LayerNames of directories that others may change, those of a pool, can not know from having read
+// them: the names made since, and that a directory changed at all. With it a branch said to lack a name lacks it,
+// because the kernel tells of a new name before the call that made it returns, and whoever asks hears everything told
+// until then
+// (`catch_up`). So no lookup is answered by what was before it began.
 //
 // Thread-safe; the locks are leaves, but for the reading of the events.
 #pragma once
@@ -19,7 +20,7 @@
 #include "base/fd.h"
 #include "base/mutex.h"
 #include "branch/branch.h"
-#include "sys/name_events.h"
+#include "sys/dir_events.h"
 
 namespace plyfs {
 
@@ -31,15 +32,15 @@ inline NamePlace place_of(std::string_view name, BranchIndex branch = 0) {
            static_cast<std::uint16_t>(branch);
 }
 
-class NameWatch;
+class DirWatch;
 
-// The names made in some directories since each of them was followed.
-class NewNames {
+// What happened in some directories, each on another branch, since it was followed.
+class DirNews {
   public:
-    explicit NewNames(std::shared_ptr<NameWatch> watch) : watch_(std::move(watch)) {}
-    ~NewNames();
-    NewNames(const NewNames&) = delete;
-    NewNames& operator=(const NewNames&) = delete;
+    explicit DirNews(std::shared_ptr<DirWatch> watch) : watch_(std::move(watch)) {}
+    ~DirNews();
+    DirNews(const DirNews&) = delete;
+    DirNews& operator=(const DirNews&) = delete;
 
     // To be called before the directory is read. False: nothing will be told of it.
     bool follow(BranchIndex branch, BorrowedFd dir);
@@ -48,53 +49,57 @@ class NewNames {
     bool missed() const { return missed_.load(std::memory_order_acquire); }
     // Since it was followed, as far as was heard.
     bool made(NamePlace place) const;
+    // Whether the directory on the branch changed since the last time this was asked, as far as was heard.
+    bool take_change(BranchIndex branch);
 
   private:
-    friend class NameWatch;
-    void hear(BranchIndex branch, std::string_view name);
+    friend class DirWatch;
+    void hear_made(BranchIndex branch, std::string_view name);
+    void hear_change(BranchIndex branch);
     void miss() { missed_.store(true, std::memory_order_release); }
 
-    const std::shared_ptr<NameWatch> watch_;
+    const std::shared_ptr<DirWatch> watch_;
     std::atomic<bool> missed_{false};
     std::atomic<bool> any_{false};
     mutable Mutex mutex_;
     std::unordered_set<NamePlace> made_ GUARDED_BY(mutex_);
+    std::unordered_set<BranchIndex> changed_ GUARDED_BY(mutex_);
 };
 
-class NameWatch {
+class DirWatch {
   public:
     // most: directories on branches that may be followed; more of them, and the oldest are followed no longer. Null
     // where the kernel does not tell.
-    static std::shared_ptr<NameWatch> make(std::size_t most);
+    static std::shared_ptr<DirWatch> make(std::size_t most);
     // A share of what the user may have.
     static std::size_t usual_most();
 
-    // All NewNames have missed something.
+    // All DirNews have missed something.
     void distrust_all();
 
   private:
-    friend class NewNames;
+    friend class DirNews;
     struct Follower {
-        NewNames* names;
+        DirNews* news;
         BranchIndex branch;
     };
     struct Followed {
         std::vector<int> watches;
-        std::list<NewNames*>::iterator place;  // in oldest_first_
+        std::list<DirNews*>::iterator place;  // in oldest_first_
     };
-    NameWatch(sys::NameEvents events, std::size_t most) : most_(most), events_(std::move(events)) {}
-    bool follow(NewNames& names, BranchIndex branch, BorrowedFd dir);
-    void leave(NewNames& names);
+    DirWatch(sys::DirEvents events, std::size_t most) : most_(most), events_(std::move(events)) {}
+    bool follow(DirNews& names, BranchIndex branch, BorrowedFd dir);
+    void leave(DirNews& names);
     void catch_up();
-    void let_go(const NewNames& names) REQUIRES(mutex_);
-    void drop_oldest(const NewNames& but) REQUIRES(mutex_);
+    void let_go(const DirNews& names) REQUIRES(mutex_);
+    void drop_oldest(const DirNews& but) REQUIRES(mutex_);
 
     const std::size_t most_;
     Mutex mutex_;
-    sys::NameEvents events_ GUARDED_BY(mutex_);
+    sys::DirEvents events_ GUARDED_BY(mutex_);
     std::unordered_map<int, std::vector<Follower>> followers_ GUARDED_BY(mutex_);  // by watch
-    std::unordered_map<const NewNames*, Followed> followed_ GUARDED_BY(mutex_);
-    std::list<NewNames*> oldest_first_ GUARDED_BY(mutex_);
+    std::unordered_map<const DirNews*, Followed> followed_ GUARDED_BY(mutex_);
+    std::list<DirNews*> oldest_first_ GUARDED_BY(mutex_);
 };
 
 }  // namespace plyfs

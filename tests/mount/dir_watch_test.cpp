@@ -56,7 +56,7 @@ class Pool {
 
 }  // namespace
 
-TEST_CASE("name watch: a name that is missing costs no branch anything, and one that is there costs one") {
+TEST_CASE("directory watch: a name that is missing costs no branch anything, and one that is there costs one") {
     Pool pool;
     pool.learn("d");
     const Counter done(pool.mount().path());
@@ -66,7 +66,7 @@ TEST_CASE("name watch: a name that is missing costs no branch anything, and one 
     CHECK(done("branches_spared") == 10 * kBranches + kBranches - 1);
 }
 
-TEST_CASE("name watch: a name made on a branch in whatever way is seen at once") {
+TEST_CASE("directory watch: a name made on a branch in whatever way is seen at once") {
     Pool pool;
     pool.learn("d");
     const std::string at = pool.on(3, "d/");
@@ -98,7 +98,7 @@ TEST_CASE("name watch: a name made on a branch in whatever way is seen at once")
     CHECK(list_dir(pool / "d").size() == kBranches + 8);
 }
 
-TEST_CASE("name watch: no name is ever late, whoever makes it and whoever asks") {
+TEST_CASE("directory watch: no name is ever late, whoever makes it and whoever asks") {
     Pool pool;
     pool.learn("d");
     std::atomic<int> late{0};
@@ -118,7 +118,7 @@ TEST_CASE("name watch: no name is ever late, whoever makes it and whoever asks")
     CHECK(late == 0);
 }
 
-TEST_CASE("name watch: more names than the kernel has room to tell are not missed") {
+TEST_CASE("directory watch: more names than the kernel has room to tell are not missed") {
     Pool pool;
     for (int i = 0; i < kBranches; ++i) make_dirs(pool.on(i, "busy"));
     pool.learn("d");
@@ -137,7 +137,7 @@ TEST_CASE("name watch: more names than the kernel has room to tell are not misse
     CHECK(done("branches_spared") == kBranches);
 }
 
-TEST_CASE("name watch: a directory that another one has taken the place of on its branch") {
+TEST_CASE("directory watch: a directory that another one has taken the place of on its branch") {
     Pool pool;
     pool.learn("d");
     const UniqueFd inside = open_file(pool / "d", O_RDONLY | O_DIRECTORY);
@@ -150,7 +150,28 @@ TEST_CASE("name watch: a directory that another one has taken the place of on it
     CHECK(exists(pool / "gone/f3"));
 }
 
-TEST_CASE("name watch: a branch that went and came back with other names") {
+TEST_CASE("directory watch: what a directory shows changes with each of its parts") {
+    Pool pool;
+    pool.learn("d");
+    const auto shown = [&] { return stat_of(pool / "d"); };
+    const auto links = shown().st_nlink;
+    make_dirs(pool.on(3, "d/sub"));
+    // By the time the kernel believes attributes for.
+    CHECK(eventually([&] { return shown().st_nlink == links + 1; }));
+    CHECK(ns(shown().st_mtim) == ns(stat_of(pool.on(3, "d")).st_mtim));
+    OK(::rmdir(pool.on(3, "d/sub").c_str()));
+    CHECK(eventually([&] { return shown().st_nlink == links; }));
+    const struct timespec times[2] = {{1, 0}, {4102444800, 0}};
+    OK(::utimensat(AT_FDCWD, pool.on(2, "d").c_str(), times, 0));
+    CHECK(eventually([&] { return shown().st_mtim.tv_sec == 4102444800; }));
+    // What is done through the mount shows at once.
+    OK(::mkdir((pool / "d/own").c_str(), 0755));
+    CHECK(shown().st_nlink == links + 1);
+    OK(::rmdir((pool / "d/own").c_str()));
+    CHECK(shown().st_nlink == links);
+}
+
+TEST_CASE("directory watch: a branch that went and came back with other names") {
     need_privilege("file systems that come and go");
     if (is_standin()) skip("about plyfs itself");
     Scratch scratch;

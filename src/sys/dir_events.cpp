@@ -1,4 +1,4 @@
-#include "sys/name_events.h"
+#include "sys/dir_events.h"
 
 #include <sys/inotify.h>
 
@@ -11,28 +11,30 @@ namespace plyfs::sys {
 namespace {
 
 constexpr std::uint32_t kMade = IN_CREATE | IN_MOVED_TO;
+constexpr std::uint32_t kChanged = IN_DELETE | IN_MOVED_FROM | IN_ATTRIB | IN_MOVE_SELF;
 constexpr std::uint32_t kEnded = IN_IGNORED | IN_UNMOUNT | IN_DELETE_SELF;
 constexpr std::size_t kDefaultWatches = 8192;  // the kernel's, where it does not say
 
 }  // namespace
 
-Result<NameEvents> NameEvents::open() {
+Result<DirEvents> DirEvents::open() {
     UniqueFd fd(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
     if (!fd.valid()) return Errno::last();
-    return NameEvents(std::move(fd));
+    return DirEvents(std::move(fd));
 }
 
-Result<int> NameEvents::watch(BorrowedFd dir) {
-    const int watch = ::inotify_add_watch(fd_.get(), ProcPath(dir).c_str(), kMade | IN_DELETE_SELF | IN_ONLYDIR);
+Result<int> DirEvents::watch(BorrowedFd dir) {
+    const int watch =
+        ::inotify_add_watch(fd_.get(), ProcPath(dir).c_str(), kMade | kChanged | IN_DELETE_SELF | IN_ONLYDIR);
     if (watch < 0) return Errno::last();
     return watch;
 }
 
-void NameEvents::unwatch(int watch) {
+void DirEvents::unwatch(int watch) {
     ::inotify_rm_watch(fd_.get(), watch);  // fails when it has ended by itself
 }
 
-Result<bool> NameEvents::next(Event& out) {
+Result<bool> DirEvents::next(Event& out) {
     for (;;) {
         if (at_ == used_) {
             const ssize_t got = ::read(fd_.get(), buffer_->bytes, sizeof buffer_->bytes);
@@ -54,6 +56,8 @@ Result<bool> NameEvents::next(Event& out) {
             out.what = Event::What::ended;
         } else if (event.mask & kMade) {
             out.what = Event::What::made;
+        } else if (event.mask & kChanged) {
+            out.what = Event::What::changed;
         } else {
             continue;
         }
@@ -61,7 +65,7 @@ Result<bool> NameEvents::next(Event& out) {
     }
 }
 
-std::size_t most_name_watches() {
+std::size_t most_dir_watches() {
     std::size_t most = kDefaultWatches;
     if (FILE* file = std::fopen("/proc/sys/fs/inotify/max_user_watches", "re")) {
         if (std::fscanf(file, "%zu", &most) != 1) most = kDefaultWatches;
