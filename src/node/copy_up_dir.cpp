@@ -5,6 +5,7 @@
 #include "node/kept_times.h"
 #include "node/origin.h"
 #include "node/source.h"
+#include "overlay/layer_names.h"
 #include "overlay/staging.h"
 #include "sys/open.h"
 

@@ -16,7 +16,6 @@
 #include "base/fd.h"
 #include "base/mutex.h"
 #include "node/backing.h"
-#include "overlay/layer_names.h"
 #include "overlay/resolver.h"
 #include "sys/stat.h"
 
@@ -25,6 +24,7 @@ namespace plyfs {
 using NodeId = std::uint64_t;
 inline constexpr NodeId kRootId = 1;
 
+class LayerNames;
 class Node;
 class NodeTable;
 
@@ -113,10 +113,10 @@ struct NodeState {
     std::uint64_t shown_inode = 0;
     std::unique_ptr<std::string> index;  // its name in the index (overlay/index.h), by which it is found; null: none
     std::unique_ptr<Listings> listings;
-    SharedNames layer_names;            // of `layers`; null: not read
-    std::uint32_t asked_in_vain = 0;    // read-only layers of a directory that lacked what was looked for
-    std::uint32_t layers_replaced = 0;  // how often other directories became the layers
-    UniqueFd pinned;                    // O_PATH of an object without a name
+    std::shared_ptr<const LayerNames> layer_names;  // of `layers`; null: not read
+    std::uint32_t asked_in_vain = 0;                // read-only layers of a directory that lacked what was looked for
+    std::uint32_t layers_replaced = 0;              // how often other directories became the layers
+    UniqueFd pinned;                                // O_PATH of an object without a name
     NodeRef kept;  // to itself while names of the original still lie below: only this node knows the copy
     std::uint32_t hidden_links = 0;   // names of the copied-up original that still lie below
     std::uint32_t removed_links = 0;  // names of a read-only winner that whiteouts hide

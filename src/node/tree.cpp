@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "node/winner.h"
+#include "overlay/layer_names.h"
 #include "overlay/marks.h"
 #include "sys/entry.h"
 #include "sys/open.h"

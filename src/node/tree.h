@@ -24,6 +24,8 @@
 
 namespace plyfs {
 
+struct NamesMeans;
+
 // An object found on its branch.
 struct Located {
     UniqueFd fd;  // O_PATH
@@ -86,7 +88,7 @@ class Tree : NodeTable::Observer {
     // A lookup in all layers asked so many for nothing: in time their names are read.
     void note_vain(const NodeRef& dir, const Layers& layers, std::uint32_t asked);
     // What somebody who read the layers found, if they are the node's still; see NodeState::layers_replaced.
-    void keep_names(const NodeRef& dir, std::uint32_t layers_replaced, SharedNames names);
+    void keep_names(const NodeRef& dir, std::uint32_t layers_replaced, std::shared_ptr<const LayerNames> names);
     const std::shared_ptr<NamesMeans>& names_means() const { return names_means_; }
     // Lets go of those that somebody removed on their branch, so that what has their name now is found; true if any
     // was.

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "branch/probe.h"
 #include "node/tree.h"
+#include "overlay/layer_names.h"
 #include "policy/placement.h"
 #include "policy/rules.h"
 #include "sys/open.h"

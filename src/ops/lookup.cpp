@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "node/origin.h"
+#include "overlay/layer_names.h"
 
 namespace plyfs::ops {
 namespace {

@@ -27,10 +27,11 @@ bool DirNews::catch_up() {
     return !missed();
 }
 
-bool DirNews::made(NamePlace place) const {
-    if (!any_.load(std::memory_order_acquire)) return false;
+std::vector<BranchIndex> DirNews::made(std::string_view name) const {
+    if (!any_.load(std::memory_order_acquire)) return {};
     MutexLock lock(mutex_);
-    return made_.contains(place);
+    const auto found = made_.find(place_of(name));
+    return found == made_.end() ? std::vector<BranchIndex>() : found->second;
 }
 
 bool DirNews::take_change(BranchIndex branch) {
@@ -46,10 +47,15 @@ void DirNews::hear_change(BranchIndex branch) {
 // A mark of AUFS' hides a name, so that has to be looked for.
 void DirNews::hear_made(BranchIndex branch, std::string_view name) {
     MutexLock lock(mutex_);
-    made_.insert(place_of(name, branch));
-    if (const auto hidden = marks::hidden_by(name); !hidden.empty()) made_.insert(place_of(hidden, branch));
+    note(branch, name);
+    if (const auto hidden = marks::hidden_by(name); !hidden.empty()) note(branch, hidden);
     if (made_.size() > kMostNew) miss();
     any_.store(true, std::memory_order_release);
+}
+
+void DirNews::note(BranchIndex branch, std::string_view name) {
+    auto& branches = made_[place_of(name)];
+    if (std::find(branches.begin(), branches.end(), branch) == branches.end()) branches.push_back(branch);
 }
 
 std::size_t DirWatch::usual_most() {

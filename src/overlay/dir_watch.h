@@ -47,8 +47,8 @@ class DirNews {
     // Hears what was told until now. False: something was missed, and nothing is known from now on.
     bool catch_up();
     bool missed() const { return missed_.load(std::memory_order_acquire); }
-    // Since it was followed, as far as was heard.
-    bool made(NamePlace place) const;
+    // The branches on which the name was made since, as far as was heard; in no order.
+    std::vector<BranchIndex> made(std::string_view name) const;
     // Whether the directory on the branch changed since the last time this was asked, as far as was heard.
     bool take_change(BranchIndex branch);
 
@@ -56,13 +56,14 @@ class DirNews {
     friend class DirWatch;
     void hear_made(BranchIndex branch, std::string_view name);
     void hear_change(BranchIndex branch);
+    void note(BranchIndex branch, std::string_view name) REQUIRES(mutex_);
     void miss() { missed_.store(true, std::memory_order_release); }
 
     const std::shared_ptr<DirWatch> watch_;
     std::atomic<bool> missed_{false};
     std::atomic<bool> any_{false};
     mutable Mutex mutex_;
-    std::unordered_set<NamePlace> made_ GUARDED_BY(mutex_);
+    std::unordered_map<NamePlace, std::vector<BranchIndex>> made_ GUARDED_BY(mutex_);  // as on the first branch
     std::unordered_set<BranchIndex> changed_ GUARDED_BY(mutex_);
 };
 

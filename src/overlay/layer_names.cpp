@@ -70,6 +70,7 @@ Result<sys::Stat> LayerNames::stat_part(const Layer& layer) const {
 // All lists are in the order of branches.
 std::vector<BranchIndex> LayerNames::filter(std::span<const BranchIndex> branches, std::string_view name) const {
     if (news_ && !news_->catch_up()) return {branches.begin(), branches.end()};
+    const auto made = news_ ? news_->made(name) : std::vector<BranchIndex>();
     const NamePlace first = place_of(name);
     auto place = std::lower_bound(places_.begin(), places_.end(), first);
     std::vector<BranchIndex> out;
@@ -79,7 +80,8 @@ std::vector<BranchIndex> LayerNames::filter(std::span<const BranchIndex> branche
         if (known != known_.end() && *known == branch) {
             const NamePlace wanted = first | static_cast<std::uint16_t>(branch);
             while (place != places_.end() && *place < wanted) ++place;
-            if ((place == places_.end() || *place != wanted) && !(news_ && news_->made(wanted))) continue;
+            const bool read = place != places_.end() && *place == wanted;
+            if (!read && std::find(made.begin(), made.end(), branch) == made.end()) continue;
         }
         out.push_back(branch);
     }
