@@ -18,18 +18,27 @@ namespace plyfs {
 namespace {
 
 constexpr std::uint64_t kEcryptfs = 0xf15f;
-constexpr std::uint64_t kNfs = 0x6969;
-constexpr std::uint64_t kCifs = 0xff534d42;
-constexpr std::uint64_t kSmb2 = 0xfe534d42;
-constexpr std::uint64_t kCeph = 0x00c36400;
-constexpr std::uint64_t kV9fs = 0x01021997;
+// What other machines change as well: by a server, or on a disk that they share.
+constexpr std::uint64_t kNetworks[] = {
+    FUSE_SUPER_MAGIC,
+    0x6969,      // NFS
+    0xff534d42,  // CIFS
+    0xfe534d42,  // SMB2
+    0x00c36400,  // Ceph
+    0x01021997,  // 9p
+    0x5346414f,  // AFS
+    0x6b414653,  // AFS of the kernel
+    0x0bd00bd0,  // Lustre
+    0x7461636f,  // OCFS2
+    0x01161970,  // GFS2
+};
 
 bool is_stacked(std::uint64_t type) {
     return type == OVERLAYFS_SUPER_MAGIC || type == FUSE_SUPER_MAGIC || type == kEcryptfs;
 }
 
 bool is_network(std::uint64_t type) {
-    return type == kNfs || type == kCifs || type == kSmb2 || type == kCeph || type == kV9fs || type == FUSE_SUPER_MAGIC;
+    return std::find(std::begin(kNetworks), std::end(kNetworks), type) != std::end(kNetworks);
 }
 
 LayerRules rules_of(const config::Config& config) {

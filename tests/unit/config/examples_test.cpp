@@ -22,6 +22,11 @@ Config example(const std::string& name) {
 }  // namespace
 
 TEST_CASE("the example configurations are right") {
+    const Config network = example("network-pool.yaml");
+    CHECK(network.branches.size() == 3);
+    CHECK(network.pool.rules.size() == 2);
+    CHECK(network.pool.missing == BranchesMissing::degraded);
+
     const Config pool = example("pool.yaml");
     CHECK_FALSE(pool.layered);
     CHECK(pool.branches.size() == 3);
