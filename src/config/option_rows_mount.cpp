@@ -1,0 +1,185 @@
+// The rows of the mount itself: access, caching, data, what is handed on to the kernel, the program, fstab.
+#include "config/error.h"
+#include "config/option_rows.h"
+
+namespace plyfs::config {
+namespace {
+
+using D = Draft;
+using V = Value;
+
+void hand_on(Draft& draft, std::string word) {
+    draft.config.kernel_options.push_back(std::move(word));
+}
+
+void take_back(Draft& draft, std::string_view word) {
+    std::erase(draft.config.kernel_options, word);
+}
+
+// The kernel takes the quotes away again; without them it would end the value at the comma.
+void hand_on_label(Draft& draft, std::string_view name, const std::string& label) {
+    const std::string quote = label.find(',') == std::string::npos ? "" : "\"";
+    hand_on(draft, std::string(name) + "=" + quote + label + quote);
+}
+
+// The word of mount(2), or with a digit as its value fuse-overlayfs' other name for fsync=.
+void set_sync(Draft& draft, const Value& value) {
+    const bool digit = value.name == "sync" && (value.text == "0" || value.text == "1");
+    if (digit) {
+        draft.config.layers.sync = value.on;
+        return;
+    }
+    take_back(draft, "sync");
+    if (value.on) hand_on(draft, "sync");
+}
+
+constexpr std::string_view kNoTimes = "plyfs keeps no times itself, the branch's file system does";
+
+constexpr std::string_view kOurs = "plyfs sees to it itself";
+
+// clang-format off
+constexpr Option kRows[] = {
+    // Who may do what.
+    {Group::access, "allow_other", "noallow_other", "", Kind::flag, "", "on for root", Use::both,
+     "users other than the one who mounts may enter",
+     [](D& d, const V& v) { d.allow_other = v.on; }},
+    {Group::access, "default_permissions", "nodefault_permissions", "", Kind::flag, "", "on", Use::both,
+     "the kernel checks owner, mode and ACLs",
+     [](D& d, const V& v) { d.config.default_permissions = v.on; }},
+    {Group::access, "ro", "rw", "", Kind::flag, "", "rw", Use::both,
+     "nothing can be changed through the mount",
+     [](D& d, const V& v) { d.config.read_only = v.on; }},
+    {Group::access, "dev", "nodev", "", Kind::flag, "", "dev", Use::both,
+     "device files work",
+     [](D& d, const V& v) { d.config.dev = v.on; }},
+    {Group::access, "suid", "nosuid", "", Kind::flag, "", "suid", Use::both,
+     "set-user-ID bits and file capabilities work",
+     [](D& d, const V& v) { d.config.suid = v.on; }},
+    {Group::access, "exec", "noexec", "", Kind::flag, "", "exec", Use::both,
+     "programs can be run",
+     [](D& d, const V& v) { d.config.exec = v.on; }},
+
+    // What the kernel may remember.
+    {Group::caching, "entry_timeout", "", "", Kind::seconds, "SECONDS", "layers 3600, pools 1", Use::both,
+     "how long a name is taken to lead where it did",
+     [](D& d, const V& v) { d.config.entry_timeout = v.seconds; }},
+    {Group::caching, "attr_timeout", "", "", Kind::seconds, "SECONDS", "layers 3600, pools 1", Use::both,
+     "how long attributes are taken to be as they were",
+     [](D& d, const V& v) { d.config.attr_timeout = v.seconds; }},
+    {Group::caching, "negative_timeout", "", "", Kind::seconds, "SECONDS", "layers 3600, pools 0", Use::both,
+     "how long a missing name is taken to be missing",
+     [](D& d, const V& v) { d.config.negative_timeout = v.seconds; }},
+    {Group::caching, "timeout", "", "", Kind::seconds, "SECONDS", "none", Use::both,
+     "sets the three timeouts at once",
+     [](D& d, const V& v) {
+         d.config.entry_timeout = d.config.attr_timeout = d.config.negative_timeout = v.seconds;
+     }},
+
+    // How data is served.
+    {Group::data, "transport", "", "", Kind::words, "auto|io_uring|devfuse", "auto", Use::both,
+     "how requests reach the daemon",
+     [](D& d, const V& v) { d.config.transport = static_cast<Transport>(v.word); }},
+    {Group::data, "passthrough", "", "", Kind::words, "auto|on|off", "auto", Use::both,
+     "the kernel reads and writes the branch's files itself where it can; on says the same",
+     [](D& d, const V& v) { d.config.passthrough = v.word == 2 ? Passthrough::off : Passthrough::automatic; }},
+    {Group::data, "max-stack-depth", "", "", Kind::words, "auto|0|1", "auto", Use::both,
+     "1: branches may be overlays themselves, and none fits on top of this mount",
+     [](D& d, const V& v) {
+         d.config.max_stack_depth = v.word == 0 ? std::nullopt : std::optional<int>(v.word - 1);
+     }},
+    {Group::data, "locks", "", "", Kind::words, "local|forward", "local", Use::both,
+     "file locks are kept by the kernel for this mount, or taken on the branch's file",
+     [](D& d, const V& v) { d.config.locks = static_cast<Locks>(v.word); }},
+
+    // Handed on to the kernel.
+    {Group::kernel, "fsname", "", "", Kind::text, "NAME", "the first word", Use::both,
+     "what df(1) and mount(8) show as the source",
+     [](D& d, const V& v) { d.config.fsname = v.text; }},
+    {Group::kernel, "subtype", "", "", Kind::text, "NAME", "plyfs", Use::both,
+     "the type is shown as fuse.NAME; as fuse-overlayfs: fuse.fuse-overlayfs",
+     [](D& d, const V& v) { d.config.subtype = v.text; }},
+    {Group::kernel, "atime", "noatime", "", Kind::flag, "", "atime", Use::both,
+     "noatime: reading does not change access times",
+     [](D& d, const V& v) { take_back(d, "noatime"); if (!v.on) hand_on(d, "noatime"); }},
+    {Group::kernel, "diratime", "nodiratime", "", Kind::flag, "", "diratime", Use::both,
+     "nodiratime: the same for directories only",
+     [](D& d, const V& v) { take_back(d, "nodiratime"); if (!v.on) hand_on(d, "nodiratime"); }},
+    {Group::kernel, "relatime", "norelatime", "", Kind::flag, "", "relatime", Use::both,
+     "the kernel's default; norelatime has no effect",
+     [](D& d, const V& v) { if (!v.on) no_effect(d, "norelatime", kNoTimes); }},
+    {Group::kernel, "strictatime", "nostrictatime", "", Kind::flag, "", "nostrictatime", Use::both,
+     "has no effect: the branch's file system keeps the times",
+     [](D& d, const V& v) { if (v.on) no_effect(d, "strictatime", kNoTimes); }},
+    {Group::kernel, "lazytime", "nolazytime", "", Kind::flag, "", "nolazytime", Use::both,
+     "has no effect: the branch's file system keeps the times",
+     [](D& d, const V& v) { if (v.on) no_effect(d, "lazytime", kNoTimes); }},
+    {Group::kernel, "sync", "async", "", Kind::flag, "", "async", Use::both,
+     "every write is on the disk before it returns",
+     set_sync},
+    {Group::kernel, "dirsync", "", "", Kind::flag, "", "off", Use::both,
+     "the same for changes of directories",
+     [](D& d, const V& v) { take_back(d, "dirsync"); if (v.on) hand_on(d, "dirsync"); }},
+    {Group::kernel, "symfollow", "nosymfollow", "", Kind::flag, "", "symfollow", Use::both,
+     "nosymfollow: symbolic links are not followed",
+     [](D& d, const V& v) { take_back(d, "nosymfollow"); if (!v.on) hand_on(d, "nosymfollow"); }},
+    {Group::kernel, "silent", "", "loud mand nomand iversion noiversion", Kind::flag, "", "off", Use::both,
+     "mount(2) words that mean nothing here; a notice says so",
+     [](D& d, const V&) { no_effect(d, "silent, loud, mand or iversion", "it means nothing for FUSE"); }},
+    {Group::kernel, "max_read", "", "", Kind::size, "BYTES", "the kernel's", Use::both,
+     "largest read request to the daemon",
+     [](D& d, const V& v) { hand_on(d, "max_read=" + std::to_string(v.bytes)); }},
+    {Group::kernel, "max_write", "", "max_background max_threads max_idle_threads clone_fd big_writes nonempty allow_root",
+     Kind::ignored, "", "none", Use::both,
+     "words of FUSE programs without effect: plyfs sees to it itself",
+     [](D& d, const V& v) { no_effect(d, v.name, kOurs); }},
+    {Group::kernel, "kernel_cache", "",
+     "auto_cache splice_read splice_write splice_move no_splice_read no_splice_write no_splice_move", Kind::ignored, "",
+     "none", Use::both,
+     "the same",
+     [](D& d, const V& v) { no_effect(d, v.name, kOurs); }},
+    {Group::kernel, "context", "", "", Kind::text, "LABEL", "none", Use::both,
+     "SELinux label of everything in the mount",
+     [](D& d, const V& v) { hand_on_label(d, "context", v.text); }},
+    {Group::kernel, "fscontext", "", "", Kind::text, "LABEL", "none", Use::both,
+     "SELinux label of the file system",
+     [](D& d, const V& v) { hand_on_label(d, "fscontext", v.text); }},
+    {Group::kernel, "defcontext", "", "", Kind::text, "LABEL", "none", Use::both,
+     "SELinux label of what has none",
+     [](D& d, const V& v) { hand_on_label(d, "defcontext", v.text); }},
+    {Group::kernel, "rootcontext", "", "", Kind::text, "LABEL", "none", Use::both,
+     "SELinux label of the mount's root",
+     [](D& d, const V& v) { hand_on_label(d, "rootcontext", v.text); }},
+
+    // The program itself.
+    {Group::process, "log-level", "", "", Kind::words, "trace|debug|info|warn|error|off", "info", Use::both,
+     "what is logged, and everything graver",
+     [](D& d, const V& v) { d.log_level = static_cast<log::Level>(v.word); }},
+    {Group::process, "debug", "", "", Kind::flag, "", "off", Use::both,
+     "as -d: stay in the foreground and log every request",
+     [](D& d, const V& v) { d.config.debug = v.on; }},
+
+    // Words of fstab(5) and mount(8), which has done what they say by the time plyfs runs.
+    {Group::fstab, "defaults", "", "", Kind::ignored, "", "", Use::both,
+     "the defaults", nullptr},
+    {Group::fstab, "auto", "", "noauto nofail _netdev", Kind::ignored, "", "", Use::both,
+     "when to mount, and whether a failure matters", nullptr},
+    {Group::fstab, "user", "", "users nouser nousers owner noowner group nogroup", Kind::ignored, "", "", Use::both,
+     "who may mount; mount(8) adds noexec, nosuid and nodev itself", nullptr},
+    {Group::fstab, "private", "", "rprivate shared rshared slave rslave unbindable runbindable", Kind::ignored, "", "",
+     Use::both,
+     "how mounts spread to other namespaces: for mount(8) and container engines, which see to it", nullptr},
+    {Group::fstab, "x-*", "", "comment", Kind::ignored, "", "", Use::both,
+     "x-systemd.automount and the like, comment=TEXT", nullptr},
+    {Group::fstab, "remount", "", "", Kind::ignored, "", "", Use::both,
+     "refused: unmount, and mount again",
+     [](D&, const V&) { throw BadValue("a mount of plyfs can not be changed; unmount it and mount it again"); }},
+};
+// clang-format on
+
+}  // namespace
+
+std::span<const Option> mount_rows() {
+    return kRows;
+}
+
+}  // namespace plyfs::config
