@@ -32,6 +32,7 @@
 #include "overlay/workdir.h"
 #include "sys/cred.h"
 #include "sys/lock.h"
+#include "sys/mounted.h"
 #include "sys/open.h"
 
 namespace plyfs::app {
@@ -178,7 +179,40 @@ bool open_index(const config::Config& config, bool writable, const std::shared_p
     return true;
 }
 
+// Threads made later have it too.
+void take_niceness(int niceness) {
+    if (niceness == 0) return;
+    if (::setpriority(PRIO_PROCESS, 0, niceness) != 0) log::warn("scheduling-priority={} is refused", niceness);
+}
+
+// Of the branches' devices; the mount's own is set by its session.
+void set_read_ahead(const config::Config& config, const BranchSet& set) {
+    if (!config.read_ahead_kib) return;
+    for (const auto& branch : set.all()) {
+        if (!branch->present()) continue;
+        auto done = sys::set_read_ahead(branch->device(), *config.read_ahead_kib);
+        if (!done) log::debug("readahead: the device of {} has none to be set", branch->path());
+    }
+}
+
+void choose_log(const config::Config& config) {
+    const bool to_file = !config.log_file.empty();
+    if (to_file && log::to_file(config.log_file)) return;
+    if (to_file) log::warn("log.file={} can not be written; the log goes to syslog", config.log_file);
+    if (!config.foreground) log::to_syslog();
+}
+
+// Whoever is killed leaves a mount that answers nothing. What is no FUSE mount is left alone.
+void detach_old_mount(const config::Config& config) {
+    const auto old = sys::find_mounted(config.mountpoint);
+    if (!old || !old->type.starts_with("fuse")) return;
+    if (auto gone = sys::detach_mount(config.mountpoint); !gone) {
+        say("lazy-umount-mountpoint: " + config.mountpoint + ": " + log::errno_text(gone.error().value()));
+    }
+}
+
 int serve(const config::Config& config, Readiness& readiness) {
+    take_niceness(config.niceness);
     ProbeFailure probe;
     const auto set = probe_branches(config, probe);
     if (!set) return fail(kExitMount, probe.message);
@@ -229,6 +263,7 @@ int serve(const config::Config& config, Readiness& readiness) {
     ::signal(SIGUSR1, SIG_IGN);
     auto tree = std::make_unique<Tree>(set, config.pool, std::move(workdir), budget, config.layers);
     tree->keep_origins(std::move(origins), std::move(index));
+    set_read_ahead(config, *set);
     fuse::Session session(config, *tree, transport, depth);
     std::string failure;
     if (!session.mount(failure)) return fail(kExitMount, failure);
@@ -236,7 +271,7 @@ int serve(const config::Config& config, Readiness& readiness) {
     if (!config.layered) watch.emplace(*tree, config.pool.space_age);
     const int code = session.serve([&] {
         readiness.ready();
-        if (!config.foreground) log::to_syslog();
+        choose_log(config);
     });
     session.unmount();
     return code;
@@ -249,6 +284,7 @@ int run_mount(Command& command) {
     const config::HostFacts host = config::find_host_facts();
     config::check_host(host);
     for (const auto& notice : config::drop_labels(config, host)) say(notice);
+    if (config.lazy_umount && command.action == Action::mount) detach_old_mount(config);
     for (const auto& notice : config::validate(config)) say(notice);
     log::set_level(config.debug ? log::Level::debug : config.log_level);
     if (command.action == Action::fake) return 0;

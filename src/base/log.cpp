@@ -4,6 +4,7 @@
 #include <cstring>
 #include <memory>
 
+#include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/sinks/syslog_sink.h>
 #include <spdlog/spdlog.h>
@@ -75,6 +76,20 @@ void to_syslog() {
     next->set_pattern("%v");
     next->set_level(spdlog::level::trace);
     logger() = next;
+}
+
+bool to_file(const std::string& path) {
+    try {
+        auto sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(path);
+        auto next = std::make_shared<spdlog::logger>("plyfs", sink);
+        next->set_pattern("%Y-%m-%d %H:%M:%S.%e [%P] %l: %v");
+        next->set_level(spdlog::level::trace);
+        next->flush_on(spdlog::level::trace);
+        logger() = next;
+        return true;
+    } catch (const spdlog::spdlog_ex&) {
+        return false;
+    }
 }
 
 void write(Level level, std::string_view line) {

@@ -19,6 +19,9 @@ void set_level(Level level);
 bool enabled(Level level);
 // From now on to syslog (facility daemon, tag "plyfs"): stderr is about to be closed.
 void to_syslog();
+// From now on to the end of this file, with the time before each line; false, and nothing changes, if it can not be
+// written.
+bool to_file(const std::string& path);
 void write(Level level, std::string_view line);
 
 template <typename... Args>

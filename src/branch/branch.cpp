@@ -31,13 +31,39 @@ Space Branch::read_space() const {
     fresh.total = static_cast<std::uint64_t>(st->f_blocks) * st->f_frsize;
     fresh.read_only = (st->f_flag & ST_RDONLY) != 0;
     fresh.no_inodes = st->f_files != 0 && st->f_favail == 0;  // f_files is 0 where inodes are made on demand
-    if (!keeps_free()) return fresh;
-    fresh.reserve = p_.min_free.bytes.value_or(~std::uint64_t{0});
-    if (p_.min_free.share) {
-        const auto share = static_cast<std::uint64_t>(*p_.min_free.share * static_cast<double>(fresh.total));
+    config::MinFree kept;
+    {
+        MutexLock lock(mutex_);
+        kept = min_free_;
+    }
+    if (!kept.bytes && !kept.share) return fresh;
+    fresh.reserve = kept.bytes.value_or(~std::uint64_t{0});
+    if (kept.share) {
+        const auto share = static_cast<std::uint64_t>(*kept.share * static_cast<double>(fresh.total));
         fresh.reserve = std::min(fresh.reserve, share);
     }
     return fresh;
+}
+
+void Branch::symlinkify(sys::Stat& st) const {
+    if ((st.stx_mode & (S_IWUSR | S_IWGRP | S_IWOTH)) != 0) return;
+    struct timespec now;
+    ::clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    const std::int64_t changed = std::max(st.stx_mtime.tv_sec, st.stx_ctime.tv_sec);
+    if (static_cast<double>(now.tv_sec - changed) <= *p_.symlinkify_age) return;
+    st.stx_mode = S_IFLNK | 0777;
+}
+
+bool Branch::keeps_free() const {
+    MutexLock lock(mutex_);
+    return min_free_.bytes || min_free_.share;
+}
+
+void Branch::set_pool_min_free(const config::MinFree& min_free) {
+    if (p_.own_min_free) return;
+    MutexLock lock(mutex_);
+    min_free_ = min_free;
+    space_taken_ = -1;
 }
 
 Space Branch::space() const {

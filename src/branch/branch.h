@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -47,12 +48,19 @@ class Branch {
         int stacking = 0;      // file systems already stacked here as far as the type tells: 0 or 1
         std::uint64_t device = 0;
         Ownership ownership;
-        bool present = true;       // false: root leads nowhere
-        config::MinFree min_free;  // neither given: nothing is kept free
-        double space_age = 1;      // seconds for which a look at the space is believed
+        bool present = true;        // false: root leads nowhere
+        config::MinFree min_free;   // neither given: nothing is kept free
+        bool own_min_free = false;  // not the pool's
+        double space_age = 1;       // seconds for which a look at the space is believed
+        // Files that nobody may write to and that are unchanged for so many seconds are shown as symbolic links.
+        std::optional<double> symlinkify_age;
     };
     explicit Branch(Parts parts)
-        : p_(std::move(parts)), present_(p_.present), device_(p_.device), network_(p_.network) {}
+        : p_(std::move(parts)),
+          present_(p_.present),
+          device_(p_.device),
+          network_(p_.network),
+          min_free_(p_.min_free) {}
 
     int index() const { return p_.index; }
     const std::string& path() const { return p_.path; }
@@ -63,8 +71,10 @@ class Branch {
     // What its objects look like and how a change of that is stored. The two stats are for objects of this branch,
     // which are what the branch says and not always what the inode is.
     const Ownership& ownership() const { return p_.ownership; }
-    Result<sys::Stat> stat_at(BorrowedFd dir, const Name& name) const { return p_.ownership.stat_at(dir, name); }
-    Result<sys::Stat> stat_fd(BorrowedFd fd) const { return p_.ownership.stat_fd(fd); }
+    Result<sys::Stat> stat_at(BorrowedFd dir, const Name& name) const { return shown(p_.ownership.stat_at(dir, name)); }
+    Result<sys::Stat> stat_fd(BorrowedFd fd) const { return shown(p_.ownership.stat_fd(fd)); }
+    // A plain file in a listing may be shown as something else.
+    bool shows_other_types() const { return p_.ownership.overrides() || p_.symlinkify_age; }
     bool network() const { return network_.load(std::memory_order_relaxed); }
     int stacking() const { return p_.stacking; }
     // May be modified at all (rw or nc, on a file system that is not read-only).
@@ -80,7 +90,9 @@ class Branch {
     void appear() { present_.store(true, std::memory_order_release); }
 
     // Nothing is kept free: space() is asked for preferences only.
-    bool keeps_free() const { return p_.min_free.bytes || p_.min_free.share; }
+    bool keeps_free() const;
+    // The pool's from now on; nothing where the branch has its own.
+    void set_pool_min_free(const config::MinFree& min_free);
     // statvfs of the root, as old as the pool's option allows. Costs no system call while somebody refreshes it.
     Space space() const;
     void refresh_space() const;
@@ -93,6 +105,11 @@ class Branch {
 
   private:
     Space read_space() const;
+    Result<sys::Stat> shown(Result<sys::Stat> st) const {
+        if (p_.symlinkify_age && st && sys::is_regular(*st)) symlinkify(*st);
+        return st;
+    }
+    void symlinkify(sys::Stat& st) const;
 
     Parts p_;
     std::atomic<bool> present_;
@@ -101,6 +118,7 @@ class Branch {
     std::atomic<Passthrough> passthrough_{Passthrough::untried};
     mutable Mutex mutex_;
     std::string reason_ GUARDED_BY(mutex_);
+    config::MinFree min_free_ GUARDED_BY(mutex_);
     mutable Space space_ GUARDED_BY(mutex_);
     mutable std::int64_t space_taken_ GUARDED_BY(mutex_) = -1;  // monotonic milliseconds; -1: never
     mutable bool refreshed_ GUARDED_BY(mutex_) = false;         // by somebody who goes on doing that

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -55,8 +56,8 @@ class BranchSet {
     }
     const LayerRules& rules() const { return rules_; }
     // Which branch answers for a file that several have; of layers, and for directories, it is the first.
-    config::Policy search() const { return search_; }
-    void set_search(config::Policy policy) { search_ = policy; }
+    config::Policy search() const { return search_.load(std::memory_order_relaxed); }
+    void set_search(config::Policy policy) { search_.store(policy, std::memory_order_relaxed); }
     // From the ids on the branches to those users of the mount see, and back.
     const IdMap& ids() const { return ids_; }
     // What lies there is the same as long as we are mounted.
@@ -74,7 +75,7 @@ class BranchSet {
     std::vector<std::unique_ptr<Branch>> branches_;
     LayerRules rules_;
     IdMap ids_;
-    config::Policy search_ = config::Policy::ff;
+    std::atomic<config::Policy> search_{config::Policy::ff};
     bool uses_marks_ = false;
     MarkRules marks_;
     bool any_writable_ = false;

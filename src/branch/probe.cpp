@@ -114,6 +114,10 @@ std::optional<Branch::Parts> probe_branch(const config::Config& config, const co
     parts.path = spec.path;
     parts.present = !spec.missing;
     parts.min_free = spec.min_free.value_or(config.pool.min_free);
+    parts.own_min_free = spec.min_free.has_value();
+    // What may not be changed has to be copied up to be renamed, and a copy is of the file.
+    const config::FileOptions& files = config.pool.files;
+    if (files.symlinkify && parts.mode != config::BranchMode::ro) parts.symlinkify_age = files.symlinkify_age;
     parts.space_age = config.pool.space_age;
     auto root = spec.missing ? sys::open_nowhere() : sys::open_root(spec.path.c_str());
     if (!root) {

@@ -96,7 +96,14 @@ struct Config {
     // in one is part of it (context="a,b", quotes included, for the kernel): hand on with fuse_opt_add_opt_escaped.
     std::vector<std::string> kernel_options;
 
+    int reader_threads = 0;  // of /dev/fuse; 0: as many as there are processors, within bounds
+    int niceness = 0;
+    std::uint64_t max_request = 0;           // bytes of data in one request; 0: as libfuse has it
+    std::optional<unsigned> read_ahead_kib;  // of the mount and of the branches' devices
+    bool lazy_umount = false;                // a FUSE mount that is on the mountpoint is detached first
+
     log::Level log_level = log::Level::info;
+    std::string log_file;  // absolute; empty: syslog
     bool foreground = false;
     bool debug = false;  // every request is logged; implies foreground
 };

@@ -97,6 +97,7 @@ void settle_pool(Draft& draft) {
                                    : "there is nothing to merge; name BRANCHES before the mountpoint, or lowerdir=");
     }
     config.layers = LayerOptions();
+    config.pool.files.control = true;
     settle_missing(draft);
     note_readers(draft);
     int writable = 0;
@@ -133,9 +134,11 @@ void note_misplaced(Draft& draft) {
         const bool misplaced = draft.config.layered ? option->use == Use::pool && option->name != "branches"
                                                     : option->use == Use::layers && option->group == Group::layers;
         if (!misplaced || !noted.insert(option).second) continue;
+        const bool places = option->group == Group::placement;
         draft.notices.push_back("option " + std::string(option->name) +
-                                (draft.config.layered ? " has no effect with lowerdir=: all changes go to upperdir"
-                                                      : " has no effect without lowerdir=: it is about layers"));
+                                (!draft.config.layered ? " has no effect without lowerdir=: it is about layers"
+                                 : places              ? " has no effect with lowerdir=: all changes go to upperdir"
+                                                       : " has no effect with lowerdir=: it is about pools"));
     }
 }
 

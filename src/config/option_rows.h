@@ -8,6 +8,7 @@
 namespace plyfs::config {
 
 std::span<const Option> pool_rows();
+std::span<const Option> file_rows();
 std::span<const Option> layer_rows();
 std::span<const Option> mount_rows();
 

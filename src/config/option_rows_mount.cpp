@@ -1,4 +1,7 @@
 // The rows of the mount itself: access, caching, data, what is handed on to the kernel, the program, fstab.
+#include <algorithm>
+#include <thread>
+
 #include "config/error.h"
 #include "config/option_rows.h"
 
@@ -33,6 +36,34 @@ void set_sync(Draft& draft, const Value& value) {
     if (value.on) hand_on(draft, "sync");
 }
 
+// Digits alone are pages, as mergerfs has it.
+void set_request_size(Draft& draft, const Value& value) {
+    constexpr std::uint64_t kPage = 4096;
+    constexpr std::uint64_t kMost = 65535 * kPage;  // what the kernel's interface carries
+    const bool pages = value.text.find_first_not_of("0123456789") == std::string::npos;
+    const std::uint64_t bytes = parse_size(value.text) * (pages ? kPage : 1);
+    if (bytes < kPage || bytes > kMost) throw BadValue("'" + value.text + "' is not between 1 and 65535 pages of 4K");
+    draft.config.max_request = bytes;
+}
+
+void set_read_ahead(Draft& draft, const Value& value) {
+    if (value.number < 0) throw BadValue("it can not be less than 0");
+    draft.config.read_ahead_kib.reset();
+    if (value.number > 0) draft.config.read_ahead_kib = static_cast<unsigned>(value.number);
+}
+
+void set_threads(Draft& draft, const Value& value) {
+    constexpr int kMost = 512;
+    if (value.number > kMost || value.number < -kMost) throw BadValue("use a number from -512 to 512");
+    const int processors = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+    draft.config.reader_threads = value.number < 0 ? std::max(1, processors / -value.number) : value.number;
+}
+
+void set_niceness(Draft& draft, const Value& value) {
+    if (value.number < -20 || value.number > 19) throw BadValue("use a number from -20 to 19");
+    draft.config.niceness = value.number;
+}
+
 constexpr std::string_view kNoTimes = "plyfs keeps no times itself, the branch's file system does";
 
 constexpr std::string_view kOurs = "plyfs sees to it itself";
@@ -43,7 +74,7 @@ constexpr Option kRows[] = {
     {Group::access, "allow_other", "noallow_other", "", Kind::flag, "", "on for root", Use::both,
      "users other than the one who mounts may enter",
      [](D& d, const V& v) { d.allow_other = v.on; }},
-    {Group::access, "default_permissions", "nodefault_permissions", "", Kind::flag, "", "on", Use::both,
+    {Group::access, "default_permissions", "nodefault_permissions", "kernel-permissions-check", Kind::flag, "", "on", Use::both,
      "the kernel checks owner, mode and ACLs",
      [](D& d, const V& v) { d.config.default_permissions = v.on; }},
     {Group::access, "ro", "rw", "", Kind::flag, "", "rw", Use::both,
@@ -60,19 +91,41 @@ constexpr Option kRows[] = {
      [](D& d, const V& v) { d.config.exec = v.on; }},
 
     // What the kernel may remember.
-    {Group::caching, "entry_timeout", "", "", Kind::seconds, "SECONDS", "layers 3600, pools 1", Use::both,
+    {Group::caching, "entry_timeout", "", "cache.entry", Kind::seconds, "SECONDS", "layers 3600, pools 1", Use::both,
      "how long a name is taken to lead where it did",
      [](D& d, const V& v) { d.config.entry_timeout = v.seconds; }},
-    {Group::caching, "attr_timeout", "", "", Kind::seconds, "SECONDS", "layers 3600, pools 1", Use::both,
+    {Group::caching, "attr_timeout", "", "cache.attr", Kind::seconds, "SECONDS", "layers 3600, pools 1", Use::both,
      "how long attributes are taken to be as they were",
      [](D& d, const V& v) { d.config.attr_timeout = v.seconds; }},
-    {Group::caching, "negative_timeout", "", "", Kind::seconds, "SECONDS", "layers 3600, pools 0", Use::both,
+    {Group::caching, "negative_timeout", "", "cache.negative-entry", Kind::seconds, "SECONDS", "layers 3600, pools 0", Use::both,
      "how long a missing name is taken to be missing",
      [](D& d, const V& v) { d.config.negative_timeout = v.seconds; }},
     {Group::caching, "timeout", "", "", Kind::seconds, "SECONDS", "none", Use::both,
      "sets the three timeouts at once",
      [](D& d, const V& v) {
          d.config.entry_timeout = d.config.attr_timeout = d.config.negative_timeout = v.seconds;
+     }},
+    {Group::caching, "cache.files", "", "", Kind::words, "off|partial|full|auto-full|per-process", "auto-full", Use::pool,
+     "whether what the daemon reads stays cached from one open to the next: full, auto-full",
+     [](D& d, const V& v) { d.config.pool.files.keep_pages = v.word == 2 || v.word == 3; }},
+    {Group::caching, "cache.readdir", "", "", Kind::flag, "on|off", "on", Use::pool,
+     "the kernel keeps listings of directories while they are right",
+     [](D& d, const V& v) { d.config.pool.files.keep_listings = v.on; }},
+    {Group::caching, "cache.symlinks", "", "", Kind::flag, "on|off", "on", Use::pool,
+     "the kernel keeps targets of symbolic links",
+     [](D& d, const V& v) { d.config.pool.files.keep_targets = v.on; }},
+    {Group::caching, "cache.files.process-names", "", "", Kind::ignored, "", "none", Use::pool,
+     "has no effect: all programs see one cache",
+     [](D& d, const V& v) { no_effect(d, v.name, "all programs see one cache, which is right for each of them"); }},
+    {Group::caching, "cache.writeback", "", "", Kind::flag, "on|off", "off", Use::pool,
+     "on has no effect: writes are gathered by the branch's file system",
+     [](D& d, const V& v) {
+         if (v.on) no_effect(d, "cache.writeback", "writes are gathered by the branch's file system");
+     }},
+    {Group::caching, "dropcacheonclose", "", "", Kind::flag, "on|off", "off", Use::pool,
+     "on has no effect: with passthrough nothing is cached twice",
+     [](D& d, const V& v) {
+         if (v.on) no_effect(d, "dropcacheonclose", "with passthrough nothing is cached twice");
      }},
 
     // How data is served.
@@ -82,6 +135,16 @@ constexpr Option kRows[] = {
     {Group::data, "passthrough", "", "", Kind::words, "auto|on|off", "auto", Use::both,
      "the kernel reads and writes the branch's files itself where it can; on says the same",
      [](D& d, const V& v) { d.config.passthrough = v.word == 2 ? Passthrough::off : Passthrough::automatic; }},
+    {Group::data, "passthrough.io", "", "", Kind::words, "off|ro|wo|rw", "rw", Use::both,
+     "mergerfs' word for it; ro and wo do as rw, by halves it ends in errors",
+     [](D& d, const V& v) {
+         d.config.passthrough = v.word == 0 ? Passthrough::off : Passthrough::automatic;
+         if (v.word != 1 && v.word != 2) return;
+         no_effect(d, "passthrough.io=ro or wo", "files open for both at once would fail, so it is rw");
+     }},
+    {Group::data, "passthrough.max-stack-depth", "", "", Kind::words, "1|2", "by max-stack-depth", Use::both,
+     "mergerfs' word for max-stack-depth, one more than that",
+     [](D& d, const V& v) { d.config.max_stack_depth = v.word; }},
     {Group::data, "max-stack-depth", "", "", Kind::words, "auto|0|1", "auto", Use::both,
      "1: branches may be overlays themselves, and none fits on top of this mount",
      [](D& d, const V& v) {
@@ -90,6 +153,21 @@ constexpr Option kRows[] = {
     {Group::data, "locks", "", "", Kind::words, "local|forward", "local", Use::both,
      "file locks are kept by the kernel for this mount, or taken on the branch's file",
      [](D& d, const V& v) { d.config.locks = static_cast<Locks>(v.word); }},
+    {Group::data, "flush-on-close", "", "", Kind::words, "never|always|opened-for-write", "never", Use::pool,
+     "whether close(2) waits until the branch's file system, such as NFS, has taken everything",
+     [](D& d, const V& v) { d.config.pool.files.flush = static_cast<FlushOnClose>(v.word); }},
+    {Group::data, "fuse-msg-size", "", "", Kind::text, "PAGES|SIZE", "1M", Use::both,
+     "data in one request to the daemon, at most what the kernel allows",
+     set_request_size},
+    {Group::data, "readahead", "", "", Kind::number, "KIB", "the kernel's", Use::both,
+     "how far the kernel reads ahead on the mount and on the branches' devices",
+     set_read_ahead},
+    {Group::data, "nullrw", "", "", Kind::flag, "", "off", Use::pool,
+     "reads and writes do nothing, to measure the rest",
+     [](D& d, const V& v) { d.config.pool.files.null_io = v.on; }},
+    {Group::data, "proxy-ioprio", "", "", Kind::flag, "", "off", Use::pool,
+     "what the daemon reads and writes has the caller's I/O priority",
+     [](D& d, const V& v) { d.config.pool.files.proxy_ioprio = v.on; }},
 
     // Handed on to the kernel.
     {Group::kernel, "fsname", "", "", Kind::text, "NAME", "the first word", Use::both,
@@ -137,6 +215,19 @@ constexpr Option kRows[] = {
      "none", Use::both,
      "the same",
      [](D& d, const V& v) { no_effect(d, v.name, kOurs); }},
+    {Group::kernel, "use_ino", "",
+     "async-read sync_read atomic-o-trunc auto_unmount blkdev blksize cache.open direct-io direct-io-allow-mmap handle-killpriv "
+     "handle-killpriv-v2 hard_remove negative-entry parallel-direct-writes gid-cache.expire-timeout "
+     "gid-cache.remove-timeout",
+     Kind::ignored, "", "none", Use::both,
+     "words of mergerfs without effect: plyfs sees to it itself",
+     [](D& d, const V& v) { no_effect(d, v.name, kOurs); }},
+    {Group::kernel, "uid", "", "gid umask", Kind::ignored, "", "none", Use::both,
+     "have no effect: owner and mode are those on the branch",
+     [](D& d, const V& v) { no_effect(d, v.name, "owner and mode are those on the branch"); }},
+    {Group::kernel, "allow-idmap", "", "", Kind::flag, "", "off", Use::both,
+     "has no effect: libfuse can not ask the kernel for it",
+     [](D& d, const V& v) { if (v.on) no_effect(d, v.name, "libfuse can not ask the kernel for it"); }},
     {Group::kernel, "context", "", "", Kind::text, "LABEL", "none", Use::both,
      "SELinux label of everything in the mount",
      [](D& d, const V& v) { hand_on_label(d, "context", v.text); }},
@@ -157,6 +248,24 @@ constexpr Option kRows[] = {
     {Group::process, "debug", "", "", Kind::flag, "", "off", Use::both,
      "as -d: stay in the foreground and log every request",
      [](D& d, const V& v) { d.config.debug = v.on; }},
+    {Group::process, "log.file", "", "", Kind::path, "FILE", "syslog", Use::both,
+     "where the log goes once the command has returned",
+     [](D& d, const V& v) { d.config.log_file = v.text; }},
+    {Group::process, "read-thread-count", "", "threads", Kind::number, "N", "0", Use::both,
+     "threads that read requests from /dev/fuse; 0: by the processors, -N: their number divided by N",
+     set_threads},
+    {Group::process, "process-thread-count", "", "process-thread-queue-depth pin-threads", Kind::ignored, "", "none",
+     Use::both,
+     "have no effect: who reads a request serves it, and long work has threads of its own",
+     [](D& d, const V& v) {
+         no_effect(d, v.name, "who reads a request serves it, and long work has threads of its own");
+     }},
+    {Group::process, "scheduling-priority", "", "", Kind::number, "-20..19", "0", Use::both,
+     "the daemon's niceness",
+     set_niceness},
+    {Group::process, "lazy-umount-mountpoint", "", "", Kind::flag, "", "off", Use::both,
+     "a FUSE mount on the mountpoint, such as the one before this, is detached first",
+     [](D& d, const V& v) { d.config.lazy_umount = v.on; }},
 
     // Words of fstab(5) and mount(8), which has done what they say by the time plyfs runs.
     {Group::fstab, "defaults", "", "", Kind::ignored, "", "", Use::both,

@@ -12,7 +12,7 @@ void no_effect(Draft& draft, std::string_view what, std::string_view why) {
 std::span<const Option> option_table() {
     static const std::vector<Option> table = [] {
         std::vector<Option> rows;
-        for (const auto& some : {pool_rows(), layer_rows(), mount_rows()}) {
+        for (const auto& some : {pool_rows(), file_rows(), layer_rows(), mount_rows()}) {
             rows.insert(rows.end(), some.begin(), some.end());
         }
         return rows;

@@ -1,8 +1,8 @@
 #include "config/option_words.h"
 
+#include "config/config_file.h"
 #include "config/error.h"
 #include "config/options.h"
-#include "config/yaml.h"
 
 namespace plyfs::config {
 namespace {
@@ -73,7 +73,7 @@ void apply_words(Draft& draft, const std::vector<OptionWord>& words) {
         const auto match = find_option(word.name);
         if (match && match->option->name == "config") apply_word(draft, word);
     }
-    if (!draft.config_file.empty()) read_yaml_file(draft.config_file, draft);
+    if (!draft.config_file.empty()) read_config_file(draft.config_file, draft);
     for (const OptionWord& word : words) {
         const auto match = find_option(word.name);
         if (!match || match->option->name != "config") apply_word(draft, word);

@@ -38,10 +38,10 @@ bool matches(std::string_view pattern, const std::string& word) {
 }  // namespace
 
 std::string_view group_title(Group group) {
-    constexpr std::array<std::string_view, 9> kTitles = {
-        "What is merged",          "Where things go in a pool",    "How layers are kept",
-        "Who may do what",         "What the kernel may remember", "How data is served",
-        "Handed on to the kernel", "The program itself",           "Words of fstab(5) and mount(8)"};
+    constexpr std::array<std::string_view, 10> kTitles = {
+        "What is merged",     "Where things go in a pool",     "How a pool shows its files", "How layers are kept",
+        "Who may do what",    "What the kernel may remember",  "How data is served",         "Handed on to the kernel",
+        "The program itself", "Words of fstab(5) and mount(8)"};
     return kTitles[static_cast<std::size_t>(group)];
 }
 

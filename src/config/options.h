@@ -16,7 +16,7 @@ namespace plyfs::config {
 enum class Use { both, pool, layers };
 
 // The headings of --help.
-enum class Group { tree, placement, layers, access, caching, data, kernel, process, fstab };
+enum class Group { tree, placement, files, layers, access, caching, data, kernel, process, fstab };
 std::string_view group_title(Group group);
 
 struct Option {

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "config/files.h"
+
 namespace plyfs::config {
 
 // rw: everything; nc: everything but new names; ro: never modified, a write copies up into a branch above it.
@@ -131,6 +133,7 @@ struct PoolOptions {
     BranchesMissing missing = BranchesMissing::fail;
     double mount_timeout = 0;         // seconds that `wait` waits
     bool mount_timeout_fail = false;  // what comes after them: no mount, or one without the branch
+    FileOptions files;
 };
 
 }  // namespace plyfs::config

@@ -88,6 +88,15 @@ MinFree parse_min_free(std::string_view word) {
     return {.bytes = std::nullopt, .share = percent / 100};
 }
 
+int parse_number(std::string_view word) {
+    int number = 0;
+    const auto [end, fault] = std::from_chars(word.data(), word.data() + word.size(), number);
+    if (fault != std::errc() || end != word.data() + word.size()) {
+        throw BadValue(quoted(word) + " is no whole number");
+    }
+    return number;
+}
+
 std::uint32_t parse_id(std::string_view word) {
     constexpr std::uint32_t kNobody = 0xffffffff;  // "do not change" to chown(2)
     std::uint32_t id = 0;
@@ -141,6 +150,11 @@ Value parse_value(Kind kind, std::string_view words, const std::optional<std::st
         if (text && where == Written::in_words) value.text = *text;
         return value;
     }
+    if (kind == Kind::count) {
+        const bool digits = text && !text->empty() && text->find_first_not_of("-0123456789") == std::string::npos;
+        value.on = digits ? parse_number(*text) != 0 : !text || parse_bool(*text);
+        return value;
+    }
     if (!text || text->empty()) throw BadValue("a value is missing");
     const bool escapes = where == Written::in_words;
     switch (kind) {
@@ -152,6 +166,9 @@ Value parse_value(Kind kind, std::string_view words, const std::optional<std::st
             break;
         case Kind::size:
             value.bytes = parse_size(*text);
+            break;
+        case Kind::number:
+            value.number = parse_number(*text);
             break;
         case Kind::words:
             value.word = parse_word(words, *text);
@@ -183,6 +200,7 @@ Value parse_value(Kind kind, std::string_view words, const std::optional<std::st
             value.ranges = parse_id_ranges(*text);
             break;
         case Kind::flag:
+        case Kind::count:
         case Kind::ignored:
             break;
     }

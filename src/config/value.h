@@ -13,10 +13,12 @@ namespace plyfs::config {
 
 // flag: on or off. words: one of a list. path: a directory or file, made absolute. layers, branches: lists of
 // those. rules: written in YAML only. size: bytes, with K, M, G or T. policy: one of the 21. min_free: a size or a
-// percentage. id: of a user or group. id_ranges: "disk:shown:count" and so on. ignored: a value may be there or not,
-// nobody looks at it.
+// percentage. id: of a user or group. id_ranges: "disk:shown:count" and so on. count: a flag that may also be a number,
+// of which 0 is off. number: a whole one. ignored: a value may be there or not, nobody looks at it.
 enum class Kind {
     flag,
+    count,
+    number,
     text,
     seconds,
     size,
@@ -38,6 +40,7 @@ struct Value {
     std::string text;
     double seconds = 0;
     std::uint64_t bytes = 0;
+    int number = 0;
     Policy policy = Policy::ff;
     MinFree min_free;
     int word = 0;  // place in the option's list of words
@@ -62,6 +65,7 @@ bool parse_bool(std::string_view word);           // on off true false yes no 1 
 double parse_seconds(std::string_view word);      // 0 and up, fractions allowed
 std::uint64_t parse_size(std::string_view word);  // "4096", "128K", "1M"
 MinFree parse_min_free(std::string_view word);    // a size, or "5%"
+int parse_number(std::string_view word);
 std::uint32_t parse_id(std::string_view word);
 // "disk:shown:count:disk:shown:count..."; a colon in front, as some callers write one, is passed over.
 std::vector<IdRange> parse_id_ranges(std::string_view list);

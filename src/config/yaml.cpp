@@ -1,8 +1,6 @@
 #include "config/yaml.h"
 
-#include <fstream>
 #include <set>
-#include <sstream>
 
 #include <yaml-cpp/yaml.h>
 
@@ -206,21 +204,6 @@ void read_yaml_text(const std::string& text, const std::string& name, Draft& dra
     } catch (const YAML::Exception& e) {
         reader.fault(e.mark, "", e.msg);
     }
-}
-
-void read_yaml_file(const std::string& path, Draft& draft) {
-    std::ifstream file(path);
-    std::stringstream text;
-    // An empty file is a configuration that sets nothing, though copying nothing counts as a failure for the
-    // stream.
-    const bool empty = file && file.peek() == std::ifstream::traits_type::eof() && !file.bad();
-    if (!file.is_open() || !(empty || text << file.rdbuf())) {
-        draft.errors.push_back("configuration file " + path + " can not be read; check its name and permissions");
-        return;
-    }
-    const std::string base = std::exchange(draft.base, path.substr(0, path.rfind('/') + 1));
-    read_yaml_text(text.str(), path, draft);
-    draft.base = base;
 }
 
 }  // namespace plyfs::config

@@ -10,8 +10,6 @@
 
 namespace plyfs::config {
 
-void read_yaml_file(const std::string& path, Draft& draft);
-
 // name stands for the file in messages; draft.base for its directory.
 void read_yaml_text(const std::string& text, const std::string& name, Draft& draft);
 

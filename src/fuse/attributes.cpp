@@ -9,6 +9,8 @@
 #include "ops/attributes.h"
 #include "ops/data.h"
 #include "ops/lookup.h"
+#include "ops/statfs.h"
+#include "ops/where.h"
 #include "sys/entry.h"
 
 namespace plyfs::fuse {
@@ -16,19 +18,26 @@ namespace {
 
 using control::Slot;
 
+// Of a node, or of a file by which the mount is controlled.
+auto attr_of(Server& server, fuse_ino_t id) {
+    return [&server, id](ops::Context& ctx, const ops::Request&) -> Result<ops::Attr> {
+        if (control::is_control_file(id)) return server.control.show(ctx, id);
+        return ops::getattr(ctx, id);
+    };
+}
+
 void on_getattr(fuse_req_t req, fuse_ino_t id, fuse_file_info*) {
-    Call(req, Slot::getattr)
-        .run([id](ops::Context& ctx, const ops::Request&) { return ops::getattr(ctx, id); }, reply_attr);
+    Call call(req, Slot::getattr);
+    call.run(attr_of(call.server(), id), reply_attr);
 }
 
 #if PLYFS_FUSE_HAS_STATX
 void on_statx(fuse_req_t req, fuse_ino_t id, int, int, fuse_file_info*) {
-    Call(req, Slot::statx)
-        .run([id](ops::Context& ctx, const ops::Request&) { return ops::getattr(ctx, id); },
-             [](fuse_req_t to, const ops::Attr& attr) {
-                 struct statx st = attr.st;
-                 return fuse_reply_statx(to, 0, &st, attr.timeout);
-             });
+    Call call(req, Slot::statx);
+    call.run(attr_of(call.server(), id), [](fuse_req_t to, const ops::Attr& attr) {
+        struct statx st = attr.st;
+        return fuse_reply_statx(to, 0, &st, attr.timeout);
+    });
 }
 #endif
 
@@ -53,8 +62,9 @@ ops::AttrChange change_of(const struct stat& attr, int valid, bool by_handle) {
 
 void on_setattr(fuse_req_t req, fuse_ino_t id, struct stat* attr, int valid, fuse_file_info* fi) {
     const auto change = change_of(*attr, valid, fi != nullptr);
-    Call(req, Slot::setattr)
-        .run([=](ops::Context& ctx, const ops::Request& request) { return ops::setattr(ctx, request, id, change); },
+    Call call(req, Slot::setattr);
+    if (control::is_control_file(id)) return call.fail(Errno(EPERM));
+    call.run([=](ops::Context& ctx, const ops::Request& request) { return ops::setattr(ctx, request, id, change); },
              reply_attr);
 }
 
@@ -75,9 +85,17 @@ bool asks_for_stats(fuse_req_t req, fuse_ino_t id, const char* name) {
     return id == kRootId && std::strcmp(name, control::kStatsXattr) == 0 && fuse_req_ctx(req)->uid == 0;
 }
 
-// noxattrs. Asked to change one we answer ENOSYS, and the kernel refuses all further ones without asking.
-bool has_no_xattrs(const Call& call) {
-    return !call.ctx().tree.layer_options().xattrs;
+enum class Access { read, list, change };
+
+// What noxattrs, xattr= and security-capability= say of attributes; 0: go on. After ENOSYS the kernel asks no more.
+// ACLs are the kernel's business, and read for it.
+int refusal(const Call& call, std::string_view name, Access access) {
+    const config::FileOptions& files = call.ctx().tree.pool().files;
+    if (!call.ctx().tree.layer_options().xattrs) return access == Access::change ? ENOSYS : EOPNOTSUPP;
+    if (files.xattrs == config::Xattrs::nosys) return ENOSYS;
+    const bool acl = name.starts_with("system.posix_acl_");
+    if (files.xattrs == config::Xattrs::noattr && !acl) return ENODATA;
+    return !files.capabilities && access == Access::read && name == "security.capability" ? ENODATA : 0;
 }
 
 void on_getxattr(fuse_req_t req, fuse_ino_t id, const char* raw, std::size_t size) {
@@ -87,7 +105,19 @@ void on_getxattr(fuse_req_t req, fuse_ino_t id, const char* raw, std::size_t siz
         reply_value(req, control::status_text(server.ctx, server.requests, server.facts), size);
         return;
     }
-    if (has_no_xattrs(call)) return call.fail(Errno(EOPNOTSUPP));
+    if (control::is_control_file(id)) {
+        const auto value = call.server().control.get(raw);
+        if (!value) return call.fail(value.error());
+        reply_value(req, *value, size);
+        return;
+    }
+    if (const int refused = refusal(call, raw, Access::read)) return call.fail(Errno(refused));
+    const auto where = ops::asks_where(raw);
+    if (where && call.ctx().tree.pool().files.control) {
+        call.run([=](ops::Context& ctx, const ops::Request&) { return ops::tell_where(ctx, id, *where); },
+                 [size](fuse_req_t to, const std::string& value) { return reply_value(to, value, size); });
+        return;
+    }
     call.run(
         [=, name = std::string(raw)](ops::Context& ctx, const ops::Request&) -> Result<std::string> {
             std::string value(size, '\0');
@@ -101,14 +131,30 @@ void on_getxattr(fuse_req_t req, fuse_ino_t id, const char* raw, std::size_t siz
 
 void on_listxattr(fuse_req_t req, fuse_ino_t id, std::size_t size) {
     Call call(req, Slot::listxattr);
-    if (has_no_xattrs(call)) return call.fail(Errno(EOPNOTSUPP));
+    if (control::is_control_file(id)) {
+        reply_value(req, call.server().control.list(id), size);
+        return;
+    }
+    const int refused = refusal(call, "", Access::list);
+    if (refused == ENODATA) {
+        reply_value(req, {}, size);
+        return;
+    }
+    if (refused) return call.fail(Errno(refused));
     call.run([id](ops::Context& ctx, const ops::Request&) { return ops::listxattr(ctx, id); },
              [size](fuse_req_t to, const std::string& names) { return reply_value(to, names, size); });
 }
 
 void on_setxattr(fuse_req_t req, fuse_ino_t id, const char* raw, const char* value, std::size_t size, int flags) {
     Call call(req, Slot::setxattr);
-    if (has_no_xattrs(call)) return call.fail(Errno(ENOSYS));
+    if (control::is_control_file(id)) {
+        // Whoever changes where all users' files go has to be root, whatever the kernel checks.
+        const bool root = fuse_req_ctx(req)->uid == 0;
+        return call.answer(root ? call.server().control.set(call.ctx(), raw, std::string_view(value, size))
+                                : Status(Errno(EPERM)));
+    }
+    if (ops::asks_where(raw) && call.ctx().tree.pool().files.control) return call.fail(Errno(EPERM));
+    if (const int refused = refusal(call, raw, Access::change)) return call.fail(Errno(refused));
     call.run(
         [=, name = std::string(raw), bytes = std::string(value, size)](ops::Context& ctx, const ops::Request& request) {
             return ops::setxattr(ctx, request, id, name.c_str(), std::as_bytes(std::span(bytes.data(), bytes.size())),
@@ -118,22 +164,25 @@ void on_setxattr(fuse_req_t req, fuse_ino_t id, const char* raw, const char* val
 
 void on_removexattr(fuse_req_t req, fuse_ino_t id, const char* raw) {
     Call call(req, Slot::removexattr);
-    if (has_no_xattrs(call)) return call.fail(Errno(ENOSYS));
+    if (control::is_control_file(id)) return call.fail(Errno(EPERM));
+    if (const int refused = refusal(call, raw, Access::change)) return call.fail(Errno(refused));
     call.run([id, name = std::string(raw)](ops::Context& ctx, const ops::Request& request) {
         return ops::removexattr(ctx, request, id, name.c_str());
     });
 }
 
-void on_statfs(fuse_req_t req, fuse_ino_t) {
+void on_statfs(fuse_req_t req, fuse_ino_t id) {
+    if (control::is_control_file(id)) id = kRootId;
     Call(req, Slot::statfs)
-        .run([](ops::Context& ctx, const ops::Request&) { return ops::statfs(ctx); },
+        .run([id](ops::Context& ctx, const ops::Request&) { return ops::statfs(ctx, id); },
              [](fuse_req_t to, const struct statvfs& st) { return fuse_reply_statfs(to, &st); });
 }
 
 // With default_permissions the kernel decides itself; without, the daemon allows what the branch would.
 void on_access(fuse_req_t req, fuse_ino_t id, int) {
-    Call(req, Slot::access).run([id](ops::Context& ctx, const ops::Request&) -> Status {
-        TRY(ops::getattr(ctx, id));
+    Call call(req, Slot::access);
+    call.run([look = attr_of(call.server(), id)](ops::Context& ctx, const ops::Request& request) -> Status {
+        TRY(look(ctx, request));
         return {};
     });
 }

@@ -93,6 +93,7 @@ class OwnedName {
   public:
     explicit OwnedName(const char* text) : text_(text) {}
     Result<Name> get() const { return Name::parse(text_); }
+    const std::string& text() const { return text_; }
 
   private:
     std::string text_;
@@ -103,8 +104,7 @@ struct stat to_stat(const ops::Attr& attr);
 fuse_entry_param to_entry(const ops::Entry& entry);
 int reply_entry(fuse_req_t req, const ops::Entry& entry);
 int reply_attr(fuse_req_t req, const ops::Attr& attr);
-// flush: the kernel sends FLUSH at each close; only forwarded locks need it.
-void describe_open(const ops::Opened& opened, bool flush, fuse_file_info& fi);
+void describe_open(const Server& server, const ops::Opened& opened, fuse_file_info& fi);
 
 inline ops::FileHandle* handle_of(const fuse_file_info* fi) {
     return reinterpret_cast<ops::FileHandle*>(static_cast<std::uintptr_t>(fi->fh));

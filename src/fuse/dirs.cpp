@@ -23,7 +23,8 @@ void on_opendir(fuse_req_t req, fuse_ino_t id, fuse_file_info* fi) {
              [asked](fuse_req_t to, ops::DirHandle* handle) {
                  fuse_file_info answer = asked;
                  answer.fh = reinterpret_cast<std::uintptr_t>(handle);
-                 answer.cache_readdir = 1;
+                 answer.cache_readdir =
+                     static_cast<Server*>(fuse_req_userdata(to))->ctx.tree.pool().files.keep_listings;
                  answer.keep_cache = handle->keep_listing();
                  return fuse_reply_open(to, &answer);
              },

@@ -2,6 +2,7 @@
 #include <linux/fs.h>
 
 #include <cstring>
+#include <optional>
 #include <vector>
 
 #include "base/log.h"
@@ -9,6 +10,7 @@
 #include "fuse/handlers.h"
 #include "ops/data.h"
 #include "ops/open.h"
+#include "sys/io_priority.h"
 
 namespace plyfs::fuse {
 namespace {
@@ -30,12 +32,14 @@ bool kills_privileges(fuse_req_t req, const fuse_file_info* fi) {
 void on_open(fuse_req_t req, fuse_ino_t id, fuse_file_info* fi) {
     const fuse_file_info asked = *fi;
     const bool kill = kills_privileges(req, fi);
-    Call(req, Slot::open)
-        .run([=, flags = fi->flags](ops::Context& ctx,
+    Call call(req, Slot::open);
+    // It has attributes alone.
+    if (control::is_control_file(id)) return call.fail(Errno(EPERM));
+    call.run([=, flags = fi->flags](ops::Context& ctx,
                                     const ops::Request& request) { return ops::open(ctx, request, id, flags, kill); },
              [asked](fuse_req_t to, const ops::Opened& opened) {
                  fuse_file_info answer = asked;
-                 describe_open(opened, static_cast<Server*>(fuse_req_userdata(to))->forwards_locks, answer);
+                 describe_open(*static_cast<Server*>(fuse_req_userdata(to)), opened, answer);
                  return fuse_reply_open(to, &answer);
              },
              [](ops::Context& ctx, const ops::Opened& opened) { ops::release(ctx, opened.handle); });
@@ -47,23 +51,30 @@ void on_release(fuse_req_t req, fuse_ino_t, fuse_file_info* fi) {
     fuse_reply_err(req, 0);
 }
 
-void on_flush(fuse_req_t req, fuse_ino_t, fuse_file_info*) {
-    Call(req, Slot::flush);
-    fuse_reply_err(req, 0);
+void on_flush(fuse_req_t req, fuse_ino_t, fuse_file_info* fi) {
+    auto* handle = handle_of(fi);
+    Call(req, Slot::flush).run_later([=](ops::Context& ctx, const ops::Request&) { return ops::flush(ctx, *handle); });
+}
+
+// With proxy-ioprio what is read and written for somebody has his I/O priority.
+std::optional<sys::IoPriorityOf> act_with_priority(const Call& call, fuse_req_t req) {
+    if (!call.ctx().tree.pool().files.proxy_ioprio) return std::nullopt;
+    return std::optional<sys::IoPriorityOf>(std::in_place, fuse_req_ctx(req)->pid);
 }
 
 void on_read(fuse_req_t req, fuse_ino_t, std::size_t size, off_t offset, fuse_file_info* fi) {
     auto* handle = handle_of(fi);
-    Call(req, Slot::read)
-        .run(
-            [=](ops::Context& ctx, const ops::Request&) -> Result<std::vector<std::byte>> {
-                std::vector<std::byte> buffer(size);
-                buffer.resize(TRY(ops::read(ctx, *handle, buffer, static_cast<std::uint64_t>(offset))));
-                return buffer;
-            },
-            [](fuse_req_t to, const std::vector<std::byte>& data) {
-                return fuse_reply_buf(to, reinterpret_cast<const char*>(data.data()), data.size());
-            });
+    Call call(req, Slot::read);
+    const auto priority = act_with_priority(call, req);
+    call.run(
+        [=](ops::Context& ctx, const ops::Request&) -> Result<std::vector<std::byte>> {
+            std::vector<std::byte> buffer(size);
+            buffer.resize(TRY(ops::read(ctx, *handle, buffer, static_cast<std::uint64_t>(offset))));
+            return buffer;
+        },
+        [](fuse_req_t to, const std::vector<std::byte>& data) {
+            return fuse_reply_buf(to, reinterpret_cast<const char*>(data.data()), data.size());
+        });
 }
 
 int reply_count(fuse_req_t req, std::size_t count) {
@@ -73,14 +84,15 @@ int reply_count(fuse_req_t req, std::size_t count) {
 void on_write(fuse_req_t req, fuse_ino_t, const char* data, std::size_t size, off_t offset, fuse_file_info* fi) {
     auto* handle = handle_of(fi);
     const bool kill = kills_privileges(req, fi);
+    Call call(req, Slot::write);
+    const auto priority = act_with_priority(call, req);
     // Never run again by the executor, so the data may stay where it is.
-    Call(req, Slot::write)
-        .run(
-            [=](ops::Context& ctx, const ops::Request& request) {
-                return ops::write(ctx, request, *handle, std::as_bytes(std::span(data, size)),
-                                  static_cast<std::uint64_t>(offset), kill);
-            },
-            reply_count);
+    call.run(
+        [=](ops::Context& ctx, const ops::Request& request) {
+            return ops::write(ctx, request, *handle, std::as_bytes(std::span(data, size)),
+                              static_cast<std::uint64_t>(offset), kill);
+        },
+        reply_count);
 }
 
 void on_fsync(fuse_req_t req, fuse_ino_t, int data_only, fuse_file_info* fi) {

@@ -5,6 +5,7 @@
 #include "fuse/call.h"
 #include "fuse/handlers.h"
 #include "fuse/lock_waiter.h"
+#include "ops/data.h"
 #include "ops/locks.h"
 
 namespace plyfs::fuse {
@@ -50,8 +51,10 @@ void on_flock(fuse_req_t req, fuse_ino_t, fuse_file_info* fi, int operation) {
 // Sent at each close(2) of a descriptor, with the owner whose range locks end by it.
 void on_flush(fuse_req_t req, fuse_ino_t, fuse_file_info* fi) {
     Call call(req, Slot::flush);
-    call.server().lock_owners.end(*handle_of(fi), fi->lock_owner);
-    call.answer({});
+    auto* handle = handle_of(fi);
+    call.server().lock_owners.end(*handle, fi->lock_owner);
+    if (!ops::flushes(call.ctx(), *handle)) return call.answer({});
+    call.run_later([=](ops::Context& ctx, const ops::Request&) { return ops::flush(ctx, *handle); });
 }
 
 }  // namespace

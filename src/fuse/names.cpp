@@ -18,17 +18,23 @@ void undo_entry(ops::Context& ctx, const ops::Entry& entry) {
 }
 
 void on_lookup(fuse_req_t req, fuse_ino_t parent, const char* raw) {
-    Call(req, Slot::lookup)
-        .run(
-            [parent, name = OwnedName(raw)](ops::Context& ctx, const ops::Request&) -> Result<ops::Entry> {
-                auto entry = ops::lookup(ctx, parent, TRY(name.get()));
-                // An answer with node id 0 lets the kernel remember that there is nothing.
-                if (entry.failed_with(ENOENT) && ctx.timeouts.negative > 0) {
-                    return ops::Entry{0, {}, ctx.timeouts.negative};
-                }
-                return entry;
-            },
-            reply_entry, undo_entry);
+    Call call(req, Slot::lookup);
+    Server& server = call.server();
+    call.run(
+        [parent, name = OwnedName(raw), &control = server.control](ops::Context& ctx,
+                                                                   const ops::Request&) -> Result<ops::Entry> {
+            if (auto file = control.find(ctx, parent, name.text())) return *file;
+            if (name.text() == "." || name.text() == "..") {
+                return ops::lookup_by_id(ctx, parent, name.text() == "..");
+            }
+            auto entry = ops::lookup(ctx, parent, TRY(name.get()));
+            // An answer with node id 0 lets the kernel remember that there is nothing.
+            if (entry.failed_with(ENOENT) && ctx.timeouts.negative > 0) {
+                return ops::Entry{0, {}, ctx.timeouts.negative.load(std::memory_order_relaxed)};
+            }
+            return entry;
+        },
+        reply_entry, undo_entry);
 }
 
 // What is forgotten does not come by ring. Nobody waits for it, but waking the one thread that reads it costs whoever
@@ -116,7 +122,7 @@ void on_rename(fuse_req_t req, fuse_ino_t parent, const char* raw, fuse_ino_t ne
 int reply_create(fuse_req_t req, const ops::Created& created, int flags) {
     fuse_file_info fi = {};
     fi.flags = flags;
-    describe_open(created.opened, static_cast<Server*>(fuse_req_userdata(req))->forwards_locks, fi);
+    describe_open(*static_cast<Server*>(fuse_req_userdata(req)), created.opened, fi);
     const auto entry = to_entry(created.entry);
     return fuse_reply_create(req, &entry, &fi);
 }

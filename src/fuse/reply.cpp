@@ -1,6 +1,7 @@
 #include <sys/sysmacros.h>
 
 #include "fuse/call.h"
+#include "ops/data.h"
 
 namespace plyfs::fuse {
 
@@ -25,6 +26,7 @@ struct stat to_stat(const ops::Attr& attr) {
 fuse_entry_param to_entry(const ops::Entry& entry) {
     fuse_entry_param out = {};
     out.ino = entry.id;
+    out.generation = entry.generation;
     out.attr = to_stat(entry.attr);
     out.attr_timeout = entry.attr.timeout;
     out.entry_timeout = entry.timeout;
@@ -41,12 +43,13 @@ int reply_attr(fuse_req_t req, const ops::Attr& attr) {
     return fuse_reply_attr(req, &out, attr.timeout);
 }
 
-void describe_open(const ops::Opened& opened, bool flush, fuse_file_info& fi) {
+void describe_open(const Server& server, const ops::Opened& opened, fuse_file_info& fi) {
     fi.fh = reinterpret_cast<std::uintptr_t>(opened.handle);
     fi.backing_id = opened.backing_id;
     fi.keep_cache = opened.keep_cache;
     fi.direct_io = opened.mode == IoMode::served_from_winner;
-    fi.noflush = !flush;  // nothing else waits for close: there is no write-behind of ours
+    // FLUSH is sent at each close. There is no write-behind of ours; forwarded locks end with it.
+    fi.noflush = !server.forwards_locks && !ops::flushes(server.ctx, *opened.handle);
 }
 
 }  // namespace plyfs::fuse

@@ -1,6 +1,7 @@
 // Server: what the request handlers share; the userdata of the libfuse session.
 #pragma once
 
+#include "control/control_file.h"
 #include "control/counters.h"
 #include "control/status.h"
 #include "fuse/executor.h"
@@ -11,12 +12,15 @@
 namespace plyfs::fuse {
 
 struct Server {
-    Server(Tree& tree, BackingRegistrar& registrar, ops::Timeouts timeouts, bool releases_are_late,
-           std::size_t executor_threads)
-        : ctx{tree, registrar, timeouts, releases_are_late, {}}, executor(executor_threads) {}
+    Server(const config::Config& config, Tree& tree, BackingRegistrar& registrar, const ops::Timeouts& t,
+           bool releases_are_late, std::size_t executor_threads)
+        : ctx{tree, registrar, {t.entry, t.attr, t.negative}, releases_are_late, {}, {}},
+          control(config),
+          executor(executor_threads) {}
     ops::Context ctx;
     control::RequestCounters requests;
     control::MountFacts facts;
+    control::ControlFile control;
     void* owner = nullptr;  // the session, for INIT
     ops::LockOwners lock_owners;
     LockWaiter lock_waiter{ctx};

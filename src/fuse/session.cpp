@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "fuse/handlers.h"
 #include "fuse/passthrough.h"
 #include "fuse/server.h"
+#include "sys/mounted.h"
 
 namespace plyfs::fuse {
 namespace {
@@ -38,11 +40,8 @@ bool ring_switched_on() {
 
 ops::Timeouts timeouts_of(const config::Config& config) {
     const double usual = config.layered ? config::kLayerTimeout : config::kPoolTimeout;
-    ops::Timeouts out;
-    out.entry = config.entry_timeout.value_or(usual);
-    out.attr = config.attr_timeout.value_or(usual);
-    out.negative = config.negative_timeout.value_or(config.layered ? usual : config::kPoolNegativeTimeout);
-    return out;
+    return {config.entry_timeout.value_or(usual), config.attr_timeout.value_or(usual),
+            config.negative_timeout.value_or(config.layered ? usual : config::kPoolNegativeTimeout)};
 }
 
 // Commas and backslashes in a value would end it for libfuse's option parser.
@@ -55,6 +54,20 @@ std::string escaped(const std::string& value) {
     return out;
 }
 
+constexpr std::string_view kMaxRead = "max_read=";
+
+// The word of mount(2), or what one request may have at all. libfuse has to be told it twice: by its options, and again
+// at INIT.
+std::optional<std::uint32_t> max_read(const config::Config& config) {
+    std::optional<std::uint32_t> most;
+    if (config.max_request > 0) most = static_cast<std::uint32_t>(config.max_request);
+    for (const auto& word : config.kernel_options) {
+        if (!word.starts_with(kMaxRead)) continue;
+        most = static_cast<std::uint32_t>(std::strtoul(word.c_str() + kMaxRead.size(), nullptr, 10));
+    }
+    return most;
+}
+
 std::string mount_options(const config::Config& config, bool io_uring) {
     std::string out =
         "subtype=" + escaped(config.subtype) + ",fsname=" + escaped(config.fsname.empty() ? "plyfs" : config.fsname);
@@ -64,7 +77,10 @@ std::string mount_options(const config::Config& config, bool io_uring) {
     out += config.dev ? ",dev" : ",nodev";
     out += config.suid ? ",suid" : ",nosuid";
     if (!config.exec) out += ",noexec";
-    for (const auto& word : config.kernel_options) out += "," + escaped(word);
+    if (const auto most = max_read(config)) out += ",max_read=" + std::to_string(*most);
+    for (const auto& word : config.kernel_options) {
+        if (!word.starts_with(kMaxRead)) out += "," + escaped(word);
+    }
     if (io_uring) out += ",io_uring,io_uring_q_depth=" + std::to_string(kRingDepth);
     return out;
 }
@@ -78,14 +94,22 @@ struct Session::Impl {
           mountpoint(config.mountpoint),
           options(mount_options(config, transport.io_uring)),
           debug(config.debug),
-          acls(config.layers.acls && config.layers.xattrs),
+          acls(config.layers.acls && config.layers.xattrs && config.pool.files.acls &&
+               config.pool.files.xattrs != config::Xattrs::nosys),
+          files(config.pool.files),
+          most_read(max_read(config)),
+          max_request(config.max_request),
+          reader_threads(config.reader_threads),
+          read_ahead_kib(config.read_ahead_kib),
           registrar(tree_.counters()),
-          server(tree_, registrar, timeouts_of(config), !transport.io_uring, kExecutorThreads) {
+          server(config, tree_, registrar, timeouts_of(config), !transport.io_uring, kExecutorThreads) {
         server.facts.transport = transport.io_uring ? "io_uring" : "devfuse";
         server.facts.transport_reason = transport.reason;
         server.facts.max_stack_depth = depth.passthrough ? std::to_string(depth.depth) : "off";
         server.facts.depth_reason = depth.reason;
         server.owner = this;
+        // The kernel compares 32 bits of it; 0 is the root's, which is the same in every mount.
+        if (files.handles) server.ctx.generation = 1 + (Tree::next_random() & 0x7fffffff);
         add_name_handlers(table);
         add_attribute_handlers(table);
         add_file_handlers(table);
@@ -98,6 +122,7 @@ struct Session::Impl {
     }
 
     void init(fuse_conn_info& conn);
+    void set_read_ahead(fuse_conn_info& conn) const;
 
     TransportChoice transport;
     DepthChoice depth;
@@ -105,6 +130,11 @@ struct Session::Impl {
     std::string options;
     bool debug;
     bool acls;
+    const config::FileOptions files;
+    const std::optional<std::uint32_t> most_read;
+    const std::uint64_t max_request;
+    const int reader_threads;
+    const std::optional<unsigned> read_ahead_kib;
     PassthroughRegistrar registrar;
     Server server;
     fuse_lowlevel_ops table = {};
@@ -113,13 +143,34 @@ struct Session::Impl {
     bool mounted = false;
 };
 
+// The kernel takes the lesser of what it is told now and what the mount has.
+void Session::Impl::set_read_ahead(fuse_conn_info& conn) const {
+    const auto mount = sys::find_mounted(mountpoint);
+    if (!mount || !sys::set_read_ahead(mount->device, *read_ahead_kib)) {
+        log::debug("readahead: the mount has none to be set");
+    }
+    conn.max_readahead = std::max<std::uint32_t>(*read_ahead_kib * 1024, 4096);
+}
+
 void Session::Impl::init(fuse_conn_info& conn) {
-    for (std::uint64_t flag : {FUSE_CAP_HANDLE_KILLPRIV_V2, FUSE_CAP_PARALLEL_DIROPS, FUSE_CAP_DONT_MASK,
-                               FUSE_CAP_CACHE_SYMLINKS, FUSE_CAP_READDIRPLUS, FUSE_CAP_READDIRPLUS_AUTO,
-                               FUSE_CAP_NO_EXPORT_SUPPORT, FUSE_CAP_EXPIRE_ONLY, FUSE_CAP_ATOMIC_O_TRUNC,
-                               FUSE_CAP_AUTO_INVAL_DATA, FUSE_CAP_IOCTL_DIR, FUSE_CAP_ASYNC_READ, FUSE_CAP_ASYNC_DIO}) {
+    for (std::uint64_t flag :
+         {FUSE_CAP_HANDLE_KILLPRIV_V2, FUSE_CAP_PARALLEL_DIROPS, FUSE_CAP_DONT_MASK, FUSE_CAP_READDIRPLUS,
+          FUSE_CAP_READDIRPLUS_AUTO, FUSE_CAP_EXPIRE_ONLY, FUSE_CAP_ATOMIC_O_TRUNC, FUSE_CAP_AUTO_INVAL_DATA,
+          FUSE_CAP_IOCTL_DIR, FUSE_CAP_ASYNC_READ, FUSE_CAP_ASYNC_DIO}) {
         if (!fuse_set_feature_flag(&conn, flag)) log::debug("the kernel does not offer FUSE feature {:#x}", flag);
     }
+    const std::uint64_t handles = files.handles ? FUSE_CAP_EXPORT_SUPPORT : FUSE_CAP_NO_EXPORT_SUPPORT;
+    const std::uint64_t no_handles = files.handles ? FUSE_CAP_NO_EXPORT_SUPPORT : FUSE_CAP_EXPORT_SUPPORT;
+    fuse_unset_feature_flag(&conn, no_handles);
+    if (!fuse_set_feature_flag(&conn, handles)) log::debug("the kernel leaves file handles as they are");
+    if (!files.keep_targets) {
+        fuse_unset_feature_flag(&conn, FUSE_CAP_CACHE_SYMLINKS);
+    } else if (!fuse_set_feature_flag(&conn, FUSE_CAP_CACHE_SYMLINKS)) {
+        log::debug("the kernel does not keep targets of symbolic links");
+    }
+    if (most_read) conn.max_read = *most_read;
+    if (max_request > 0) conn.max_write = static_cast<std::uint32_t>(max_request);
+    if (read_ahead_kib) set_read_ahead(conn);
     if (!acls) {
         fuse_unset_feature_flag(&conn, FUSE_CAP_POSIX_ACL);
     } else if (!fuse_set_feature_flag(&conn, FUSE_CAP_POSIX_ACL)) {
@@ -182,7 +233,9 @@ int Session::serve(const std::function<void()>& ready) {
     impl_->ready = ready;
     if (fuse_set_signal_handlers(impl_->session) != 0) return 1;
     fuse_loop_config* loop = fuse_loop_cfg_create();
-    const unsigned threads = std::clamp(std::thread::hardware_concurrency(), kMinReaders, kMaxReaders);
+    const unsigned wanted = static_cast<unsigned>(impl_->reader_threads);
+    const unsigned threads =
+        wanted > 0 ? wanted : std::clamp(std::thread::hardware_concurrency(), kMinReaders, kMaxReaders);
     fuse_loop_cfg_set_max_threads(loop, threads);
     fuse_loop_cfg_set_idle_threads(loop, threads);
     fuse_loop_cfg_set_clone_fd(loop, 0);
@@ -216,6 +269,7 @@ TransportChoice choose_transport(config::Transport wanted, config::Locks locks) 
 
 DepthChoice choose_depth(const config::Config& config, const BranchSet& set) {
     if (config.passthrough == config::Passthrough::off) return {0, false, "switched off"};
+    if (config.pool.files.null_io) return {0, false, "nullrw: nothing is read or written"};
     if (config.max_stack_depth) return {*config.max_stack_depth, true, "asked for"};
     const int depth = probe_stack_depth(set);
     if (depth == 0) return {0, true, "every branch is a plain file system"};

@@ -117,7 +117,8 @@ struct NodeState {
     std::uint32_t asked_in_vain = 0;                // read-only layers of a directory that lacked what was looked for
     std::uint32_t layers_replaced = 0;              // how often other directories became the layers
     UniqueFd pinned;                                // O_PATH of an object without a name
-    NodeRef kept;  // to itself while names of the original still lie below: only this node knows the copy
+    NodeRef kept;        // to itself while names of the original still lie below: only this node knows the copy
+    NodeRef remembered;  // to itself, so that a file handle leads here until the file is gone
     std::uint32_t hidden_links = 0;   // names of the copied-up original that still lie below
     std::uint32_t removed_links = 0;  // names of a read-only winner that whiteouts hide
     std::uint32_t writers = 0;        // open handles that may write
@@ -171,6 +172,10 @@ class SCOPED_CAPABILITY LockedNode {
     LockedNode& operator=(const LockedNode&) = delete;
 
     Node& node() { return node_; }
+    NodeRef reference() NO_THREAD_SAFETY_ANALYSIS {
+        node_.references_.fetch_add(1, std::memory_order_relaxed);
+        return NodeRef::adopt(&node_);
+    }
     NodeState* operator->() NO_THREAD_SAFETY_ANALYSIS { return &node_.state_; }
     NodeState& operator*() NO_THREAD_SAFETY_ANALYSIS { return node_.state_; }
     void next_generation() { node_.generation_.fetch_add(1, std::memory_order_acq_rel); }

@@ -53,13 +53,13 @@ SharedNames names_of(LockedNode& dir) {
 Tree::Tree(std::shared_ptr<BranchSet> set, config::PoolOptions pool, std::unique_ptr<WorkDir> workdir,
            std::size_t descriptor_budget, config::LayerOptions layer_options)
     : set_(std::move(set)),
-      pool_(std::move(pool)),
       layer_options_(std::move(layer_options)),
       workdir_(std::move(workdir)),
       pool_workdirs_(static_cast<std::size_t>(set_->size())),
       dirs_(descriptor_budget),
       kept_files_(static_cast<std::int64_t>(descriptor_budget)),
       names_means_(std::make_shared<NamesMeans>(kNamesBudget, watch_names(*set_))) {
+    set_pool(std::move(pool));
     nodes_.set_observer(this);
     if (workdir_) workdir_->set_marks(set_->marks());
     for (const auto& branch : set_->all()) {
@@ -88,6 +88,13 @@ Tree::~Tree() {
         if (!removed) log::debug("{} stays: {}", pool.name, log::errno_text(removed.error().value()));
         pool.work.reset();
     }
+}
+
+void Tree::set_pool(config::PoolOptions pool) {
+    set_->set_search(pool.policies.of(config::Function::getattr));
+    MutexLock lock(options_mutex_);
+    pools_.push_back(std::make_unique<const config::PoolOptions>(std::move(pool)));
+    pool_.store(pools_.back().get(), std::memory_order_release);
 }
 
 Result<SharedDir> Tree::dir_on(const NodeRef& dir, BranchIndex branch) {

@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,7 @@
 #include "node/shown_inodes.h"
 #include "overlay/index.h"
 #include "overlay/origins.h"
+#include "overlay/own_names.h"
 #include "overlay/workdir.h"
 #include "policy/preference.h"
 #include "sys/cred.h"
@@ -102,6 +104,12 @@ class Tree : NodeTable::Observer {
     // Of the file that has a metacopy's content.
     Result<sys::Stat> stat_content(const NodeRef& node);
 
+    // From the root, by the first name known: "/a/b", of the root "". ENOENT, ESTALE without a name.
+    Result<std::string> path_of(const NodeRef& node);
+    // The number of an object in `parent` by the option inodecalc; none by its default, stable. inode: where it lies on
+    // the branch.
+    std::optional<std::uint64_t> calculated_inode(const NodeRef& parent, std::string_view name, BranchIndex branch,
+                                                  std::uint64_t inode, bool directory);
     // Where a node's read-only parts lie, by paths that hold whatever is renamed from now on.
     Result<Detours> fixed_places(const NodeRef& node);
     // What a redirect has to say for a node's read-only parts to be found from anywhere: its path, from the root, in
@@ -114,12 +122,9 @@ class Tree : NodeTable::Observer {
 
     // Where staged objects of a branch are prepared.
     Result<WorkDir*> workdir_of(BranchIndex branch);
-    // Names that a pool keeps for itself in its root, by how they begin: not shown, not given to users. Empty: none.
-    std::string_view reserved_prefix(const Node& dir) const;
-    bool reserves(const Node& dir, const Name& name) const {
-        const auto prefix = reserved_prefix(dir);
-        return !prefix.empty() && name.view().starts_with(prefix);
-    }
+    // Names that a pool keeps for itself in this directory: not shown, not given to users.
+    OwnNames own_names(const Node& dir) const;
+    bool reserves(const Node& dir, const Name& name) const { return own_names(dir).has(name.view()); }
 
     // Branches for a new name in `dir`, best first: those that the rules and the create policy rank. The error is why
     // there is none.
@@ -134,7 +139,9 @@ class Tree : NodeTable::Observer {
         bool everywhere = false;  // it is made on all of them
     };
     Result<Ranking> rank_branches(const NodeRef& dir, const NewName& wanted);
-    const config::PoolOptions& pool() const { return pool_; }
+    const config::PoolOptions& pool() const { return *pool_.load(std::memory_order_acquire); }
+    // From now on. Whoever has the old ones goes on with them: they stay until the end, as changes are made by hand.
+    void set_pool(config::PoolOptions pool);
 
     // Whether what is made in `dir` on the branch would be seen: false where a layer above may hide it.
     bool reaches(const NodeRef& dir, BranchIndex branch);
@@ -157,11 +164,12 @@ class Tree : NodeTable::Observer {
     struct Choice;
     void settle_root(LockedNode& root, bool first);
     Result<Choice> choose_by_rules(const NodeRef& dir, const NewName& wanted);
-    Result<std::string> path_of(const NodeRef& dir);
     void fill_in(const NodeRef& dir, config::Policy policy, std::vector<policy::Candidate>& candidates);
 
     std::shared_ptr<BranchSet> set_;
-    const config::PoolOptions pool_;
+    Mutex options_mutex_;
+    std::vector<std::unique_ptr<const config::PoolOptions>> pools_ GUARDED_BY(options_mutex_);
+    std::atomic<const config::PoolOptions*> pool_{nullptr};
     const config::LayerOptions layer_options_;
     std::unique_ptr<WorkDir> workdir_;
     std::shared_ptr<const Origins> origins_;

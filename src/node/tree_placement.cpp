@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "branch/probe.h"
+#include "node/inode_calc.h"
 #include "node/tree.h"
 #include "overlay/layer_names.h"
 #include "policy/placement.h"
@@ -51,7 +52,24 @@ void Tree::settle_root(LockedNode& root, bool first) {
     const auto st = sys::stat_fd(set_->at(root->winner).root());
     if (!st) return;
     root->key = sys::key_of(*st);
-    if (first) root->shown_inode = set_->shown_inode(root->key.dev, root->key.ino);
+    if (!first) return;
+    root->shown_inode = set_->shown_inode(root->key.dev, root->key.ino);
+    const auto calc = pool().files.inodes;
+    if (calc == config::InodeCalc::stable) return;
+    root->shown_inode = calculate_inode(calc, true, "/", set_->at(root->winner).path(), root->key.ino);
+}
+
+std::optional<std::uint64_t> Tree::calculated_inode(const NodeRef& parent, std::string_view name, BranchIndex branch,
+                                                    std::uint64_t inode, bool directory) {
+    const auto calc = pool().files.inodes;
+    if (calc == config::InodeCalc::stable) return std::nullopt;
+    std::string path;
+    if (inode_is_of_path(calc, directory)) {
+        const auto above = path_of(parent);
+        if (!above) return std::nullopt;
+        path = *above + "/" + std::string(name);
+    }
+    return calculate_inode(calc, directory, path, set_->at(branch).path(), inode);
 }
 
 void Tree::take_branch_away(BranchIndex branch) {
@@ -83,8 +101,9 @@ void Tree::bring_branch_back(BranchIndex branch, UniqueFd root) {
     settle_root(state, false);
 }
 
-std::string_view Tree::reserved_prefix(const Node& dir) const {
-    return !workdir_ && &dir == root_.get() ? std::string_view(kPoolPrefix) : std::string_view();
+OwnNames Tree::own_names(const Node& dir) const {
+    if (&dir != root_.get()) return {};
+    return {.work = !workdir_, .control = pool().files.control};
 }
 
 // Whether a directory made for `dir` on the branch would be seen: nothing between it and the directory's last layer may
@@ -108,25 +127,25 @@ struct Tree::Choice {
     std::span<const int> members;
 };
 
-// Only rules need it.
-Result<std::string> Tree::path_of(const NodeRef& dir) {
+Result<std::string> Tree::path_of(const NodeRef& node) {
     std::string path;
-    for (NodeRef node = dir; node != root_;) {
-        LockedNode state(*node);
+    for (NodeRef at = node; at != root_;) {
+        LockedNode state(*at);
         if (state->links.empty()) return Errno(state->unlinked ? ENOENT : ESTALE);
         path.insert(0, "/" + state->links[0].name);
         NodeRef parent = state->links[0].parent;
-        node = std::move(parent);
+        at = std::move(parent);
     }
     return path;
 }
 
 Result<Tree::Choice> Tree::choose_by_rules(const NodeRef& dir, const NewName& wanted) {
-    Choice choice{pool_.policies.of(wanted.function), {}};
-    if (pool_.rules.empty() || wanted.name.empty() || !wanted.maker) return choice;
+    const config::PoolOptions& options = pool();
+    Choice choice{options.policies.of(wanted.function), {}};
+    if (options.rules.empty() || wanted.name.empty() || !wanted.maker) return choice;
     const policy::NewName name{TRY(path_of(dir)) + "/" + std::string(wanted.name), wanted.maker->uid,
                                wanted.maker->gid};
-    if (const config::PlacementRule* rule = policy::find_rule(pool_.rules, name)) {
+    if (const config::PlacementRule* rule = policy::find_rule(options.rules, name)) {
         choice.policy = rule->policy.value_or(choice.policy);
         choice.members = rule->members;
     }

@@ -4,6 +4,7 @@
 
 #include "branch/acl.h"
 #include "node/faces.h"
+#include "node/link_cow.h"
 #include "node/winner.h"
 #include "ops/copies.h"
 #include "ops/protection.h"
@@ -157,6 +158,10 @@ Result<Attr> setattr(Context& ctx, const Request& request, NodeId id, const Attr
     if (change.size && node->is_dir()) return Errno(EISDIR);
     TRY(may_set(node, change));
     const CopyUpRequest how = change.size ? request.copy_up(*change.size) : request.copy_up_metadata();
+    if (change.size && !change.by_handle && ctx.tree.pool().files.link_cow) {
+        TRY(ensure_writable(ctx.tree, node, how));
+        TRY(part_name(ctx.tree, node, how));
+    }
     const auto copies = change.size && change.by_handle ? TRY(winner_to_change(ctx, node, how))
                                                         : TRY(copies_to_change(ctx, node, function_of(change), how));
     if (change.size && !change.by_handle) TRY(split_for_size(ctx, request, node, id));
@@ -173,7 +178,7 @@ Result<Attr> setattr(Context& ctx, const Request& request, NodeId id, const Attr
 
 Result<std::string> readlink(Context& ctx, NodeId id) {
     const NodeRef node = TRY(node_of(ctx, id));
-    return read_target(TRY(ctx.tree.find_object(node)).fd);
+    return target_of(ctx, node);
 }
 
 Result<std::size_t> getxattr(Context& ctx, NodeId id, const char* name, std::span<std::byte> buffer) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <functional>
 #include <vector>
 
@@ -12,11 +13,12 @@
 
 namespace plyfs::ops {
 
-// Seconds for which the kernel may believe an answer.
+// Seconds for which the kernel may believe an answer; may be changed while requests are served.
 struct Timeouts {
-    double entry = 0;
-    double attr = 0;
-    double negative = 0;
+    Timeouts(double entry_, double attr_, double negative_) : entry(entry_), attr(attr_), negative(negative_) {}
+    std::atomic<double> entry;
+    std::atomic<double> attr;
+    std::atomic<double> negative;
 };
 
 struct OpenCounters {
@@ -32,6 +34,8 @@ struct Context {
     // RELEASE comes later than close(2) over /dev/fuse, so an open waits a moment for it before it splits a node.
     bool releases_are_late = true;
     OpenCounters opens;
+    // Of every node id of this mount: a file handle from an earlier one leads nowhere.
+    std::uint64_t generation = 0;
 };
 
 struct Request {
@@ -64,6 +68,7 @@ struct Entry {
     NodeId id = 0;
     Attr attr;
     double timeout = 0;
+    std::uint64_t generation = 0;  // of the id
 };
 
 }  // namespace plyfs::ops

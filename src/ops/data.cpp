@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <set>
 
 #include "ops/attributes.h"
 #include "ops/lookup.h"
@@ -70,15 +69,30 @@ Status set_marked(Context& ctx, const NodeRef& node, BorrowedFd fd, const sys::P
 }  // namespace
 
 Result<std::size_t> read(Context& ctx, FileHandle& handle, std::span<std::byte> buffer, std::uint64_t offset) {
+    if (ctx.tree.pool().files.null_io) {
+        std::fill(buffer.begin(), buffer.end(), std::byte{0});
+        return buffer.size();
+    }
     const auto fd = TRY(handle.descriptor(ctx));
     return sys::read_at(*fd, buffer, offset);
 }
 
 Result<std::size_t> write(Context& ctx, const Request& request, FileHandle& handle, std::span<const std::byte> data,
                           std::uint64_t offset, bool kill) {
+    if (ctx.tree.pool().files.null_io) return data.size();
     const auto fd = TRY(handle.descriptor(ctx));
     if (kill) TRY(kill_privileges(ctx, request.caller, *fd, LockedNode(*handle.node())->winner));
     return on_behalf_of_user(ctx, handle, [&] { return sys::write_at(*fd, data, offset); });
+}
+
+bool flushes(const Context& ctx, const FileHandle& handle) {
+    const auto when = ctx.tree.pool().files.flush;
+    return when == config::FlushOnClose::always || (when == config::FlushOnClose::opened_for_write && handle.writes());
+}
+
+Status flush(Context& ctx, FileHandle& handle) {
+    if (!flushes(ctx, handle)) return {};
+    return sys::close_copy(*TRY(handle.descriptor(ctx)));
 }
 
 Status fsync(Context& ctx, FileHandle& handle, bool data_only) {
@@ -136,32 +150,6 @@ Status set_fsxattr(Context& ctx, const Request& request, NodeId id, const struct
                           left.fsx_xflags = (value.fsx_xflags & ~sys::Protection::kXflags) | on_inode.xflags();
                           return sys::ioctl_set_fsxattr(fd, left);
                       });
-}
-
-Result<struct statvfs> statfs(Context& ctx) {
-    const BranchSet& set = ctx.tree.set();
-    std::set<std::uint64_t> counted;
-    struct statvfs sum = {};
-    for (const auto& branch : set.all()) {
-        // What read-only branches have free is of no use to a writer.
-        if (set.any_writable() && !branch->writable()) continue;
-        if (!branch->present() || !counted.insert(branch->device()).second) continue;
-        const struct statvfs one = TRY(sys::stat_fs(branch->root()));
-        if (counted.size() == 1) {
-            sum = one;
-            continue;
-        }
-        // In units of the first branch's fragments; blocks below one fragment are lost, which df does not show.
-        auto scaled = [&](std::uint64_t blocks) { return blocks * one.f_frsize / sum.f_frsize; };
-        sum.f_blocks += scaled(one.f_blocks);
-        sum.f_bfree += scaled(one.f_bfree);
-        sum.f_bavail += scaled(one.f_bavail);
-        sum.f_files += one.f_files;
-        sum.f_ffree += one.f_ffree;
-        sum.f_favail += one.f_favail;
-        sum.f_namemax = std::min(sum.f_namemax, one.f_namemax);
-    }
-    return sum;
 }
 
 }  // namespace plyfs::ops

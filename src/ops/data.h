@@ -16,6 +16,10 @@ Result<std::size_t> read(Context& ctx, FileHandle& handle, std::span<std::byte> 
 Result<std::size_t> write(Context& ctx, const Request& request, FileHandle& handle, std::span<const std::byte> data,
                           std::uint64_t offset, bool kill_privileges);
 Status fsync(Context& ctx, FileHandle& handle, bool data_only);
+// Whether close(2) waits for flush(), by the option flush-on-close: what the branch's file system does at a close, such
+// as to send what it gathered (NFS).
+bool flushes(const Context& ctx, const FileHandle& handle);
+Status flush(Context& ctx, FileHandle& handle);
 Status fallocate(Context& ctx, FileHandle& handle, int mode, std::uint64_t offset, std::uint64_t length);
 Result<std::uint64_t> seek(Context& ctx, FileHandle& handle, std::uint64_t offset, int whence);  // SEEK_DATA, SEEK_HOLE
 Result<std::size_t> copy_range(Context& ctx, FileHandle& from, std::uint64_t from_offset, FileHandle& to,
@@ -26,9 +30,5 @@ Result<unsigned> get_flags(Context& ctx, NodeId id);
 Status set_flags(Context& ctx, const Request& request, NodeId id, unsigned flags);
 Result<struct fsxattr> get_fsxattr(Context& ctx, NodeId id);
 Status set_fsxattr(Context& ctx, const Request& request, NodeId id, const struct fsxattr& value);
-
-// The sum over the distinct file systems of the branches that may be modified, so of a layered mount its upper's;
-// without any, of all branches.
-Result<struct statvfs> statfs(Context& ctx);
 
 }  // namespace plyfs::ops

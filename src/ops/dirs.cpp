@@ -144,8 +144,11 @@ class DirReading {
                 if (listed.failed_with(ENOENT)) return true;
                 if (listed) inode = *listed;
             }
+            const auto calculated =
+                ctx_.tree.calculated_inode(handle_.node_, entry.name, entry.branch, entry.ino, entry.type == DT_DIR);
+            if (calculated) inode = *calculated;
             // A plain file may stand for another kind of object there, which only a stat tells.
-            const bool unsure = entry.type == DT_REG && ctx_.tree.set().at(entry.branch).ownership().overrides();
+            const bool unsure = entry.type == DT_REG && ctx_.tree.set().at(entry.branch).shows_other_types();
             return sink_.add(entry.name, inode, unsure ? static_cast<unsigned char>(DT_UNKNOWN) : entry.type,
                              entry.offset, nullptr);
         }
@@ -210,7 +213,7 @@ Result<DirHandle*> opendir(Context& ctx, NodeId id) {
     }
     auto parts = TRY(parts_of(layers));
     auto devices = devices_of(parts);
-    const auto hidden = ctx.tree.reserved_prefix(*node);
+    const OwnNames hidden = ctx.tree.own_names(*node);
     bool keep;
     {
         LockedNode state(*node);

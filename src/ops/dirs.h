@@ -9,7 +9,7 @@ namespace plyfs::ops {
 class DirHandle {
   public:
     DirHandle(NodeRef node, Layers layers, std::vector<std::uint64_t> devices, std::shared_ptr<const BranchSet> set,
-              std::string_view hidden, bool keep_listing, std::uint32_t layers_replaced)
+              OwnNames hidden, bool keep_listing, std::uint32_t layers_replaced)
         : node_(std::move(node)),
           devices_(std::move(devices)),
           listing_(std::move(set), std::move(layers), hidden),

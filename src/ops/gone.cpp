@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "node/link_cow.h"
 #include "node/origin.h"
 #include "ops/protection.h"
 #include "overlay/holders.h"
@@ -31,6 +32,7 @@ Result<AtName> look_at(Context& ctx, const NodeRef& parent, const Name& name, Op
     AtName at;
     auto searched = TRY(ctx.tree.layers_to_search(parent, name));
     at.layers = std::move(searched.layers);
+    if (ctx.tree.own_names(*parent).has_control(name.view())) return Errno(EPERM);
     if (ctx.tree.reserves(*parent, name)) return at;
     at.hits = TRY(find_all(ctx.tree.set(), searched.candidates, name, open == Open::winner ? &at.object : nullptr));
     if (!is_seen(at)) return at;
@@ -40,7 +42,12 @@ Result<AtName> look_at(Context& ctx, const NodeRef& parent, const Name& name, Op
         at.object = TRY(sys::open_path(at.layer(at.hits[0].branch).fd(), name));
         at.hits[0].st = TRY(ctx.tree.set().at(at.hits[0].branch).stat_fd(at.object));
     }
-    at.node = ctx.tree.nodes().find(sys::key_of(at.hits[0].st));
+    const Hit& winner = at.hits[0];
+    const auto key = sys::key_of(winner.st);
+    if (keeps_names_apart(ctx.tree, winner.st, winner.branch)) {
+        at.node = ctx.tree.nodes().find(key_of_name(key, *parent, name.view()));
+    }
+    if (!at.node) at.node = ctx.tree.nodes().find(key);
     if (!at.node) return at;
     at.generation = at.node->generation();
     if (LockedNode(*at.node)->content_branch >= 0) at.content = TRY(ctx.tree.fixed_places(at.node));
@@ -173,6 +180,7 @@ void forget_name(Context& ctx, LockedNode& node, const NodeRef& parent, const Na
     // `at` refers to the node as well, so this is never the last reference, which must not go under the lock.
     if (node->hidden_links == 0 || node->links.empty()) node->kept = {};
     if (!node->links.empty()) return;
+    node->remembered = {};
     node->unlinked = true;
     if (node.node().is_dir() || at.winner().st.stx_nlink <= 1)
         ctx.tree.shown_inodes().drop(node->key.dev, node->key.ino);

@@ -3,8 +3,10 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "node/link_cow.h"
 #include "node/origin.h"
 #include "overlay/layer_names.h"
+#include "overlay/staging.h"
 
 namespace plyfs::ops {
 namespace {
@@ -137,8 +139,34 @@ Result<Entered> enter_dir(Context& ctx, const NodeRef& parent, const Layers& lay
     return Entered{at.node};
 }
 
+// Each name of a file with several is a node of its own, known by the name's key (node/link_cow).
+Entered enter_name(Context& ctx, const NodeRef& parent, const Name& name, const Resolved& found) {
+    const auto key = key_of_name(sys::key_of(found.st), *parent, name.view());
+    const Link here{parent, name.str()};
+    bool made;
+    NodeRef node = ctx.tree.nodes().find_or_make(key, made);
+    {
+        LockedNode state(*node);
+        if (state->winner >= 0 && state->links == std::vector{here} && state->key == sys::key_of(found.st)) {
+            return {node};
+        }
+        made = state->winner < 0;
+        if (made) start_node(ctx, state, parent, name, found);
+        if (made) state->original = key;
+    }
+    if (made) return {node};
+    // It had this name once.
+    NodeRef fresh = ctx.tree.nodes().make(found.st.stx_mode & S_IFMT);
+    LockedNode state(*fresh);
+    start_node(ctx, state, parent, name, found);
+    state->original = key;
+    ctx.tree.nodes().add_key(key, *fresh);
+    return {fresh};
+}
+
 // A file may have several names. The key of a copied-up original leads to the copy's node.
 Result<Entered> enter_file(Context& ctx, const NodeRef& parent, const Name& name, const Resolved& found) {
+    if (keeps_names_apart(ctx.tree, found.st, found.branch)) return enter_name(ctx, parent, name, found);
     Arrival at(ctx, parent, name, found);
     LockedNode& state = at.state;
     if (found.original.below && state->original == sys::FileKey{}) {
@@ -177,7 +205,7 @@ Result<NodeRef> node_of(Context& ctx, NodeId id) {
 }
 
 Attr show(Context& ctx, LockedNode& node, NodeId id, const sys::Stat& st) {
-    Attr out{st, ctx.timeouts.attr};
+    Attr out{st, ctx.timeouts.attr.load(std::memory_order_relaxed)};
     out.st.stx_ino = node->shown_inode;
     ctx.tree.set().ids().show(out.st);
     if (node.node().is_dir()) {
@@ -207,13 +235,34 @@ Entry answer(Context& ctx, LockedNode& state, const sys::Stat& st) {
     for (auto& old : state->retired) {
         if (old->opens) old->opens->told_stale.clear();
     }
-    return Entry{state->face.id, show(ctx, state, state->face.id, st), ctx.timeouts.entry};
+    if (ctx.tree.pool().files.keep_nodes && !state->unlinked && !state->remembered) {
+        state->remembered = state.reference();
+    }
+    const NodeId id = state->face.id;
+    return Entry{id, show(ctx, state, id, st), ctx.timeouts.entry.load(std::memory_order_relaxed),
+                 id == kRootId ? 0 : ctx.generation};
+}
+
+// A file that is shown as a link has the size of one.
+Result<sys::Stat> stat_to_show(Context& ctx, const NodeRef& node) {
+    auto st = TRY(ctx.tree.stat_object(node));
+    if (S_ISLNK(st.stx_mode) && ctx.tree.pool().files.symlinkify) {
+        st.stx_size = TRY(target_of(ctx, node)).size();
+    }
+    return st;
 }
 
 }  // namespace
 
+Result<std::string> target_of(Context& ctx, const NodeRef& node) {
+    const auto object = TRY(ctx.tree.find_object(node));
+    const bool may_be_file = ctx.tree.pool().files.symlinkify;
+    if (!may_be_file || !sys::is_regular(TRY(sys::stat_fd(object.fd)))) return read_target(object.fd);
+    return ctx.tree.set().at(object.branch).path() + TRY(ctx.tree.path_of(node));
+}
+
 Result<Entry> entry_of(Context& ctx, const NodeRef& node) {
-    const auto st = TRY(ctx.tree.stat_object(node));
+    const auto st = TRY(stat_to_show(ctx, node));
     LockedNode state(*node);
     return answer(ctx, state, st);
 }
@@ -227,9 +276,13 @@ Result<Entry> enter(Context& ctx, const NodeRef& parent, const Layers& layers, c
         // Without room or right to write the name still shows the file; it is added at the next lookup.
         if (!added) log::debug("a name of a copied-up file was not added: {}", log::errno_text(added.error().value()));
     }
+    const auto number =
+        ctx.tree.calculated_inode(parent, name.view(), resolved.branch, resolved.st.stx_ino, sys::is_dir(resolved.st));
     {
         LockedNode state(*entered.node);
-        if (state->key == sys::key_of(resolved.st)) return answer(ctx, state, resolved.st);
+        if (number) state->shown_inode = *number;
+        const bool sized = !S_ISLNK(resolved.st.stx_mode) || !ctx.tree.pool().files.symlinkify;
+        if (sized && state->key == sys::key_of(resolved.st)) return answer(ctx, state, resolved.st);
     }
     return entry_of(ctx, entered.node);
 }
@@ -273,6 +326,20 @@ Result<Entry> lookup(Context& ctx, NodeId parent_id, const Name& name) {
     return enter(ctx, parent, layers, name, resolved);
 }
 
+Result<Entry> lookup_by_id(Context& ctx, NodeId id, bool parent) {
+    NodeRef node = TRY(node_of(ctx, id));
+    if (parent) {
+        NodeRef above;
+        {
+            LockedNode state(*node);
+            if (state->unlinked) return Errno(ESTALE);
+            if (!state->links.empty()) above = state->links[0].parent;
+        }
+        if (above) node = std::move(above);
+    }
+    return entry_of(ctx, node);
+}
+
 void forget(Context& ctx, NodeId id, std::uint64_t count) {
     const NodeRef node = ctx.tree.nodes().find(id);
     if (!node || id == kRootId) return;
@@ -283,7 +350,7 @@ void forget(Context& ctx, NodeId id, std::uint64_t count) {
 
 Result<Attr> getattr(Context& ctx, NodeId id) {
     const NodeRef node = TRY(node_of(ctx, id));
-    const auto st = TRY(ctx.tree.stat_object(node));
+    const auto st = TRY(stat_to_show(ctx, node));
     LockedNode state(*node);
     return show(ctx, state, id, st);
 }

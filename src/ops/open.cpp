@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "node/faces.h"
+#include "node/link_cow.h"
 #include "ops/attributes.h"
 #include "ops/lookup.h"
 #include "ops/protection.h"
@@ -141,7 +142,7 @@ Result<Opened> grant(Context& ctx, const Request& request, const NodeRef& node, 
             if (mode != IoMode::passthrough_new) {
                 count_writer(state, writes);
                 return Opened{new FileHandle(node, id, flags, mode), mode, opens.backing ? opens.backing->id() : 0,
-                              mode == IoMode::cached};
+                              mode == IoMode::cached&& ctx.tree.pool().files.keep_pages};
             }
         }
         Located found;
@@ -223,7 +224,9 @@ Result<Opened> open(Context& ctx, const Request& request, NodeId id, int flags, 
     if (!node->is_regular()) return Errno(ELOOP);
     if (wants_write(flags)) {
         TRY(may_write(LockedNode(*node)->protection, flags));
-        TRY(ensure_writable(ctx.tree, node, request.copy_up(wanted_data(node, id, flags))));
+        const CopyUpRequest copy = request.copy_up(wanted_data(node, id, flags));
+        TRY(ensure_writable(ctx.tree, node, copy));
+        if (ctx.tree.pool().files.link_cow) TRY(part_name(ctx.tree, node, copy));
         // Of the inode: checked by open(2), which passthrough bypasses.
         TRY(may_write(sys::Protection::of(TRY(ctx.tree.stat_object(node))), flags));
     }

@@ -68,7 +68,7 @@ class Listing::Snapshot {
     std::unordered_set<std::string_view> seen_;
 };
 
-Listing::Listing(std::shared_ptr<const BranchSet> set, Layers layers, std::string_view hidden)
+Listing::Listing(std::shared_ptr<const BranchSet> set, Layers layers, OwnNames hidden)
     : set_(std::move(set)), layers_(std::move(layers)), hidden_(hidden) {}
 
 Listing::~Listing() = default;
@@ -84,7 +84,7 @@ void Listing::restart(Layers layers) {
 
 // Fills in a type the file system did not give, and tells marks from what they look like (as DT_WHT and kAufsMark).
 Result<bool> Listing::skips(const Layer& layer, sys::DirEntry& entry) const {
-    if (!hidden_.empty() && entry.name.starts_with(hidden_)) return true;
+    if (hidden_.has(entry.name)) return true;
     if (entry.is_dot()) return false;
     const bool aufs = set_->reads_aufs_marks() && marks::is_aufs_name(entry.name);
     const bool may_be_mark = aufs || (set_->uses_marks() && entry.type == DT_CHR) ||

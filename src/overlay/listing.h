@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "overlay/layer_names.h"
+#include "overlay/own_names.h"
 #include "sys/dirent.h"
 
 namespace plyfs {
@@ -27,8 +28,8 @@ struct ListedEntry {
 
 class Listing {
   public:
-    // hidden: names that begin so are left out (a pool's own in the root); empty for none.
-    Listing(std::shared_ptr<const BranchSet> set, Layers layers, std::string_view hidden);
+    // hidden: names that are left out.
+    Listing(std::shared_ptr<const BranchSet> set, Layers layers, OwnNames hidden);
     ~Listing();
 
     // Goes to an offset given out before; 0 begins anew.
@@ -52,7 +53,7 @@ class Listing {
 
     std::shared_ptr<const BranchSet> set_;
     Layers layers_;
-    std::string_view hidden_;
+    OwnNames hidden_;
     std::unique_ptr<sys::DirReader> reader_;  // single
     std::unique_ptr<Snapshot> snapshot_;      // merged
     std::shared_ptr<NamesMeans> means_;       // null: names are not collected

@@ -182,6 +182,11 @@ Result<std::string> read_target(BorrowedFd symlink) {
 
 Result<Staged> stage_copy(WorkDir& work, const CopySource& source, const std::function<bool()>& cancelled) {
     if (sys::is_dir(source.st)) return Errno(EISDIR);
+    // A file that is only shown as a link: a copy of that would be without its content.
+    const bool kept_in_file = source.carry && source.carry->from.overrides();
+    if (S_ISLNK(source.st.stx_mode) && !kept_in_file && !S_ISLNK(TRY(sys::stat_fd(source.fd)).stx_mode)) {
+        return Errno(EPERM);
+    }
     const bool regular = sys::is_regular(source.st);
     auto staged = TRY(regular ? stage_regular(work, source, cancelled) : stage_special(work, source));
     if (source.mark) TRY(source.mark(staged.fd()));

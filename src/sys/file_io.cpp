@@ -35,6 +35,14 @@ Result<std::size_t> write_at(BorrowedFd fd, std::span<const std::byte> data, std
     return done;
 }
 
+Status close_copy(BorrowedFd fd) {
+    const int copy = ::fcntl(fd.get(), F_DUPFD_CLOEXEC, 0);
+    if (copy < 0) return Errno::last();
+    // The descriptor is gone after EINTR too, and what was to be sent goes on being sent.
+    if (::close(copy) != 0 && errno != EINTR) return Errno::last();
+    return {};
+}
+
 Status allocate(BorrowedFd fd, int mode, std::uint64_t offset, std::uint64_t length) {
     for (;;) {
         if (::fallocate(fd.get(), mode, static_cast<off_t>(offset), static_cast<off_t>(length)) == 0) return {};

@@ -2,8 +2,8 @@
 
 #include <string>
 
+#include "config/config_file.h"
 #include "config/error.h"
-#include "config/yaml.h"
 
 using namespace plyfs::config;
 
@@ -12,7 +12,7 @@ namespace {
 Config example(const std::string& name) {
     Draft draft;
     draft.base = "/";
-    read_yaml_file(std::string(PLYFS_EXAMPLES) + "/" + name, draft);
+    read_config_file(std::string(PLYFS_EXAMPLES) + "/" + name, draft);
     CHECK(draft.errors == std::vector<std::string>{});
     const Config config = settle(draft, true);
     CHECK(draft.notices == std::vector<std::string>{});

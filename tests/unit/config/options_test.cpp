@@ -75,7 +75,7 @@ TEST_CASE("option table: names are unique, rows are complete, words fit their en
         CHECK((row.set != nullptr || row.group == Group::fstab));
         CHECK((row.negative.empty() || row.kind == Kind::flag));
         CHECK((row.fallback.empty() == (row.group == Group::fstab)));
-        CHECK((row.kind == Kind::flag || row.kind == Kind::ignored || !row.values.empty()));
+        CHECK((row.kind == Kind::flag || row.kind == Kind::count || row.kind == Kind::ignored || !row.values.empty()));
         REQUIRE(find_option(row.name));
         CHECK(find_option(row.name)->option == &row);
         if (!row.negative.empty()) CHECK(find_option(row.negative)->negative);
@@ -231,6 +231,59 @@ TEST_CASE("options: what has no effect says so") {
         CHECK(draft.notices.size() == 1);
         CHECK(draft.config.kernel_options.empty());
     }
+}
+
+TEST_CASE("options: mergerfs' words without effect say so, unless they ask for nothing else") {
+    for (const char* word : {"use_ino", "async-read=true", "direct_io", "cache.writeback=true", "dropcacheonclose=true",
+                             "cache.files.process-names=a|b", "func.readdir=cosr:4:8", "func.readdir=cor",
+                             "pin-threads=R1L", "process-thread-count=0", "follow-symlinks=all", "nfsopenhack=git",
+                             "allow-idmap", "umask=022", "passthrough.io=ro"}) {
+        CAPTURE(word);
+        CHECK(apply(word).notices.size() == 1);
+    }
+    for (const char* word : {"dropcacheonclose=false", "cache.writeback=false", "func.readdir=seq",
+                             "follow-symlinks=never", "nfsopenhack=off", "passthrough.io=rw", "cache.files=off"}) {
+        CAPTURE(word);
+        CHECK(apply(word).notices.empty());
+        CHECK(apply(word).errors.empty());
+    }
+    for (const char* word :
+         {"func.readdir=x", "func.readdir=cosr:-1", "func.readdir=cor:1:2:3", "func.readdir=cor:", "func.readdir=seq:1",
+          "scheduling-priority=20", "fuse-msg-size=0", "fuse-msg-size=65536", "readahead=-1", "threads=1000",
+          "inodecalc=hash", "statfs-ignore=rw", "cache.files=on", "passthrough.max-stack-depth=0"}) {
+        CAPTURE(word);
+        CHECK(apply(word).errors.size() == 1);
+    }
+}
+
+TEST_CASE("options: mergerfs' words for what is here by another name") {
+    CHECK(settled("cache.entry=5").entry_timeout == 5.0);
+    CHECK(settled("cache.attr=5").attr_timeout == 5.0);
+    CHECK(settled("cache.negative_entry=5").negative_timeout == 5.0);
+    CHECK(settled("passthrough.io=off").passthrough == Passthrough::off);
+    CHECK(settled("passthrough.io=off,passthrough.io=rw").passthrough == Passthrough::automatic);
+    CHECK(settled("passthrough.max-stack-depth=1").max_stack_depth == 0);
+    CHECK(settled("passthrough.max-stack-depth=2").max_stack_depth == 1);
+    CHECK_FALSE(settled("kernel-permissions-check=false").default_permissions);
+    CHECK(settled("fuse-msg-size=256").max_request == 1 << 20);
+    CHECK(settled("fuse-msg-size=512K").max_request == 512 << 10);
+    CHECK(settled("read-thread-count=6").reader_threads == 6);
+    CHECK(settled("threads=-1").reader_threads >= 1);
+    CHECK(settled("readahead=2048").read_ahead_kib == 2048u);
+    CHECK_FALSE(settled("readahead=2048,readahead=0").read_ahead_kib);
+    for (const char* word : {"never-forget-nodes", "noforget", "remember=-1", "remember-nodes=true", "remember=3600"}) {
+        CAPTURE(word);
+        CHECK(settled(word).pool.files.keep_nodes);
+        CHECK(settled(word).pool.files.handles);
+    }
+    CHECK_FALSE(settled("remember=0").pool.files.keep_nodes);
+    CHECK(settled("statfs-ignore=none").pool.files.statfs_ignore == StatfsIgnore::none);
+    CHECK(settled("statfs-ignore=nc").pool.files.statfs_ignore == StatfsIgnore::nc);
+    CHECK(settled("inodecalc=hybrid-hash32").pool.files.inodes == InodeCalc::hybrid_hash32);
+    CHECK(settled("flush-on-close=opened-for-write").pool.files.flush == FlushOnClose::opened_for_write);
+    CHECK_FALSE(settled("posix_acl=false").pool.files.acls);
+    CHECK_FALSE(settled("cache.files=off").pool.files.keep_pages);
+    CHECK(settled("cache.files=full").pool.files.keep_pages);
 }
 
 TEST_CASE("options: what containers say is taken without a word") {

@@ -1,0 +1,31 @@
+#include "config/config_file.h"
+
+#include <fstream>
+#include <sstream>
+#include <utility>
+
+#include "config/key_values.h"
+#include "config/yaml.h"
+
+namespace plyfs::config {
+
+void read_config_file(const std::string& path, Draft& draft, int depth) {
+    std::ifstream file(path);
+    std::stringstream text;
+    // An empty file is a configuration that sets nothing, though copying nothing counts as a failure for the
+    // stream.
+    const bool empty = file && file.peek() == std::ifstream::traits_type::eof() && !file.bad();
+    if (!file.is_open() || !(empty || text << file.rdbuf())) {
+        draft.errors.push_back("configuration file " + path + " can not be read; check its name and permissions");
+        return;
+    }
+    const std::string base = std::exchange(draft.base, path.substr(0, path.rfind('/') + 1));
+    if (is_key_values(text.str())) {
+        read_key_values(text.str(), path, draft, depth);
+    } else {
+        read_yaml_text(text.str(), path, draft);
+    }
+    draft.base = base;
+}
+
+}  // namespace plyfs::config

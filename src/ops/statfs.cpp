@@ -1,0 +1,68 @@
+#include "ops/statfs.h"
+
+#include <algorithm>
+#include <set>
+
+#include "ops/where.h"
+#include "sys/stat.h"
+
+namespace plyfs::ops {
+namespace {
+
+// Whether its free space is nobody's to take.
+bool is_ignored(const Branch& branch, config::StatfsIgnore ignore) {
+    using config::BranchMode;
+    using config::StatfsIgnore;
+    switch (ignore) {
+        case StatfsIgnore::unchangeable:
+        case StatfsIgnore::none:
+            return false;
+        case StatfsIgnore::ro:
+            return branch.mode() != BranchMode::rw || !branch.writable();
+        case StatfsIgnore::nc:
+            return branch.mode() == BranchMode::nc;
+    }
+    return false;
+}
+
+// In units of the first branch's fragments; blocks below one fragment are lost, which df does not show.
+void add(struct statvfs& sum, const struct statvfs& one) {
+    if (sum.f_frsize == 0) {
+        sum = one;
+        return;
+    }
+    auto scaled = [&](std::uint64_t blocks) { return blocks * one.f_frsize / sum.f_frsize; };
+    sum.f_blocks += scaled(one.f_blocks);
+    sum.f_bfree += scaled(one.f_bfree);
+    sum.f_bavail += scaled(one.f_bavail);
+    sum.f_files += one.f_files;
+    sum.f_ffree += one.f_ffree;
+    sum.f_favail += one.f_favail;
+    sum.f_namemax = std::min(sum.f_namemax, one.f_namemax);
+}
+
+}  // namespace
+
+Result<struct statvfs> statfs(Context& ctx, NodeId id) {
+    const BranchSet& set = ctx.tree.set();
+    const config::FileOptions& options = ctx.tree.pool().files;
+    std::vector<BranchIndex> holders;
+    if (options.statfs == config::Statfs::full) holders = TRY(branches_of(ctx, TRY(node_of(ctx, id))));
+    const bool full = !holders.empty();
+    std::set<std::uint64_t> counted;
+    struct statvfs sum = {};
+    for (const auto& branch : set.all()) {
+        const auto index = static_cast<BranchIndex>(branch->index());
+        if (full && std::find(holders.begin(), holders.end(), index) == holders.end()) continue;
+        // What read-only branches have free is of no use to a writer.
+        const bool unchangeable = options.statfs_ignore == config::StatfsIgnore::unchangeable && !full;
+        if (unchangeable && set.any_writable() && !branch->writable()) continue;
+        if (!branch->present() || !counted.insert(branch->device()).second) continue;
+        struct statvfs one = TRY(sys::stat_fs(branch->root()));
+        if (is_ignored(*branch, options.statfs_ignore)) one.f_bavail = 0;
+        add(sum, one);
+    }
+    return sum;
+}
+
+}  // namespace plyfs::ops

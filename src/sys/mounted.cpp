@@ -1,0 +1,69 @@
+#include "sys/mounted.h"
+
+#include <sys/mount.h>
+#include <sys/sysmacros.h>
+
+#include <cstdio>
+#include <fstream>
+#include <sstream>
+
+namespace plyfs::sys {
+namespace {
+
+// Blanks and backslashes of a path are three octal digits there.
+std::string unescaped(const std::string& word) {
+    std::string out;
+    for (std::size_t i = 0; i < word.size(); ++i) {
+        if (word[i] != '\\' || i + 3 >= word.size()) {
+            out += word[i];
+            continue;
+        }
+        out += static_cast<char>((word[i + 1] - '0') * 64 + (word[i + 2] - '0') * 8 + (word[i + 3] - '0'));
+        i += 3;
+    }
+    return out;
+}
+
+bool write_number(const std::string& path, unsigned number) {
+    std::ofstream file(path);
+    return file.is_open() && (file << number << std::flush);
+}
+
+}  // namespace
+
+std::optional<MountedAt> find_mounted(const std::string& path) {
+    std::ifstream table("/proc/self/mountinfo");
+    std::optional<MountedAt> found;
+    for (std::string line; std::getline(table, line);) {
+        std::istringstream words(line);
+        std::string id, parent, device, root, point, word;
+        words >> id >> parent >> device >> root >> point;
+        if (unescaped(point) != path) continue;
+        while (words >> word && word != "-") {
+        }
+        unsigned major = 0, minor = 0;
+        if (std::sscanf(device.c_str(), "%u:%u", &major, &minor) != 2) continue;
+        MountedAt mounted;
+        mounted.device = makedev(major, minor);
+        words >> mounted.type;
+        found = std::move(mounted);
+    }
+    return found;
+}
+
+Status detach_mount(const std::string& path) {
+    if (::umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) != 0) return Errno::last();
+    return {};
+}
+
+Status set_read_ahead(std::uint64_t device, unsigned kib) {
+    const std::string number = std::to_string(major(device)) + ":" + std::to_string(minor(device));
+    // A partition's are its disk's.
+    for (const std::string& place : {"/sys/class/bdi/" + number, "/sys/class/bdi/" + number + "-fuse",
+                                     "/sys/dev/block/" + number + "/queue", "/sys/dev/block/" + number + "/../queue"}) {
+        if (write_number(place + "/read_ahead_kb", kib)) return {};
+    }
+    return Errno(ENOENT);
+}
+
+}  // namespace plyfs::sys

@@ -1,0 +1,25 @@
+// What is mounted where, as /proc/self/mountinfo has it: asks no file system, so it can be asked of a dead mount.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+
+namespace plyfs::sys {
+
+struct MountedAt {
+    std::uint64_t device = 0;
+    std::string type;  // "ext4", "fuse.plyfs"
+};
+// The last mount on a path; none: nothing is mounted there.
+std::optional<MountedAt> find_mounted(const std::string& path);
+
+// Takes it out of the tree, whoever uses it (MNT_DETACH).
+Status detach_mount(const std::string& path);
+
+// How far the kernel reads ahead on the device of a mounted file system, for everybody.
+Status set_read_ahead(std::uint64_t device, unsigned kib);
+
+}  // namespace plyfs::sys
