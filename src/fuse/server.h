@@ -14,7 +14,7 @@ namespace plyfs::fuse {
 struct Server {
     Server(const config::Config& config, Tree& tree, BackingRegistrar& registrar, const ops::Timeouts& t,
            bool releases_are_late, std::size_t executor_threads)
-        : ctx{tree, registrar, {t.entry, t.attr, t.negative}, releases_are_late, {}, {}},
+        : ctx{tree, registrar, {t.entry.load(), t.attr.load(), t.negative.load()}, releases_are_late, {}, {}},
           control(config),
           executor(executor_threads) {}
     ops::Context ctx;

@@ -115,6 +115,7 @@ struct NodeState {
     std::unique_ptr<Listings> listings;
     std::shared_ptr<const LayerNames> layer_names;  // of `layers`; null: not read
     std::uint32_t asked_in_vain = 0;                // read-only layers of a directory that lacked what was looked for
+    std::uint32_t id_generation = 0;                // of a lasting id (node/lasting_ids)
     std::uint32_t layers_replaced = 0;              // how often other directories became the layers
     UniqueFd pinned;                                // O_PATH of an object without a name
     NodeRef kept;        // to itself while names of the original still lie below: only this node knows the copy
@@ -126,6 +127,7 @@ struct NodeState {
     bool had_writer = false;          // its times may change without a request (mmap): short attribute timeout
     bool changed_since_copy = false;  // the copy's bytes may differ from the original's
     bool unlinked = false;
+    bool told = false;         // the kernel was given an id
     bool marked = false;       // overlay.origin: directories it comes to have to say that they hold such
     bool below_names = false;  // of an indexed file: some of `links` may still lie below only
     Impure impure = Impure::unknown;

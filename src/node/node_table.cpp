@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "node/lasting_ids.h"
 #include "node/node_table.h"
 
 namespace plyfs {
@@ -7,7 +8,7 @@ namespace {
 
 constexpr int kUseShift = 40;  // slot number below, use count above
 constexpr NodeId kSlotMask = (NodeId{1} << kUseShift) - 1;
-constexpr std::uint32_t kUseMask = (1U << 24) - 1;
+constexpr std::uint32_t kUseMask = (1U << 23) - 1;  // the highest bit is that of lasting ids
 
 }  // namespace
 
@@ -47,6 +48,12 @@ NodeId NodeTable::new_id(Node& node) {
 }
 
 void NodeTable::end_id(NodeId id) {
+    if (LastingIds::is_lasting(id)) {
+        IdShard& shard = lasting_shard(id);
+        MutexLock lock(shard.mutex);
+        shard.nodes.erase(id);
+        return;
+    }
     MutexLock lock(slot_mutex_);
     const std::uint64_t slot = id & kSlotMask;
     Slot& place = chunks_[slot / kChunk].load(std::memory_order_relaxed)[slot % kChunk];
@@ -67,7 +74,40 @@ NodeRef NodeTable::make_root(std::uint32_t type) {
     return NodeRef::adopt(node);
 }
 
+bool NodeTable::take_lasting_id(LockedNode& node, NodeId id) {
+    {
+        IdShard& shard = lasting_shard(id);
+        MutexLock lock(shard.mutex);
+        if (!shard.nodes.try_emplace(id, &node.node()).second) return false;
+    }
+    end_id(std::exchange(node->face.id, id));
+    return true;
+}
+
+// Under the shard's lock nobody deletes the node: that takes its id away first.
+NodeRef NodeTable::find_lasting(NodeId id) const {
+    IdShard& shard = lasting_shard(id);
+    MutexLock lock(shard.mutex);
+    const auto it = shard.nodes.find(id);
+    if (it == shard.nodes.end() || !try_reference(*it->second)) return {};
+    return NodeRef::adopt(it->second);
+}
+
+NodeRef NodeTable::find_again(NodeId id) {
+    if (LastingIds::is_lasting(id)) return find_lasting(id);
+    const std::uint64_t slot = id & kSlotMask;
+    if (slot / kChunk >= kMaxChunks) return {};
+    MutexLock lock(slot_mutex_);
+    Slot* chunk = chunks_[slot / kChunk].load(std::memory_order_acquire);
+    if (!chunk) return {};
+    Slot& place = chunk[slot % kChunk];
+    Node* node = place.node.load(std::memory_order_acquire);
+    const bool same = node && (place.use.load(std::memory_order_relaxed) & kUseMask) == id >> kUseShift;
+    return same && try_reference(*node) ? NodeRef::adopt(node) : NodeRef();
+}
+
 NodeRef NodeTable::find(NodeId id) const {
+    if (LastingIds::is_lasting(id)) return find_lasting(id);
     const std::uint64_t slot = id & kSlotMask;
     if (slot / kChunk >= kMaxChunks) return {};
     Slot* chunk = chunks_[slot / kChunk].load(std::memory_order_acquire);

@@ -43,6 +43,11 @@ class NodeTable {
     // A further id for a node (under its lock); and its end.
     NodeId new_id(Node& node);
     void end_id(NodeId id);
+    // Exchanges the id of a node that nobody was told of for one of node/lasting_ids, under its lock; false, and
+    // nothing happens, while another node has that.
+    bool take_lasting_id(LockedNode& node, NodeId id);
+    // For an id that the kernel may have forgotten: null where the node is on its way out.
+    NodeRef find_again(NodeId id);
 
     // Reference counting of what the kernel knows: a face whose lookups leave zero holds a reference on the node.
     void count_lookup(LockedNode& node, Face& face);
@@ -56,6 +61,10 @@ class NodeTable {
     static constexpr std::size_t kChunk = 4096;
     static constexpr std::size_t kMaxChunks = 1 << 18;  // 2^30 nodes
     static constexpr std::size_t kShards = 64;
+    struct IdShard {
+        Mutex mutex;
+        std::unordered_map<NodeId, Node*> nodes GUARDED_BY(mutex);
+    };
     struct Slot {
         std::atomic<Node*> node{nullptr};
         std::atomic<std::uint32_t> use{0};
@@ -75,7 +84,11 @@ class NodeTable {
     void release(Node* node);
     std::vector<Link> reap(Node* node);
 
+    IdShard& lasting_shard(NodeId id) const { return lasting_[(id ^ id >> 47) % kShards]; }
+    NodeRef find_lasting(NodeId id) const;
+
     mutable std::array<Shard, kShards> shards_;
+    mutable std::array<IdShard, kShards> lasting_;
     std::unique_ptr<std::atomic<Slot*>[]> chunks_;
     Mutex slot_mutex_;
     std::uint64_t slots_used_ GUARDED_BY(slot_mutex_) = 2;  // 0 is none, 1 the root

@@ -15,6 +15,7 @@
 
 #include "config/config.h"
 #include "node/dir_cache.h"
+#include "node/lasting_ids.h"
 #include "node/node_table.h"
 #include "node/shown_inodes.h"
 #include "overlay/index.h"
@@ -66,6 +67,7 @@ class Tree : NodeTable::Observer {
     const config::LayerOptions& layer_options() const { return layer_options_; }
     std::shared_ptr<const BranchSet> shared_set() const { return set_; }
     NodeTable& nodes() { return nodes_; }
+    const LastingIds* lasting_ids() const { return lasting_.get(); }  // null: no file handles
     ShownInodes& shown_inodes() { return shown_inodes_; }
     TreeCounters& counters() { return counters_; }
     DirCache& dirs() { return dirs_; }
@@ -184,6 +186,7 @@ class Tree : NodeTable::Observer {
     DirCache dirs_;
     DescriptorBudget kept_files_;
     const std::shared_ptr<NamesMeans> names_means_;
+    std::unique_ptr<const LastingIds> lasting_;
     ShownInodes shown_inodes_;
     TreeCounters counters_;
     CondVar copy_conditions_[16];

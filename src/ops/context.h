@@ -15,10 +15,9 @@ namespace plyfs::ops {
 
 // Seconds for which the kernel may believe an answer; may be changed while requests are served.
 struct Timeouts {
-    Timeouts(double entry_, double attr_, double negative_) : entry(entry_), attr(attr_), negative(negative_) {}
-    std::atomic<double> entry;
-    std::atomic<double> attr;
-    std::atomic<double> negative;
+    std::atomic<double> entry{0};
+    std::atomic<double> attr{0};
+    std::atomic<double> negative{0};
 };
 
 struct OpenCounters {

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "node/link_cow.h"
 #include "node/origin.h"
+#include "ops/handles.h"
 #include "overlay/layer_names.h"
 #include "overlay/staging.h"
 
@@ -228,6 +229,11 @@ Attr show(Context& ctx, LockedNode& node, NodeId id, const sys::Stat& st) {
 
 namespace {
 
+std::uint64_t generation_of(const Context& ctx, LockedNode& state) {
+    if (state->face.id == kRootId) return 0;  // the kernel has made it itself
+    return LastingIds::is_lasting(state->face.id) ? state->id_generation : ctx.generation;
+}
+
 // One lookup counted, and whoever was sent back to walk again has arrived.
 Entry answer(Context& ctx, LockedNode& state, const sys::Stat& st) {
     ctx.tree.nodes().count_lookup(state, state->face);
@@ -235,12 +241,13 @@ Entry answer(Context& ctx, LockedNode& state, const sys::Stat& st) {
     for (auto& old : state->retired) {
         if (old->opens) old->opens->told_stale.clear();
     }
-    if (ctx.tree.pool().files.keep_nodes && !state->unlinked && !state->remembered) {
+    state->told = true;
+    if (ctx.tree.pool().files.keep_nodes && !state->links.empty() && !state->remembered) {
         state->remembered = state.reference();
     }
     const NodeId id = state->face.id;
     return Entry{id, show(ctx, state, id, st), ctx.timeouts.entry.load(std::memory_order_relaxed),
-                 id == kRootId ? 0 : ctx.generation};
+                 generation_of(ctx, state)};
 }
 
 // A file that is shown as a link has the size of one.
@@ -278,8 +285,10 @@ Result<Entry> enter(Context& ctx, const NodeRef& parent, const Layers& layers, c
     }
     const auto number =
         ctx.tree.calculated_inode(parent, name.view(), resolved.branch, resolved.st.stx_ino, sys::is_dir(resolved.st));
+    const auto identity = identity_of(ctx, layers, name, resolved);
     {
         LockedNode state(*entered.node);
+        if (identity && state->key == sys::key_of(resolved.st)) take_identity(ctx, state, *identity);
         if (number) state->shown_inode = *number;
         const bool sized = !S_ISLNK(resolved.st.stx_mode) || !ctx.tree.pool().files.symlinkify;
         if (sized && state->key == sys::key_of(resolved.st)) return answer(ctx, state, resolved.st);
@@ -324,20 +333,6 @@ Result<Entry> lookup(Context& ctx, NodeId parent_id, const Name& name) {
     auto resolved = TRY(std::move(found));
     TRY(follow_origin(ctx.tree, parent, layers, name, resolved));
     return enter(ctx, parent, layers, name, resolved);
-}
-
-Result<Entry> lookup_by_id(Context& ctx, NodeId id, bool parent) {
-    NodeRef node = TRY(node_of(ctx, id));
-    if (parent) {
-        NodeRef above;
-        {
-            LockedNode state(*node);
-            if (state->unlinked) return Errno(ESTALE);
-            if (!state->links.empty()) above = state->links[0].parent;
-        }
-        if (above) node = std::move(above);
-    }
-    return entry_of(ctx, node);
 }
 
 void forget(Context& ctx, NodeId id, std::uint64_t count) {

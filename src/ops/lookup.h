@@ -9,9 +9,6 @@ namespace plyfs::ops {
 Result<NodeRef> node_of(Context& ctx, NodeId id);
 
 Result<Entry> lookup(Context& ctx, NodeId parent, const Name& name);
-// What the kernel asks of a handle for a file that it has forgotten (export-support): the node itself, or the parent of
-// a directory. ESTALE where that is not known any more.
-Result<Entry> lookup_by_id(Context& ctx, NodeId id, bool parent);
 // As lookup, for what a listing or a creation found already.
 Result<Entry> enter(Context& ctx, const NodeRef& parent, const Layers& layers, const Name& name,
                     const Resolved& resolved);

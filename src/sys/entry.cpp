@@ -34,6 +34,15 @@ Status make_symlink(BorrowedFd dir, const Name& name, const char* target) {
     return check(::symlinkat(target, dir.get(), name.c_str()));
 }
 
+Result<std::string> path_of(BorrowedFd fd) {
+    char buffer[PATH_MAX + 1];
+    const ssize_t n = ::readlink(ProcPath(fd).c_str(), buffer, sizeof buffer);
+    if (n < 0) return Errno::last();
+    std::string path(buffer, static_cast<std::size_t>(n));
+    if (!path.starts_with('/') || path.ends_with(" (deleted)")) return Errno(ENOENT);
+    return path;
+}
+
 Result<std::string> read_symlink(BorrowedFd link) {
     char buffer[PATH_MAX + 1];
     ssize_t n = ::readlinkat(link.get(), "", buffer, sizeof buffer);

@@ -15,6 +15,8 @@ namespace plyfs::sys {
 Status make_dir(BorrowedFd dir, const Name& name, mode_t mode);
 Status make_node(BorrowedFd dir, const Name& name, mode_t mode, dev_t device);
 Status make_symlink(BorrowedFd dir, const Name& name, const char* target);
+// Where an object is in the tree of its mount, as /proc tells it of a descriptor; ENOENT for one without a path.
+Result<std::string> path_of(BorrowedFd fd);
 Result<std::string> read_symlink(BorrowedFd link);  // an O_PATH descriptor of the symlink itself
 Status unlink_file(BorrowedFd dir, const Name& name);
 Status remove_dir(BorrowedFd dir, const Name& name);

@@ -6,6 +6,8 @@
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 
+#include <cstring>
+
 #include "sys/inode_ioctl.h"
 
 namespace plyfs::sys {
@@ -70,6 +72,15 @@ Result<std::uint64_t> fs_type(BorrowedFd fd) {
     struct statfs out;
     if (::fstatfs(fd.get(), &out) != 0) return Errno::last();
     return static_cast<std::uint64_t>(out.f_type);
+}
+
+Result<std::uint64_t> fs_id(BorrowedFd fd) {
+    struct statfs out;
+    if (::fstatfs(fd.get(), &out) != 0) return Errno::last();
+    std::uint64_t id;
+    static_assert(sizeof out.f_fsid == sizeof id);
+    std::memcpy(&id, &out.f_fsid, sizeof id);
+    return id;
 }
 
 Result<bool> compares_bytes(BorrowedFd dir) {

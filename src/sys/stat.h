@@ -55,6 +55,9 @@ void add_directory(Stat& into, const Stat& other);
 Result<struct statvfs> stat_fs(BorrowedFd fd);
 // statfs(2)'s f_type: which file system this is.
 Result<std::uint64_t> fs_type(BorrowedFd fd);
+// statfs(2)'s f_fsid: of ext4 and Btrfs (there of the subvolume) made of what lies on the disk, so that it stays; 0:
+// none.
+Result<std::uint64_t> fs_id(BorrowedFd fd);
 // Whether names in a directory (one opened for reading) are the same only if their bytes are, as far as its file system
 // has a say: false too where we do not know the file system, or where the names may come to be others (encrypted).
 // XFS made to fold cases does not say so.

@@ -3,9 +3,11 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <vector>
 
 #include "support/check.h"
 #include "support/files.h"
+#include "support/loop_fs.h"
 #include "support/mount.h"
 #include "support/run.h"
 #include "support/sandbox.h"
@@ -114,4 +116,94 @@ TEST_CASE("handles: without the option there are none, and with export-support a
     Handle file(mount / "g");
     UniqueFd fd(OK(file.open(g.mnt, O_RDONLY)));
     CHECK(read_fd(fd.get()) == "g");
+}
+
+namespace {
+
+// Branches that are whole file systems which open an object by its number.
+struct Disks {
+    explicit Disks(const std::string& kind)
+        : a(kind, scratch.path(), "a", 128), b(kind, scratch.path(), "b", 128), mnt(scratch.dir("mnt")) {
+        make_dirs(a / "d/e");
+        write_file(a / "d/e/f", "f");
+        make_dirs(b / "d/only_b");
+        write_file(b / "d/only_b/g", "g");
+    }
+    Scratch scratch;
+    LoopFs a, b;
+    std::string mnt;
+};
+
+void check_lasting(const std::string& kind) {
+    if (is_standin()) skip("about plyfs itself");
+    need_privilege("to open by handle");
+    Disks disks(kind);
+    const char* const names[] = {"d", "d/e", "d/e/f", "d/only_b", "d/only_b/g"};
+    std::vector<Handle> handles;
+    std::vector<ino_t> inodes;
+    {
+        Mount mount("export-support,create=ff,minfreespace=0", disks.a.path() + ":" + disks.b.path(), disks.mnt);
+        write_file(mount / "made", "made");
+        for (const char* name : names) {
+            handles.emplace_back(mount / name);
+            inodes.push_back(stat_of(mount / name).st_ino);
+        }
+        handles.emplace_back(mount / "made");
+        // The kernel forgets, and so does the daemon.
+        drop_caches();
+        nap(50);
+        UniqueFd fd(OK(handles[2].open(disks.mnt, O_RDWR)));
+        CHECK(read_fd(fd.get()) == "f");
+        CHECK(stat_of(fd.get()).st_ino == inodes[2]);
+        write_fd(fd.get(), "F", 0);
+        CHECK(read_file(mount / "d/e/f") == "F");
+        CHECK(stat_of(fd.get()).st_size == 1);
+    }
+    // Mounted anew, the branches in the other order: directories that both have are others' now.
+    Mount mount("export-support,create=ff,minfreespace=0", disks.b.path() + ":" + disks.a.path(), disks.mnt);
+    for (const std::size_t i : {1, 2, 3, 4}) {
+        CAPTURE(names[i]);
+        UniqueFd fd(OK(handles[i].open(disks.mnt, O_RDONLY)));
+        CHECK((stat_of(fd.get()).st_mode & S_IFMT) == (stat_of(mount / names[i]).st_mode & S_IFMT));
+        CHECK(stat_of(fd.get()).st_ino == stat_of(mount / names[i]).st_ino);
+    }
+    FAILS(ESTALE, handles[0].open(disks.mnt, O_RDONLY));
+    drop_caches();
+    UniqueFd made(OK(handles[5].open(disks.mnt, O_RDWR)));
+    CHECK(read_fd(made.get()) == "made");
+    // Found by its handle first, then by its name: it is one file, and lives as one.
+    CHECK(stat_of(mount / "made").st_ino == stat_of(made.get()).st_ino);
+    OK(::rename((mount / "made").c_str(), (mount / "d/e/moved").c_str()));
+    write_fd(made.get(), "MADE", 0);
+    CHECK(read_file(disks.a / "d/e/moved") == "MADE");
+    OK(::unlink((mount / "d/e/moved").c_str()));
+    CHECK(read_fd(made.get()) == "MADE");
+    made.reset();
+    UniqueFd in(OK(handles[1].open(disks.mnt, O_RDONLY | O_DIRECTORY)));
+    UniqueFd below(OK(::openat(in.get(), "f", O_RDONLY)));
+    CHECK(read_fd(below.get()) == "F");
+    below.reset();
+    in.reset();
+    // The number is given to other files, the handle is not good for those.
+    for (int i = 0; i < 200; ++i) write_file(mount / ("new" + std::to_string(i)), "new");
+    drop_caches();
+    FAILS(ESTALE, handles[5].open(disks.mnt, O_RDONLY));
+    // Of a name that is removed while only its handle was used.
+    UniqueFd held(OK(handles[4].open(disks.mnt, O_RDONLY)));
+    OK(::unlink((mount / "d/only_b/g").c_str()));
+    CHECK(read_fd(held.get()) == "g");
+    CHECK(stat_of(held.get()).st_nlink == 0);
+    held.reset();
+    drop_caches();
+    FAILS(ESTALE, handles[4].open(disks.mnt, O_RDONLY));
+}
+
+}  // namespace
+
+TEST_CASE("handles: on ext4 they outlast the mount") {
+    check_lasting("ext4");
+}
+
+TEST_CASE("handles: on Btrfs they outlast the mount") {
+    check_lasting("btrfs");
 }

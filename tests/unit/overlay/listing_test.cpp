@@ -141,14 +141,16 @@ TEST_CASE("listing: reserved names are left out, in one layer and in several") {
         write_file(scratch / (std::string("1/") + name), "");
     }
     const Names shown{".", "..", ".plyfs", ".plyfsx", "x.plyfs."};
-    Listing merged(set, layers_at(*set, ""), ".plyfs.");
+    Listing merged(set, layers_at(*set, ""), {.work = true});
     CHECK(sorted(drain(merged)) == shown);
     Layers alone = layers_at(*set, "");
     alone.resize(1);
-    Listing single(set, alone, ".plyfs.");
+    Listing single(set, alone, {.work = true});
     CHECK(sorted(drain(single)) == shown);
     Listing all(set, alone, {});
     CHECK(drain(all).size() == shown.size() + 2);
+    Listing controlled(set, alone, {.work = true, .control = true});
+    CHECK(sorted(drain(controlled)) == Names{".", "..", ".plyfsx", "x.plyfs."});
 }
 
 TEST_CASE("listing: no layers, no entries") {
