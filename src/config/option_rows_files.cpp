@@ -41,7 +41,7 @@ constexpr Option kRows[] = {
      [](D& d, const V& v) { files(d).statfs = static_cast<Statfs>(v.word); }},
     {Group::files, "statfs-ignore", "", "", Kind::words, "none|ro|nc", "read-only branches count not at all",
      Use::pool,
-     "whose free space counts not: nobody's, ro and nc branches', nc ones'",
+     "whose free space counts not; none: everybody's does",
      [](D& d, const V& v) { files(d).statfs_ignore = static_cast<StatfsIgnore>(v.word + 1); }},
     {Group::files, "inodecalc", "", "", Kind::words,
      "stable|passthrough|path-hash|path-hash32|devino-hash|devino-hash32|hybrid-hash|hybrid-hash32", "stable", Use::pool,

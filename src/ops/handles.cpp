@@ -54,6 +54,25 @@ Result<Entry> find_anew(Context& ctx, NodeId id) {
     return Errno(ESTALE);
 }
 
+// What nobody found under its name any more is not worth remembering: its number may lead to it still, or its branch
+// came back as another device.
+Result<Entry> find_known(Context& ctx, const NodeRef& node) {
+    auto entry = entry_of(ctx, node);
+    if (!entry.failed_with(ESTALE)) return entry;
+    NodeRef remembered;  // dropped after the lock
+    LockedNode state(*node);
+    std::swap(remembered, state->remembered);
+    return entry;
+}
+
+Result<Entry> find_by_id(Context& ctx, NodeId id) {
+    if (const NodeRef node = ctx.tree.nodes().find_again(id)) {
+        auto entry = find_known(ctx, node);
+        if (!entry.failed_with(ESTALE) || !LastingIds::is_lasting(id)) return entry;
+    }
+    return find_anew(ctx, id);
+}
+
 }  // namespace
 
 std::optional<LastingIds::Identity> identity_of(Context& ctx, const Layers& layers, const Name& name,
@@ -72,23 +91,17 @@ void take_identity(Context& ctx, LockedNode& node, const LastingIds::Identity& i
 }
 
 Result<Entry> lookup_by_id(Context& ctx, NodeId id, bool parent) {
-    NodeRef node = ctx.tree.nodes().find_again(id);
-    if (!node) {
-        const Entry entry = TRY(find_anew(ctx, id));
-        if (!parent) return entry;
-        node = ctx.tree.nodes().find(entry.id);
-        forget(ctx, entry.id, 1);
+    const Entry entry = TRY(find_by_id(ctx, id));
+    if (!parent) return entry;
+    const NodeRef node = ctx.tree.nodes().find(entry.id);
+    forget(ctx, entry.id, 1);
+    NodeRef above = node;  // of the root: itself
+    {
+        LockedNode state(*node);
+        if (state->unlinked) return Errno(ESTALE);
+        if (!state->links.empty()) above = state->links[0].parent;
     }
-    if (parent) {
-        NodeRef above;
-        {
-            LockedNode state(*node);
-            if (state->unlinked) return Errno(ESTALE);
-            if (!state->links.empty()) above = state->links[0].parent;
-        }
-        if (above) node = std::move(above);
-    }
-    return entry_of(ctx, node);
+    return entry_of(ctx, above);
 }
 
 }  // namespace plyfs::ops

@@ -188,6 +188,10 @@ void check_lasting(const std::string& kind) {
     for (int i = 0; i < 200; ++i) write_file(mount / ("new" + std::to_string(i)), "new");
     drop_caches();
     FAILS(ESTALE, handles[5].open(disks.mnt, O_RDONLY));
+    // Moved on the branch by somebody else.
+    OK(::rename((disks.a / "d/e/f").c_str(), (disks.a / "elsewhere").c_str()));
+    drop_caches();
+    CHECK(eventually([&] { return UniqueFd(handles[2].open(disks.mnt, O_RDONLY)).valid(); }));
     // Of a name that is removed while only its handle was used.
     UniqueFd held(OK(handles[4].open(disks.mnt, O_RDONLY)));
     OK(::unlink((mount / "d/only_b/g").c_str()));

@@ -280,3 +280,37 @@ TEST_CASE("node table: lookups and forgets of one node from many threads balance
     CHECK_FALSE(lost);
     CHECK(table.size() == 1);
 }
+
+TEST_CASE("node table: an id that lasts leads to one node, until that goes") {
+    NodeTable table;
+    constexpr NodeId kId = NodeId{1} << 63 | 5;
+    CHECK_FALSE(table.find(kId));
+    NodeRef other = table.make(kFile);
+    {
+        NodeRef node = table.make(kFile);
+        NodeId before;
+        {
+            LockedNode state(*node);
+            before = state->face.id;
+            CHECK(table.take_lasting_id(state, kId));
+            CHECK(state->face.id == kId);
+        }
+        CHECK_FALSE(table.find(before));
+        CHECK(table.find(kId) == node);
+        CHECK(table.find_again(kId) == node);
+        LockedNode state(*other);
+        CHECK_FALSE(table.take_lasting_id(state, kId));
+        CHECK_FALSE(state->face.id == kId);
+    }
+    CHECK_FALSE(table.find(kId));
+    CHECK_FALSE(table.find_again(kId));
+    const NodeId slot = LockedNode(*other)->face.id;
+    CHECK(table.find_again(slot) == other);
+    {
+        LockedNode state(*other);
+        CHECK(table.take_lasting_id(state, kId));
+    }
+    CHECK(table.find(kId) == other);
+    CHECK_FALSE(table.find_again(slot));
+    CHECK_FALSE(table.find_again(NodeId{1} << 39));
+}
