@@ -5,7 +5,9 @@
 #include <cstring>
 
 #include "base/log.h"
+#include "sys/mounted.h"
 #include "sys/open.h"
+#include "sys/xfs.h"
 
 namespace plyfs {
 namespace {
@@ -16,16 +18,19 @@ constexpr std::uint64_t kNumberMask = (std::uint64_t{1} << kNumberBits) - 1;
 constexpr std::uint64_t kTagMask = (std::uint64_t{1} << (63 - kNumberBits)) - 1;
 constexpr NodeId kLasting = NodeId{1} << 63;
 
-// Where a handle has the number and the generation. With generation 0 both file systems take any.
+// Where a handle has the number and the generation. With generation 0 ext4 and Btrfs take any, XFS is asked for the
+// right one.
 struct Form {
     std::uint64_t fs_type;
     int handle_type;
     std::size_t size;
     std::size_t number_size;
     std::size_t generation_at;
-    std::uint64_t root;
+    std::uint64_t root;  // 0: not the same on each
 };
-constexpr Form kForms[] = {{EXT4_SUPER_MAGIC, 0x01, 8, 4, 4, 2}, {BTRFS_SUPER_MAGIC, 0x4d, 20, 8, 16, 256}};
+constexpr std::uint64_t kXfs = 0x58465342;
+constexpr Form kForms[] = {
+    {EXT4_SUPER_MAGIC, 0x01, 8, 4, 4, 2}, {BTRFS_SUPER_MAGIC, 0x4d, 20, 8, 16, 256}, {kXfs, 0x81, 12, 8, 8, 0}};
 
 const Form* form_of(const sys::FileHandle& handle) {
     for (const Form& form : kForms) {
@@ -46,9 +51,24 @@ std::uint32_t generation_in(const sys::FileHandle& handle, const Form& form) {
     return generation;
 }
 
-std::uint64_t tag_of(std::uint64_t fs_id) {
-    const std::uint64_t mixed = fs_id * 0x9e3779b97f4a7c15ULL;
-    return mixed >> kNumberBits & kTagMask;
+// Made of what lies on the disk; none where that is not told.
+std::optional<std::uint64_t> tag_of(BorrowedFd root, const Form& form) {
+    std::uint64_t id = 0;
+    if (form.fs_type == kXfs) {
+        const auto uuid = sys::fs_uuid(root);
+        if (!uuid) return std::nullopt;
+        for (const std::byte b : *uuid) id = (id ^ static_cast<std::uint64_t>(b)) * 0x100000001b3ULL;
+    } else if (const auto told = sys::fs_id(root)) {
+        id = *told;
+    }
+    if (id == 0) return std::nullopt;
+    return id * 0x9e3779b97f4a7c15ULL >> kNumberBits & kTagMask;
+}
+
+bool is_whole(const Branch& branch, const sys::FileHandle& root, const Form& form) {
+    if (form.root != 0) return number_in(root, form) == form.root;
+    const auto mounted = sys::find_mounted(branch.path());
+    return mounted && mounted->device == branch.device() && mounted->root == "/";
 }
 
 }  // namespace
@@ -60,12 +80,12 @@ LastingIds::Source LastingIds::examine(const Branch& branch) {
     if (!root) return source;
     const auto type = sys::fs_type(*root);
     auto handle = sys::handle_of(*root);
-    const auto id = sys::fs_id(*root);
     const Form* form = handle ? form_of(*handle) : nullptr;
-    if (!type || !id || *id == 0 || !form || form->fs_type != *type || number_in(*handle, *form) != form->root)
-        return source;
+    if (!type || !form || form->fs_type != *type || !is_whole(branch, *handle, *form)) return source;
+    const auto tag = tag_of(*root, *form);
+    if (!tag) return source;
     source.usable = true;
-    source.tag = tag_of(*id);
+    source.tag = *tag;
     source.pattern = std::move(*handle);
     return source;
 }
@@ -106,8 +126,15 @@ Result<LastingIds::Opened> LastingIds::open(NodeId id) const {
         sys::FileHandle handle = source.pattern;
         const Form& form = *form_of(handle);
         std::memcpy(handle.bytes.data(), &number, form.number_size);
-        std::memset(handle.bytes.data() + form.generation_at, 0, sizeof(std::uint32_t));
-        auto fd = TRY(sys::open_handle(TRY(sys::open_dir_for_reading(branch.root())), handle));
+        const auto root = TRY(sys::open_dir_for_reading(branch.root()));
+        std::uint32_t generation = 0;
+        if (form.fs_type == kXfs) {
+            const auto told = sys::xfs_generation(root, number);
+            if (!told) return Errno(ESTALE);
+            generation = *told;
+        }
+        std::memcpy(handle.bytes.data() + form.generation_at, &generation, sizeof generation);
+        auto fd = TRY(sys::open_handle(root, handle));
         const auto now = TRY(sys::handle_of(fd));
         if (!form_of(now)) return Errno(ESTALE);
         return Opened{std::move(fd), static_cast<BranchIndex>(i), generation_in(now, form)};

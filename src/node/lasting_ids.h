@@ -1,7 +1,7 @@
 // Node ids that outlast the kernel's memory and the mount, for file handles. The kernel asks for a file by nothing but
 // its id, so the id is the object's number on its file system and a tag of that file system. Where an object can be
-// opened by its number alone (ext4, Btrfs), and the branch is a whole file system, so that no number leads out of it,
-// a handle is good as long as its file is there.
+// opened by its number alone (ext4, Btrfs, XFS), and the branch is a whole file system, so that no number leads out of
+// it, a handle is good as long as its file is there.
 //
 // A number that was given to another file after a deletion is told by the generation that file systems keep: the kernel
 // compares it to the one in the handle.

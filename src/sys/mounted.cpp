@@ -45,6 +45,7 @@ std::optional<MountedAt> find_mounted(const std::string& path) {
         if (std::sscanf(device.c_str(), "%u:%u", &major, &minor) != 2) continue;
         MountedAt mounted;
         mounted.device = makedev(major, minor);
+        mounted.root = unescaped(root);
         words >> mounted.type;
         found = std::move(mounted);
     }

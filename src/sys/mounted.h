@@ -12,6 +12,7 @@ namespace plyfs::sys {
 struct MountedAt {
     std::uint64_t device = 0;
     std::string type;  // "ext4", "fuse.plyfs"
+    std::string root;  // which of its directories is seen there; "/": all of it
 };
 // The last mount on a path; none: nothing is mounted there.
 std::optional<MountedAt> find_mounted(const std::string& path);

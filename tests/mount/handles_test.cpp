@@ -123,7 +123,9 @@ namespace {
 // Branches that are whole file systems which open an object by its number.
 struct Disks {
     explicit Disks(const std::string& kind)
-        : a(kind, scratch.path(), "a", 128), b(kind, scratch.path(), "b", 128), mnt(scratch.dir("mnt")) {
+        : a(kind, scratch.path(), "a", kind == "xfs" ? 320 : 128),
+          b(kind, scratch.path(), "b", kind == "xfs" ? 320 : 128),
+          mnt(scratch.dir("mnt")) {
         make_dirs(a / "d/e");
         write_file(a / "d/e/f", "f");
         make_dirs(b / "d/only_b");
@@ -210,4 +212,8 @@ TEST_CASE("handles: on ext4 they outlast the mount") {
 
 TEST_CASE("handles: on Btrfs they outlast the mount") {
     check_lasting("btrfs");
+}
+
+TEST_CASE("handles: on XFS they outlast the mount") {
+    check_lasting("xfs");
 }
