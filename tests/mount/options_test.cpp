@@ -29,7 +29,7 @@ struct Ground {
           mnt(scratch.dir("mnt")),
           branches(a_fs.path() + ":" + b_fs.path()) {
         if (is_standin()) skip("about plyfs itself");
-        need_privilege("what only root may ask for");
+        need_privilege("priorities, devices to set and file systems of its own");
         write_file(a_fs / "on_a", "a");
         write_file(b_fs / "on_b", "b");
     }
