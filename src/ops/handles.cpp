@@ -75,9 +75,11 @@ Result<Entry> find_by_id(Context& ctx, NodeId id) {
 
 }  // namespace
 
-std::optional<LastingIds::Identity> identity_of(Context& ctx, const Layers& layers, const Name& name,
-                                                const Resolved& found) {
+std::optional<LastingIds::Identity> identity_of(Context& ctx, const NodeRef& node, const Layers& layers,
+                                                const Name& name, const Resolved& found) {
     if (!ctx.tree.lasting_ids()) return std::nullopt;
+    const bool told = LockedNode(*node)->told;
+    if (told) return std::nullopt;
     for (const Layer& layer : layers) {
         if (layer.branch != found.branch) continue;
         return ctx.tree.lasting_ids()->find(layer.fd(), name, layer.branch, found.st);

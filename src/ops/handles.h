@@ -10,10 +10,10 @@ namespace plyfs::ops {
 // The node itself, or the parent of a directory. ESTALE where that is not known any more.
 Result<Entry> lookup_by_id(Context& ctx, NodeId id, bool parent);
 
-// What is to become the id of an object that was found under a name, if its node has told none yet; none without
-// handles, or where they do not outlast the mount.
-std::optional<LastingIds::Identity> identity_of(Context& ctx, const Layers& layers, const Name& name,
-                                                const Resolved& found);
+// What is to become the id of a node that was found under a name; none if it has told one already, without handles, or
+// where they do not outlast the mount.
+std::optional<LastingIds::Identity> identity_of(Context& ctx, const NodeRef& node, const Layers& layers,
+                                                const Name& name, const Resolved& found);
 // Under the node's lock, when what was found is its winner.
 void take_identity(Context& ctx, LockedNode& node, const LastingIds::Identity& identity);
 

@@ -285,7 +285,7 @@ Result<Entry> enter(Context& ctx, const NodeRef& parent, const Layers& layers, c
     }
     const auto number =
         ctx.tree.calculated_inode(parent, name.view(), resolved.branch, resolved.st.stx_ino, sys::is_dir(resolved.st));
-    const auto identity = identity_of(ctx, layers, name, resolved);
+    const auto identity = identity_of(ctx, entered.node, layers, name, resolved);
     {
         LockedNode state(*entered.node);
         if (identity && state->key == sys::key_of(resolved.st)) take_identity(ctx, state, *identity);
