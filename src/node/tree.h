@@ -155,7 +155,7 @@ class Tree : NodeTable::Observer {
     Result<std::string> path_on(const NodeRef& node, BranchIndex branch);
     Result<Layers> open_all(const NodeRef& dir, const std::vector<BranchIndex>& branches);
     struct Choice;
-    void settle_root(LockedNode& root, bool first);
+    void settle_root(LockedNode& root, BranchIndex leaving = -1);
     Result<Choice> choose_by_rules(const NodeRef& dir, const NewName& wanted);
     Result<std::string> path_of(const NodeRef& dir);
     void fill_in(const NodeRef& dir, config::Policy policy, std::vector<policy::Candidate>& candidates);

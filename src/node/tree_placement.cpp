@@ -2,18 +2,20 @@
 #include <algorithm>
 #include <random>
 
-#include "base/log.h"
-#include "branch/probe.h"
 #include "node/tree.h"
 #include "overlay/layer_names.h"
 #include "policy/placement.h"
 #include "policy/rules.h"
-#include "sys/open.h"
+#include "sys/stat.h"
 
 namespace plyfs {
 namespace {
 
 constexpr int kMaxPoolsOnBranch = 64;
+
+bool has(const std::vector<BranchIndex>& branches, int branch) {
+    return std::find(branches.begin(), branches.end(), branch) != branches.end();
+}
 
 }  // namespace
 
@@ -30,57 +32,6 @@ Result<WorkDir*> Tree::workdir_of(BranchIndex branch) {
         pool.work->set_marks(set_->marks());
     }
     return pool.work.get();
-}
-
-namespace {
-
-constexpr BranchIndex kNone = -1;
-
-BranchIndex first_present(const BranchSet& set, BranchIndex but) {
-    for (int i = 0; i < set.size(); ++i) {
-        if (i != but && set.at(i).present()) return static_cast<BranchIndex>(i);
-    }
-    return 0;
-}
-
-}  // namespace
-
-// The root is that of the first branch which is there; its inode number stays what it was.
-void Tree::settle_root(LockedNode& root, bool first) {
-    root->winner = first_present(*set_, kNone);
-    const auto st = sys::stat_fd(set_->at(root->winner).root());
-    if (!st) return;
-    root->key = sys::key_of(*st);
-    if (first) root->shown_inode = set_->shown_inode(root->key.dev, root->key.ino);
-}
-
-void Tree::take_branch_away(BranchIndex branch) {
-    Branch& at = set_->at(branch);
-    {
-        // Before it goes: the root can not be walked to anew, so it always has a winner (node/winner).
-        LockedNode root(*root_);
-        root->winner = first_present(*set_, branch);
-        if (const auto st = sys::stat_fd(set_->at(root->winner).root())) root->key = sys::key_of(*st);
-    }
-    at.take_away();
-    if (!sys::replace(*roots_[static_cast<std::size_t>(branch)], at.root())) log::debug("{} stays open", at.path());
-    dirs_.drop(branch);
-    names_means_->distrust();
-    // Who stages something there may be about to use it; what it needs fails by itself.
-    MutexLock lock(pool_mutex_);
-    PoolWork& pool = pool_workdirs_[static_cast<std::size_t>(branch)];
-    if (pool.work) left_workdirs_.push_back(std::move(pool.work));
-}
-
-void Tree::bring_branch_back(BranchIndex branch, UniqueFd root) {
-    Branch& at = set_->at(branch);
-    const bool network = is_on_network(root);
-    if (!at.bring_back(std::move(root), network)) return;
-    if (!sys::replace(*roots_[static_cast<std::size_t>(branch)], at.root())) return;
-    names_means_->distrust();
-    at.appear();
-    LockedNode state(*root_);
-    settle_root(state, false);
 }
 
 std::string_view Tree::reserved_prefix(const Node& dir) const {
@@ -132,14 +83,6 @@ Result<Tree::Choice> Tree::choose_by_rules(const NodeRef& dir, const NewName& wa
     }
     return choice;
 }
-
-namespace {
-
-bool has(const std::vector<BranchIndex>& branches, int branch) {
-    return std::find(branches.begin(), branches.end(), branch) != branches.end();
-}
-
-}  // namespace
 
 // What of the directory lies where.
 void Tree::fill_in(const NodeRef& dir, config::Policy policy, std::vector<policy::Candidate>& candidates) {

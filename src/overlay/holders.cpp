@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/mix.h"
 #include "policy/selection.h"
 
 namespace plyfs {
@@ -28,9 +29,7 @@ std::vector<policy::Candidate> candidates_of(const BranchSet& set, std::span<con
 
 std::uint64_t lasting_random(const Hit& first, const Name& name) {
     const auto key = sys::key_of(first.st);
-    std::uint64_t mixed = std::hash<std::string_view>()(name.view()) ^ key.ino * 0x9e3779b97f4a7c15ULL ^ key.dev;
-    mixed = (mixed ^ (mixed >> 31)) * 0xbf58476d1ce4e5b9ULL;
-    return mixed ^ (mixed >> 32);
+    return mix_bits(std::hash<std::string_view>()(name.view()) ^ key.ino * kMixStep ^ key.dev);
 }
 
 bool prefers_others(const BranchSet& set) {

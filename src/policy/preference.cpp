@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "base/mix.h"
+
 namespace plyfs::policy {
 namespace {
 
@@ -13,10 +15,7 @@ __extension__ typedef unsigned __int128 Wide;
 
 // The next of a sequence that begins with the caller's random number (splitmix64).
 std::uint64_t next_random(std::uint64_t& state) {
-    std::uint64_t z = (state += 0x9e3779b97f4a7c15U);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9U;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebU;
-    return z ^ (z >> 31);
+    return mix_bits(state += kMixStep);
 }
 
 // Which weight a point falls on that lies at random/2^64 of their sum.
