@@ -5,6 +5,7 @@
 #include "fuse/call.h"
 #include "fuse/handlers.h"
 #include "ops/create.h"
+#include "ops/links.h"
 #include "ops/lookup.h"
 #include "ops/remove.h"
 

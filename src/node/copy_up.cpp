@@ -32,6 +32,7 @@ enum class Need { nothing, object, content };
 
 Need needed(Tree& tree, LockedNode& node, const CopyUpRequest& request) {
     if (!tree.set().at(node->winner).writable()) return Need::object;
+    if (request.onto >= 0 && node->winner != request.onto) return Need::object;
     return node->content_branch >= 0 && !request.metadata_only ? Need::content : Need::nothing;
 }
 
@@ -46,6 +47,7 @@ Result<Turn> take_turn(Tree& tree, const NodeRef& node, const CopyUpRequest& req
     LockedNode state(*node);
     TRY(wait_until_copied(tree, state, request));
     if (needed(tree, state, request) == Need::nothing) return Turn::nothing_to_do;
+    if (request.onto >= 0 && state->writers > 0) return Errno(EXDEV);
     if (!request.may_block && node->is_regular() && !may_leave_content(tree, state, request)) return Errno(EINPROGRESS);
     state->copying = true;
     return Turn::ours;
@@ -59,7 +61,16 @@ void end_turn(Tree& tree, const NodeRef& node) {
     tree.copy_condition(*node).notify_all();
 }
 
-Result<BranchIndex> make_room(Tree& tree, const std::vector<Link>& links, BranchIndex original) {
+Status make_parents(Tree& tree, const std::vector<Link>& links, BranchIndex branch) {
+    for (const Link& link : links) TRY(ensure_dir_on(tree, link.parent, branch));
+    return {};
+}
+
+Result<BranchIndex> make_room(Tree& tree, const std::vector<Link>& links, BranchIndex original, BranchIndex onto) {
+    if (onto >= 0) {
+        TRY(make_parents(tree, links, onto));
+        return onto;
+    }
     if (links.empty()) {
         // An object without a name can be copied to any branch: nobody will look for it there.
         for (const auto& branch : tree.set().all()) {
@@ -69,11 +80,7 @@ Result<BranchIndex> make_room(Tree& tree, const std::vector<Link>& links, Branch
     }
     Errno last(EROFS);
     for (BranchIndex branch : TRY(tree.rank_branches(links[0].parent, {.above = original})).branches) {
-        Status made;
-        for (const Link& link : links) {
-            made = ensure_dir_on(tree, link.parent, branch);
-            if (!made) break;
-        }
+        const Status made = make_parents(tree, links, branch);
         if (made) return branch;
         last = made.error();
         if (last != ENOSPC && last != EDQUOT && last != EROFS) return last;
@@ -127,6 +134,9 @@ Result<Origin> prepare_origin(Tree& tree, const NodeRef& node, const Located& ob
 // Gives the copy, its link count that of before it had names.
 Result<Located> copy_up(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
     auto object = TRY(tree.find_object(node));
+    const bool moves = tree.set().at(object.branch).writable();
+    if (!moves && !tree.pool().copy_up) return Errno(EROFS);
+    if (moves && object.st.stx_nlink > 1) return Errno(EXDEV);
     if ((object.st.stx_attributes & STATX_ATTR_IMMUTABLE) && !request.even_immutable) return Errno(EPERM);
     // What may only be appended to is not truncated either, least of all by the copy.
     if ((object.st.stx_attributes & STATX_ATTR_APPEND) && request.keep_bytes < object.st.stx_size) return Errno(EPERM);
@@ -137,7 +147,7 @@ Result<Located> copy_up(Tree& tree, const NodeRef& node, const CopyUpRequest& re
         links = state->links;
         source.metacopy = may_leave_content(tree, state, request);
     }
-    const BranchIndex branch = TRY(make_room(tree, links, object.branch));
+    const BranchIndex branch = TRY(make_room(tree, links, object.branch, request.onto));
     WorkDir* work = TRY(tree.workdir_of(branch));
     const Origin origin = TRY(prepare_origin(tree, node, object, links));
     source.mark = [&](BorrowedFd staged) { return origin.mark(tree, staged); };
@@ -165,6 +175,7 @@ Result<Located> copy_up(Tree& tree, const NodeRef& node, const CopyUpRequest& re
     TRY(names.publish(staged));
     not_ours.cancel();
     take_source(tree, state, key, branch);
+    if (moves) forget_original(tree, state);
     if (source.metacopy) {
         if (state->content_branch < 0) state->content_branch = object.branch;
     } else {
@@ -189,6 +200,21 @@ Result<Located> copy_up(Tree& tree, const NodeRef& node, const CopyUpRequest& re
     return Located{staged.take_fd(), st, branch, node->generation(), node->data_generation()};
 }
 
+// What it was copied from goes when a power cut can not take the copy any more.
+Result<Located> move_up(Tree& tree, const NodeRef& node, const CopyUpRequest& request, BranchIndex from) {
+    const std::vector<Link> links = LockedNode(*node)->links;
+    const CopyNames old_names = TRY(CopyNames::find(tree, links, from));
+    auto copy = TRY(copy_up(tree, node, request));
+    const CopyNames new_names = TRY(CopyNames::find(tree, links, copy.branch));
+    auto durable = new_names.sync(copy.fd);
+    if (durable) {
+        old_names.remove();
+    } else {
+        log::warn("a copy stays on {}: {}", tree.set().at(from).path(), log::errno_text(durable.error().value()));
+    }
+    return copy;
+}
+
 // The copy, if one was made now.
 Result<std::optional<Located>> make_writable(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
     if (TRY(take_turn(tree, node, request)) == Turn::nothing_to_do) {
@@ -196,8 +222,9 @@ Result<std::optional<Located>> make_writable(Tree& tree, const NodeRef& node, co
         return std::optional<Located>();
     }
     Defer end([&] { end_turn(tree, node); });
-    const bool writable = tree.set().at(LockedNode(*node)->winner).writable();
-    if (!writable) return std::optional(TRY(copy_up(tree, node, request)));
+    const BranchIndex winner = LockedNode(*node)->winner;
+    if (!tree.set().at(winner).writable()) return std::optional(TRY(copy_up(tree, node, request)));
+    if (request.onto >= 0 && winner != request.onto) return std::optional(TRY(move_up(tree, node, request, winner)));
     add_names_below(tree, node);
     TRY(complete_metacopy(tree, node, request.keep_bytes, request.cancelled));
     return std::optional<Located>();

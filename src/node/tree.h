@@ -42,6 +42,7 @@ struct TreeCounters {
     std::atomic<std::uint64_t> splits{0};
     std::atomic<std::uint64_t> stale{0};
     std::atomic<std::uint64_t> spared{0};  // branches not asked for a name that they were known to lack
+    std::atomic<std::uint64_t> failovers{0};  // handles that went on with another copy
 };
 
 class Tree : NodeTable::Observer {
@@ -136,6 +137,13 @@ class Tree : NodeTable::Observer {
     Result<Ranking> rank_branches(const NodeRef& dir, const NewName& wanted);
     const config::PoolOptions& pool() const { return pool_; }
 
+    // From the mount's root, with its leading slash; empty for the root.
+    Result<std::string> path_of(const NodeRef& dir);
+    // Whether renames and links into `dir` keep to branches that have it.
+    bool keeps_paths() const;
+    // What a name that no branch has is answered with: EIO where it may be on a branch that is missing.
+    Errno not_found() const;
+
     // Whether what is made in `dir` on the branch would be seen: false where a layer above may hide it.
     bool reaches(const NodeRef& dir, BranchIndex branch);
 
@@ -157,8 +165,7 @@ class Tree : NodeTable::Observer {
     struct Choice;
     void settle_root(LockedNode& root, BranchIndex leaving = -1);
     Result<Choice> choose_by_rules(const NodeRef& dir, const NewName& wanted);
-    Result<std::string> path_of(const NodeRef& dir);
-    void fill_in(const NodeRef& dir, config::Policy policy, std::vector<policy::Candidate>& candidates);
+    void fill_in(const NodeRef& dir, config::Policy policy, bool farther, std::vector<policy::Candidate>& candidates);
 
     std::shared_ptr<BranchSet> set_;
     const config::PoolOptions pool_;

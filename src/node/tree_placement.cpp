@@ -59,7 +59,6 @@ struct Tree::Choice {
     std::span<const int> members;
 };
 
-// Only rules need it.
 Result<std::string> Tree::path_of(const NodeRef& dir) {
     std::string path;
     for (NodeRef node = dir; node != root_;) {
@@ -85,8 +84,8 @@ Result<Tree::Choice> Tree::choose_by_rules(const NodeRef& dir, const NewName& wa
 }
 
 // What of the directory lies where.
-void Tree::fill_in(const NodeRef& dir, config::Policy policy, std::vector<policy::Candidate>& candidates) {
-    const bool farther = policy::reach_of(policy) == policy::Reach::nearest;
+void Tree::fill_in(const NodeRef& dir, config::Policy policy, bool farther,
+                   std::vector<policy::Candidate>& candidates) {
     std::vector<bool> found(candidates.size());
     int level = 0;
     for (NodeRef node = dir; node; ++level) {
@@ -143,12 +142,18 @@ Result<Tree::Ranking> Tree::rank_branches(const NodeRef& dir, const NewName& wan
         // A copy or a mark is for a name that is there already.
         if (wanted.above < 0) candidate.reserve = space.reserve;
     }
-    fill_in(dir, choice.policy, candidates);
-    auto ranked = policy::rank(choice.policy, candidates, next_random());
+    const bool copies = wanted.above >= 0;
+    fill_in(dir, choice.policy, copies || policy::reach_of(choice.policy) == policy::Reach::nearest, candidates);
+    auto ranked = copies ? policy::rank_for_copy(choice.policy, candidates, next_random())
+                         : policy::rank(choice.policy, candidates, next_random());
     if (!ranked && closed) return Errno(policy::graver(ranked.error().value(), EROFS));
     for (int branch : TRY(std::move(ranked))) ranking.branches.push_back(static_cast<BranchIndex>(branch));
     ranking.everywhere = policy::takes_all(choice.policy);
     return ranking;
+}
+
+bool Tree::keeps_paths() const {
+    return !pool_.ignore_paths && policy::keeps_to_paths(pool_.policies.of(config::Function::create));
 }
 
 std::uint64_t Tree::next_random() {

@@ -1,4 +1,6 @@
 // The part of Tree that takes a pool's branches away and brings them back.
+#include <algorithm>
+
 #include "base/log.h"
 #include "branch/probe.h"
 #include "node/tree.h"
@@ -34,6 +36,13 @@ void Tree::take_branch_away(BranchIndex branch) {
     MutexLock lock(pool_mutex_);
     PoolWork& pool = pool_workdirs_[static_cast<std::size_t>(branch)];
     if (pool.work) left_workdirs_.push_back(std::move(pool.work));
+}
+
+Errno Tree::not_found() const {
+    if (!pool_.lost_is_error) return Errno(ENOENT);
+    const auto all = set_->all();
+    const bool missing = std::any_of(all.begin(), all.end(), [](const auto& branch) { return !branch->present(); });
+    return Errno(missing ? EIO : ENOENT);
 }
 
 void Tree::bring_branch_back(BranchIndex branch, UniqueFd root) {

@@ -70,8 +70,13 @@ Status set_marked(Context& ctx, const NodeRef& node, BorrowedFd fd, const sys::P
 }  // namespace
 
 Result<std::size_t> read(Context& ctx, FileHandle& handle, std::span<std::byte> buffer, std::uint64_t offset) {
-    const auto fd = TRY(handle.descriptor(ctx));
-    return sys::read_at(*fd, buffer, offset);
+    auto fd = TRY(handle.descriptor(ctx));
+    auto got = sys::read_at(*fd, buffer, offset);
+    while (got.failed_with(EIO)) {
+        fd = TRY(handle.fail_over(ctx));
+        got = sys::read_at(*fd, buffer, offset);
+    }
+    return got;
 }
 
 Result<std::size_t> write(Context& ctx, const Request& request, FileHandle& handle, std::span<const std::byte> data,
