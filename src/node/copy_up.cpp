@@ -13,6 +13,7 @@
 #include "node/source.h"
 #include "overlay/staging.h"
 #include "sys/entry.h"
+#include "sys/lock.h"
 #include "sys/open.h"
 
 namespace plyfs {
@@ -20,6 +21,9 @@ namespace {
 
 // How often a waiting caller looks whether it was interrupted.
 constexpr auto kInterruptPoll = std::chrono::milliseconds(20);
+// And who waits for the ends of opens, how long and how often.
+constexpr auto kReleasePoll = std::chrono::milliseconds(5);
+constexpr int kMostLooks = 200;
 
 bool is_cancelled(const CopyUpRequest& request) {
     return request.cancelled && request.cancelled();
@@ -48,7 +52,8 @@ Result<Turn> take_turn(Tree& tree, const NodeRef& node, const CopyUpRequest& req
     TRY(wait_until_copied(tree, state, request));
     if (needed(tree, state, request) == Need::nothing) return Turn::nothing_to_do;
     if (request.onto >= 0 && state->writers > 0) return Errno(EXDEV);
-    if (!request.may_block && node->is_regular() && !may_leave_content(tree, state, request)) return Errno(EINPROGRESS);
+    const bool is_long = (node->is_regular() && !may_leave_content(tree, state, request)) || request.onto >= 0;
+    if (!request.may_block && is_long) return Errno(EINPROGRESS);
     state->copying = true;
     return Turn::ours;
 }
@@ -131,12 +136,19 @@ Result<Origin> prepare_origin(Tree& tree, const NodeRef& node, const Located& ob
     return out;
 }
 
+// A file that lies on a branch where it may be modified: it would be parted from its other names, and from who writes
+// to it, also to memory that is mapped.
+Status may_move(const Located& object) {
+    if (object.st.stx_nlink > 1) return Errno(EXDEV);
+    return sys::is_regular(object.st) && TRY(sys::has_writers(object.fd)) ? Status(Errno(EXDEV)) : Status();
+}
+
 // Gives the copy, its link count that of before it had names.
 Result<Located> copy_up(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
     auto object = TRY(tree.find_object(node));
     const bool moves = tree.set().at(object.branch).writable();
     if (!moves && !tree.pool().copy_up) return Errno(EROFS);
-    if (moves && object.st.stx_nlink > 1) return Errno(EXDEV);
+    if (moves) TRY(may_move(object));
     if ((object.st.stx_attributes & STATX_ATTR_IMMUTABLE) && !request.even_immutable) return Errno(EPERM);
     // What may only be appended to is not truncated either, least of all by the copy.
     if ((object.st.stx_attributes & STATX_ATTR_APPEND) && request.keep_bytes < object.st.stx_size) return Errno(EPERM);
@@ -163,6 +175,7 @@ Result<Located> copy_up(Tree& tree, const NodeRef& node, const CopyUpRequest& re
         }
     }
     auto staged = TRY(stage_copy(*work, source, request.cancelled));
+    if (moves) TRY(may_move(object));
     CopyNames names = TRY(CopyNames::find(tree, links, branch));
     if (origin.indexed()) names.add_first(sys::duplicate(origin.index_dir), origin.index);
     const auto st = TRY(tree.set().at(branch).stat_fd(staged.fd()));
@@ -200,6 +213,20 @@ Result<Located> copy_up(Tree& tree, const NodeRef& node, const CopyUpRequest& re
     return Located{staged.take_fd(), st, branch, node->generation(), node->data_generation()};
 }
 
+// A file that is to leave a branch where it may be modified. Where nobody writes any more as the branch's file system
+// sees it, what the kernel still has to tell us of is on its way.
+Status await_writers(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
+    if (request.onto < 0) return {};
+    for (int look = 0; look < kMostLooks; ++look) {
+        if (LockedNode(*node)->writers == 0) return {};
+        if (!request.may_block) return Errno(EINPROGRESS);
+        TRY(may_move(TRY(tree.find_object(node))));
+        LockedNode state(*node);
+        if (state->writers > 0) state.wait_for(tree.copy_condition(*node), kReleasePoll);
+    }
+    return Errno(EXDEV);
+}
+
 // What it was copied from goes when a power cut can not take the copy any more.
 Result<Located> move_up(Tree& tree, const NodeRef& node, const CopyUpRequest& request, BranchIndex from) {
     const std::vector<Link> links = LockedNode(*node)->links;
@@ -217,6 +244,7 @@ Result<Located> move_up(Tree& tree, const NodeRef& node, const CopyUpRequest& re
 
 // The copy, if one was made now.
 Result<std::optional<Located>> make_writable(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
+    TRY(await_writers(tree, node, request));
     if (TRY(take_turn(tree, node, request)) == Turn::nothing_to_do) {
         add_names_below(tree, node);
         return std::optional<Located>();

@@ -1,6 +1,9 @@
 // Renames and links in pools: what gets the new name on which branch, when it is EXDEV and what is done instead, and
 // that no name is missing meanwhile.
 #include <linux/fs.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -157,14 +160,38 @@ TEST_CASE("pool rename: an open file is not carried away under who writes to it"
     write_fd(writer.get(), "C", 0);
     CHECK(read_file(g.at('c', "f")) == "C:f");
     writer = UniqueFd();
+    {
+        UniqueFd fd = open_file(mount / "f", O_RDWR);
+        void* mapped = ::mmap(nullptr, 3, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
+        REQUIRE(mapped != MAP_FAILED);
+        fd = UniqueFd();
+        CHECK(mount.backings_settle());
+        FAILS(EXDEV, rename2(mount / "f", mount / "g"));
+        OK(::munmap(mapped, 3));
+    }
     UniqueFd reader = open_file(mount / "f", O_RDONLY);
-    CHECK(eventually([&] { return rename2(mount / "f", mount / "g") == 0; }));
+    OK(rename2(mount / "f", mount / "g"));
     CHECK(read_file(mount / "g") == "C:f");
     CHECK(read_fd(reader.get()) == "C:f");
     CHECK(g.where("f").empty());
     CHECK(read_file(g.at('b', "g")) == "b:g");
     write_file(mount / "g", "new");
     CHECK(read_file(g.at('a', "g")) == "new");
+}
+
+TEST_CASE("pool rename: what was written beside a file of a read-only branch is saved over it") {
+    PoolGround g;
+    g.fill("b/g");
+    Mount mount("timeout=0,create=ff,func.create=lfs", g.branches("a:b=ro:c"), g.mnt);
+    write_file(g.at('c', "fill"), pattern(100000));
+    for (int i = 0; i < 50; ++i) {
+        write_file(mount / "new", std::to_string(i));
+        CHECK(g.where("new") == "c");
+        OK(rename2(mount / "new", mount / "g"));
+        CHECK(read_file(mount / "g") == std::to_string(i));
+    }
+    CHECK(g.where("g") == "ab");
+    CHECK(read_file(g.at('b', "g")) == "b:g");
 }
 
 TEST_CASE("pool rename: readers never miss a name that is replaced or exchanged") {
@@ -195,6 +222,46 @@ TEST_CASE("pool rename: readers never miss a name that is replaced or exchanged"
     reader.join();
     CHECK(missed == 0);
     CHECK(opened > 100);
+}
+
+TEST_CASE("pool rename: killed at any moment, every name is the old or the new file") {
+    PoolGround g;
+    write_file(g.at('a', "g"), "-1");
+    write_file(g.at('b', "one"), "one");
+    write_file(g.at('c', "two"), "two");
+    int n = -1;
+    for (int round = 0; round < 20; ++round) {
+        {
+            Mount mount("timeout=0", g.branches("a:b:c"), g.mnt);
+            const pid_t daemon = mount.pid();
+            std::thread killer([&] {
+                nap(3 + round * 2);
+                ::kill(daemon, SIGKILL);
+            });
+            for (int done = 0; done == 0;) {
+                ++n;
+                write_file(g.at("abc"[n % 3], "next"), std::to_string(n));
+                done = rename2(mount / "next", mount / "g") + rename2(mount / "one", mount / "two", RENAME_EXCHANGE);
+                // Apart again, so that the next exchange is across branches.
+                if (done != 0 || n % 2 == 0) continue;
+                write_file(g.at('c', "apart"), read_file(g.at(g.where("two")[0], "two")));
+                OK(::rename(g.at('c', "apart").c_str(), g.at('c', "two").c_str()));
+                for (char branch : g.where("two")) {
+                    if (branch != 'c') OK(::unlink(g.at(branch, "two").c_str()));
+                }
+            }
+            killer.join();
+            OK(::umount2(g.mnt.c_str(), MNT_DETACH));
+        }
+        Mount mount("timeout=0", g.branches("a:b:c"), g.mnt);
+        INFO("round ", round, " of file ", n);
+        const std::string content = read_file(mount / "g");
+        const bool done = content == std::to_string(n);
+        CHECK((done || (content == std::to_string(n - 1) && exists(mount / "next"))));
+        const std::string one = read_file(mount / "one"), two = read_file(mount / "two");
+        CHECK(((one == "one" && two == "two") || (one == "two" && two == "one")));
+        for (char branch : g.where("next")) OK(::unlink(g.at(branch, "next").c_str()));
+    }
 }
 
 TEST_CASE("pool rename: a symbolic link instead of EXDEV") {
