@@ -41,7 +41,7 @@ struct TreeCounters {
     std::atomic<std::uint64_t> backings_closed{0};
     std::atomic<std::uint64_t> splits{0};
     std::atomic<std::uint64_t> stale{0};
-    std::atomic<std::uint64_t> spared{0};  // branches not asked for a name that they were known to lack
+    std::atomic<std::uint64_t> spared{0};     // branches not asked for a name that they were known to lack
     std::atomic<std::uint64_t> failovers{0};  // handles that went on with another copy
 };
 

@@ -3,7 +3,6 @@
 #include <random>
 
 #include "node/tree.h"
-#include "overlay/layer_names.h"
 #include "policy/placement.h"
 #include "policy/rules.h"
 #include "sys/stat.h"
