@@ -19,6 +19,7 @@ void settle_layers(Draft& draft) {
     config.layered = true;
     config.pool = PoolOptions();
     config.pool.min_free = {};
+    config.pool.failover = ReadFailover::off;  // what lies below is another file
     if (draft.branches) {
         draft.errors.push_back("branches= and lowerdir= exclude each other; use one of them");
     }

@@ -1,6 +1,11 @@
 #include "ops/failover.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
+
+#include "ops/open.h"
+#include "sys/open.h"
 
 namespace plyfs::ops {
 namespace {
@@ -39,6 +44,30 @@ bool reads_for_failover(Context& ctx, const NodeRef& node) {
     const auto st = ctx.tree.stat_object(node);
     const BranchIndex winner = LockedNode(*node)->winner;
     return st && find_true_copy(ctx, node, *st, {winner}).has_value();
+}
+
+Result<UniqueFd> FileHandle::open_copy(Context& ctx, const sys::Stat& like) {
+    const BranchSet& set = ctx.tree.set();
+    if (writes() || set.size() == 1 || ctx.tree.pool().failover == config::ReadFailover::off) return Errno(EIO);
+    if (unreadable_.empty()) unreadable_.push_back(LockedNode(*node_)->winner);
+    for (;;) {
+        const auto copy = find_true_copy(ctx, node_, like, unreadable_);
+        if (!copy) return Errno(EIO);
+        set.at(unreadable_.front()).read_failed();
+        unreadable_.push_back(copy->branch);
+        auto fd = sys::reopen(copy->fd, O_RDONLY);
+        if (!fd) continue;
+        ctx.tree.counters().failovers.fetch_add(1, std::memory_order_relaxed);
+        return fd;
+    }
+}
+
+Result<std::shared_ptr<const UniqueFd>> FileHandle::fail_over(Context& ctx) {
+    MutexLock lock(mutex_);
+    if (!fd_) return Errno(EIO);
+    const auto st = TRY(sys::stat_fd(*fd_));
+    fd_ = std::make_shared<const UniqueFd>(TRY(open_copy(ctx, st)));
+    return fd_;
 }
 
 }  // namespace plyfs::ops

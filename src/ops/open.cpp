@@ -230,30 +230,6 @@ Result<std::shared_ptr<const UniqueFd>> FileHandle::descriptor(Context& ctx) {
     return fd_;
 }
 
-Result<UniqueFd> FileHandle::open_copy(Context& ctx, const sys::Stat& like) {
-    const BranchSet& set = ctx.tree.set();
-    if (writes() || set.size() == 1 || ctx.tree.pool().failover == config::ReadFailover::off) return Errno(EIO);
-    if (unreadable_.empty()) unreadable_.push_back(LockedNode(*node_)->winner);
-    for (;;) {
-        const auto copy = find_true_copy(ctx, node_, like, unreadable_);
-        if (!copy) return Errno(EIO);
-        set.at(unreadable_.front()).read_failed();
-        unreadable_.push_back(copy->branch);
-        auto fd = sys::reopen(copy->fd, descriptor_flags(flags_));
-        if (!fd) continue;
-        ctx.tree.counters().failovers.fetch_add(1, std::memory_order_relaxed);
-        return fd;
-    }
-}
-
-Result<std::shared_ptr<const UniqueFd>> FileHandle::fail_over(Context& ctx) {
-    MutexLock lock(mutex_);
-    if (!fd_) return Errno(EIO);
-    const auto st = TRY(sys::stat_fd(*fd_));
-    fd_ = std::make_shared<const UniqueFd>(TRY(open_copy(ctx, st)));
-    return fd_;
-}
-
 Result<Opened> open(Context& ctx, const Request& request, NodeId id, int flags, bool kill) {
     const NodeRef node = TRY(node_of(ctx, id));
     if (node->is_dir()) return Errno(EISDIR);
