@@ -106,6 +106,7 @@ Status Branch::bring_back(UniqueFd root, bool network) {
     TRY(sys::replace(p_.root, root));
     device_.store(sys::device_of(st), std::memory_order_relaxed);
     network_.store(network, std::memory_order_relaxed);
+    read_failed_.store(false, std::memory_order_relaxed);
     refresh_space();
     return {};
 }
@@ -125,6 +126,11 @@ void Branch::passthrough_refused(std::string reason) {
     log::warn("branch {}: no passthrough, reads and writes go through the daemon: {}", p_.path, reason);
     MutexLock lock(mutex_);
     reason_ = std::move(reason);
+}
+
+void Branch::read_failed() {
+    if (read_failed_.exchange(true, std::memory_order_relaxed)) return;
+    log::warn("branch {}: a file can not be read (EIO); its copy on another branch is read instead", path());
 }
 
 }  // namespace plyfs

@@ -102,6 +102,8 @@ class Branch {
     void passthrough_works();
     // Logs the reason, once a branch.
     void passthrough_refused(std::string reason);
+    // A file could not be read here and was elsewhere: logged once, until the branch went and came.
+    void read_failed();
 
   private:
     Space read_space() const;
@@ -116,6 +118,7 @@ class Branch {
     std::atomic<std::uint64_t> device_;
     std::atomic<bool> network_;
     std::atomic<Passthrough> passthrough_{Passthrough::untried};
+    std::atomic<bool> read_failed_{false};
     mutable Mutex mutex_;
     std::string reason_ GUARDED_BY(mutex_);
     config::MinFree min_free_ GUARDED_BY(mutex_);

@@ -17,6 +17,7 @@ BranchSet::BranchSet(std::vector<std::unique_ptr<Branch>> branches, LayerRules r
     }
     // Layers without an upper may hold whiteouts that an earlier writable mount left in them.
     if (!any_writable_) uses_marks_ = true;
+    if (!rules_.marks) uses_marks_ = false;
 }
 
 void BranchSet::set_marks(const MarkRules& rules) {

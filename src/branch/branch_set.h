@@ -24,6 +24,7 @@ struct LayerRules {
     // Immutable and append-only of what lies in the upper one are a mark of it, as overlayfs has it. Else its file
     // system keeps and enforces them.
     bool marks_protection = false;
+    bool marks = true;    // off: whiteouts and opaque marks are ordinary objects, whatever the branches
     bool fixed = false;   // nobody changes what lies on branches that may not be modified, or expects to see it
     int data_layers = 0;  // the last branches that hold nothing but content, reached by a metacopy's redirect
 };
@@ -37,7 +38,8 @@ class BranchSet {
     std::span<const std::unique_ptr<Branch>> all() const { return branches_; }
 
     // Whiteouts and opaque marks are read and written exactly when there is a branch that may not be modified below one
-    // that may; otherwise such objects are ordinary ones, as a pool that serves as another overlay's upper needs.
+    // that may, and the rules do not forbid it; otherwise such objects are ordinary ones, as a pool that serves as
+    // another overlay's upper needs.
     bool uses_marks() const { return uses_marks_; }
     const MarkRules& marks() const { return marks_; }
     // Before anybody shares the set.

@@ -51,6 +51,7 @@ LayerRules rules_of(const config::Config& config) {
     rules.keeps_inodes = config.layered && config.branches[0].mode != config::BranchMode::ro;
     rules.marks_protection = rules.keeps_inodes;
     rules.data_layers = config.data_layers;
+    rules.marks = config.layered || config.pool.whiteouts;
     // Whoever has no name remembered wants to see that a layer changed.
     rules.fixed = config.layered && config.entry_timeout.value_or(1) > 0 && config.negative_timeout.value_or(1) > 0;
     // Where somebody lives, something changes.

@@ -19,6 +19,7 @@ void settle_layers(Draft& draft) {
     config.layered = true;
     config.pool = PoolOptions();
     config.pool.min_free = {};
+    config.pool.failover = ReadFailover::off;  // what lies below is another file
     if (draft.branches) {
         draft.errors.push_back("branches= and lowerdir= exclude each other; use one of them");
     }
@@ -70,6 +71,33 @@ void settle_missing(Draft& draft) {
     }
 }
 
+void refuse_both(Draft& draft, const std::string& a, const std::string& b, std::string_view about) {
+    draft.errors.push_back("options " + a + " and " + b + " both say " + std::string(about) +
+                           "; leave one of them out");
+}
+
+// Words of ours for what mergerfs' policies say as well.
+void settle_copies(Draft& draft) {
+    Policies& policies = draft.config.pool.policies;
+    if (draft.selection) {
+        const Policy chosen = policies.of(Function::getattr);
+        const std::string word = "selection=" + std::string(policy_name(*draft.selection));
+        for (std::string name : {"category.search", "func.getattr"}) {
+            if (!is_given(draft, name) || chosen == *draft.selection) continue;
+            refuse_both(draft, word, name + "=" + std::string(policy_name(chosen)), "which copy answers");
+        }
+        policies.set(Function::getattr, *draft.selection);
+    }
+    if (!draft.unlink_winner) return;
+    const Policy removed = policies.of(Function::unlink);
+    if (is_given(draft, "func.unlink") && removed != Policy::all && removed != Policy::epall) {
+        refuse_both(draft, std::string("unlink=") + (*draft.unlink_winner ? "winner" : "all"),
+                    "func.unlink=" + std::string(policy_name(removed)), "which copies are removed");
+    }
+    policies.set(Function::unlink, Policy::epall);
+    draft.config.pool.unlink_winner = *draft.unlink_winner;
+}
+
 // One file is one node, whose bytes, attributes and target come from one branch.
 void note_readers(Draft& draft) {
     constexpr std::pair<std::string_view, Function> kReaders[] = {{"func.access", Function::access},
@@ -99,6 +127,7 @@ void settle_pool(Draft& draft) {
     config.layers = LayerOptions();
     config.pool.files.control = true;
     settle_missing(draft);
+    settle_copies(draft);
     note_readers(draft);
     int writable = 0;
     for (const BranchSpec& branch : config.branches) {

@@ -21,6 +21,8 @@ struct Draft {
     std::string config_file;
     std::optional<bool> allow_other;
     std::optional<BranchesMissing> missing;
+    std::optional<Policy> selection;
+    std::optional<bool> unlink_winner;
     bool squash_to_root = false;
     bool mountpoint_told = false;  // that it is missing or faulty has been said
     std::optional<log::Level> log_level;

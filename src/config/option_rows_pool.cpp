@@ -1,6 +1,7 @@
 // The rows of what is merged, and of where things go in a pool.
 #include "config/error.h"
 #include "config/option_rows.h"
+#include "config/policy_words.h"
 
 namespace plyfs::config {
 namespace {
@@ -12,15 +13,6 @@ void add_lowerdir(Draft& draft, const std::string& path) {
     if (!draft.datadirs.empty()) throw BadValue("a layer can not follow the data-only ones; name it before them");
     if (!draft.lowerdirs) draft.lowerdirs.emplace();
     draft.lowerdirs->push_back(path);
-}
-
-// A rename or a link is of the whole object, wherever it has copies.
-constexpr bool is_of_the_whole(Function function) {
-    return function == Function::rename || function == Function::link;
-}
-
-constexpr bool is_everywhere(Policy policy) {
-    return policy == Policy::all || policy == Policy::epall;
 }
 
 template <Function kFunction>
@@ -38,29 +30,20 @@ constexpr Option function_row(std::string_view name) {
             Use::pool,
             kFunction == Function::getattr ? "which branch answers where several have a file"
             : category == Category::search ? "has no effect if it is another one than func.getattr"
-            : is_of_the_whole(kFunction)   ? "epall or all; others are refused"
+            : kFunction == Function::link || kFunction == Function::rename
+                ? "which copies get the new name beside the one that is seen"
             : category == Category::action ? "where it is done when several branches have a file"
                                            : "which branch takes a new one",
             [](Draft& draft, const Value& value) {
-                if (is_of_the_whole(kFunction) && !is_everywhere(value.policy)) {
-                    throw BadValue("a file is renamed and linked as a whole, with all its copies; use epall");
-                }
+                if (category_of(kFunction) == Category::create) require_create_form(value.policy);
                 draft.config.pool.policies.set(kFunction, value.policy);
             }};
 }
 
 template <Category kCategory>
 void set_category(Draft& draft, const Value& value) {
-    Policies& policies = draft.config.pool.policies;
-    if (kCategory != Category::action || is_everywhere(value.policy)) return policies.set(kCategory, value.policy);
-    for (int i = 0; i < static_cast<int>(Function::count_); ++i) {
-        const auto function = static_cast<Function>(i);
-        if (category_of(function) != kCategory || is_of_the_whole(function)) continue;
-        policies.set(function, value.policy);
-    }
-    draft.notices.push_back(
-        "option category.action leaves func.rename and func.link as they are: a file is renamed "
-        "and linked as a whole, with all its copies");
+    if (kCategory == Category::create) require_create_form(value.policy);
+    draft.config.pool.policies.set(kCategory, value.policy);
 }
 
 // clang-format off
@@ -99,6 +82,9 @@ constexpr Option kRows[] = {
     {Group::tree, "branches-mount-timeout-fail", "", "", Kind::flag, "", "off", Use::pool,
      "no mount when that time is over, instead of one without the branch",
      [](D& d, const V& v) { d.config.pool.mount_timeout_fail = v.on; }},
+    {Group::tree, "branch-lost", "", "", Kind::words, "enoent|eio", "enoent", Use::pool,
+     "what names are answered that may be on a branch which is not there",
+     [](D& d, const V& v) { d.config.pool.lost_is_error = v.word == 1; }},
 
     // Where things go in a pool.
     {Group::placement, "create", "", "category.create", Kind::policy, "POLICY", "pfrd", Use::pool,
@@ -130,6 +116,40 @@ constexpr Option kRows[] = {
     function_row<Function::utimens>("func.utimens"),
     function_row<Function::link>("func.link"),
     function_row<Function::rename>("func.rename"),
+    {Group::placement, "selection", "", "", Kind::words, "ff|newest|largest", "as func.getattr", Use::pool,
+     "which copy of a file is seen: the first, the newest or the largest",
+     [](D& d, const V& v) {
+         constexpr Policy kPolicies[] = {Policy::ff, Policy::newest, Policy::largest};
+         d.selection = kPolicies[v.word];
+     }},
+    {Group::placement, "unlink", "", "", Kind::words, "all|winner", "all", Use::pool,
+     "what a file that is deleted loses: all its copies, or the one that is seen",
+     [](D& d, const V& v) { d.unlink_winner = v.word == 1; }},
+    {Group::placement, "read-failover", "", "", Kind::words, "auto|always|off", "auto", Use::pool,
+     "another copy is read where one can not be; always: also instead of passthrough",
+     [](D& d, const V& v) { d.config.pool.failover = static_cast<ReadFailover>(v.word); }},
+    {Group::placement, "ignorepponrename", "", "", Kind::flag, "", "off", Use::pool,
+     "renames and links lead anywhere though func.create is path preserving",
+     [](D& d, const V& v) { d.config.pool.ignore_paths = v.on; }},
+    {Group::placement, "rename-exdev", "", "", Kind::words, "passthrough|rel-symlink|abs-symlink", "passthrough", Use::pool,
+     "a symbolic link where a rename is not possible (EXDEV)",
+     [](D& d, const V& v) {
+         constexpr LinkInstead kForms[] = {LinkInstead::none, LinkInstead::relative, LinkInstead::through_mount};
+         d.config.pool.rename_instead = kForms[v.word];
+     }},
+    {Group::placement, "link-exdev", "", "", Kind::words, "passthrough|rel-symlink|abs-base-symlink|abs-pool-symlink",
+     "passthrough", Use::pool, "a symbolic link where a hard link is not possible (EXDEV)",
+     [](D& d, const V& v) {
+         constexpr LinkInstead kForms[] = {LinkInstead::none, LinkInstead::relative, LinkInstead::on_branch,
+                                           LinkInstead::through_mount};
+         d.config.pool.link_instead = kForms[v.word];
+     }},
+    {Group::placement, "copyup", "", "", Kind::flag, "on|off", "on", Use::pool,
+     "what lies on a read-only branch is copied to one above it to be changed",
+     [](D& d, const V& v) { d.config.pool.copy_up = v.on; }},
+    {Group::placement, "whiteouts", "", "", Kind::flag, "on|off", "on", Use::pool,
+     "what lies on a read-only branch is hidden to be deleted",
+     [](D& d, const V& v) { d.config.pool.whiteouts = v.on; }},
     {Group::placement, "minfreespace", "", "", Kind::min_free, "SIZE|PERCENT%", "4G, or 5% of a smaller branch", Use::pool,
      "branches with less available take no new names",
      [](D& d, const V& v) { d.config.pool.min_free = v.min_free; }},

@@ -11,9 +11,9 @@ namespace plyfs::config {
 namespace {
 
 // In the order of the enumeration.
-constexpr std::string_view kNames[] = {"all",    "epall",  "epff",   "eplfs",   "eplus",  "epmfs", "eppfrd",
-                                       "eprand", "erofs",  "ff",     "lfs",     "lup",    "lus",   "mfs",
-                                       "msplfs", "msplus", "mspmfs", "msppfrd", "newest", "pfrd",  "rand"};
+constexpr std::string_view kNames[] = {"all",    "epall",  "epff",    "eplfs",  "eplus", "epmfs", "eppfrd", "eprand",
+                                       "erofs",  "ff",     "largest", "lfs",    "lup",   "lus",   "mfs",    "msplfs",
+                                       "msplus", "mspmfs", "msppfrd", "newest", "pfrd",  "rand"};
 static_assert(std::size(kNames) == static_cast<std::size_t>(Policy::count_));
 
 std::string all_names(std::string_view separator) {
@@ -31,6 +31,18 @@ Policy parse_policy(std::string_view word) {
     const std::string_view near = nearest_word(names, word);
     throw BadValue("unknown policy '" + std::string(word) + "'; " +
                    (near.empty() ? "use one of " + all_names(", ") : "did you mean '" + std::string(near) + "'?"));
+}
+
+Policy parse_create_policy(std::string_view word) {
+    const Policy policy = parse_policy(word);
+    require_create_form(policy);
+    return policy;
+}
+
+void require_create_form(Policy policy) {
+    if (has_create_form(policy)) return;
+    throw BadValue("policy '" + std::string(policy_name(policy)) +
+                   "' is about files that are there; use another one for new names");
 }
 
 std::string_view policy_name(Policy policy) {

@@ -34,7 +34,7 @@ struct BranchSpec {
     bool holds_mountpoint = false;    // a layer with the mountpoint in it, such as "/"; found by validate()
 };
 
-// A way to choose among branches; the names are mergerfs', and so is what they mean (policy/policy.h).
+// A way to choose among branches; the names are mergerfs', and so is what they mean, but for largest, which is ours.
 enum class Policy : std::uint8_t {
     all,
     epall,
@@ -46,6 +46,7 @@ enum class Policy : std::uint8_t {
     eprand,
     erofs,
     ff,
+    largest,
     lfs,
     lup,
     lus,
@@ -59,6 +60,10 @@ enum class Policy : std::uint8_t {
     rand,
     count_
 };
+// The others are about objects that are there.
+constexpr bool has_create_form(Policy policy) {
+    return policy != Policy::largest;
+}
 
 // What a policy is chosen for, by the name of its func.* option.
 enum class Function : std::uint8_t {
@@ -125,6 +130,13 @@ struct PlacementRule {
 // What a branch that is not there when the pool is mounted means.
 enum class BranchesMissing { fail, wait, degraded };
 
+// What takes a new name where the object can not come to it: nothing (EXDEV), or a symbolic link to where it is then,
+// by a path from the link's directory, through the mountpoint, or on the branch itself.
+enum class LinkInstead { none, relative, through_mount, on_branch };
+
+// Who reads another copy when one can not be read: the daemon where it reads, or also instead of the kernel, or nobody.
+enum class ReadFailover { automatic, always, off };
+
 struct PoolOptions {
     Policies policies;
     MinFree min_free = kDefaultMinFree;
@@ -134,6 +146,16 @@ struct PoolOptions {
     double mount_timeout = 0;         // seconds that `wait` waits
     bool mount_timeout_fail = false;  // what comes after them: no mount, or one without the branch
     FileOptions files;
+    bool lost_is_error = false;       // what no branch has may be on one that is missing: EIO, not ENOENT
+
+    bool copy_up = true;         // off: what lies on a branch that may not be modified is not changed
+    bool whiteouts = true;       // off: nor is it deleted, and marks are ordinary objects
+    bool unlink_winner = false;  // of the copies of a file only the one that is seen is removed
+    bool ignore_paths = false;   // renames and links go anywhere, whatever the create policy
+    LinkInstead rename_instead = LinkInstead::none;
+    LinkInstead link_instead = LinkInstead::none;
+    ReadFailover failover = ReadFailover::automatic;
+    std::string mountpoint;  // for links through it; known once the branches are looked at
 };
 
 }  // namespace plyfs::config

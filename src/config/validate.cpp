@@ -233,7 +233,7 @@ std::vector<std::string> validate(Config& config) {
         }
     }
     if (auto mountpoint = survey.look(config.mountpoint, "mountpoint " + config.mountpoint, "create it")) {
-        config.mountpoint = mountpoint->path;
+        config.mountpoint = config.pool.mountpoint = mountpoint->path;
         compare_mountpoint(config, *mountpoint, places, survey);
     }
     config.layers.inside_lower = any_inside_lower(places);

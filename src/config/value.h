@@ -12,7 +12,7 @@
 namespace plyfs::config {
 
 // flag: on or off. words: one of a list. path: a directory or file, made absolute. layers, branches: lists of
-// those. rules: written in YAML only. size: bytes, with K, M, G or T. policy: one of the 21. min_free: a size or a
+// those. rules: written in YAML only. size: bytes, with K, M, G or T. policy: one of them all. min_free: a size or a
 // percentage. id: of a user or group. id_ranges: "disk:shown:count" and so on. count: a flag that may also be a number,
 // of which 0 is off. number: a whole one. ignored: a value may be there or not, nobody looks at it.
 enum class Kind {

@@ -154,7 +154,7 @@ class Reader {
             } else if (key == "gid") {
                 rule.gid = parse_id(value);
             } else if (key == "policy") {
-                rule.policy = parse_policy(value);
+                rule.policy = parse_create_policy(value);
             } else {
                 throw BadValue("a rule has no '" + key + "'; it has path, name, uid, gid, branches and policy");
             }

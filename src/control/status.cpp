@@ -57,6 +57,7 @@ std::string status_text(ops::Context& ctx, const RequestCounters& requests, cons
     line("splits", counters.splits.load());
     line("estale", counters.stale.load());
     line("branches_spared", counters.spared.load());
+    line("failovers", counters.failovers.load());
     for (const auto& branch : ctx.tree.set().all()) {
         const auto key = fmt::format("branch.{}.", branch->index());
         line(key + "path", branch->path());

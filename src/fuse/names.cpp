@@ -6,6 +6,7 @@
 #include "fuse/handlers.h"
 #include "ops/create.h"
 #include "ops/handles.h"
+#include "ops/links.h"
 #include "ops/lookup.h"
 #include "ops/remove.h"
 

@@ -1,11 +1,14 @@
 #include "node/copy_names.h"
 
+#include <fcntl.h>
+
 #include <list>
 
 #include "base/defer.h"
 #include "base/log.h"
 #include "node/kept_times.h"
 #include "sys/entry.h"
+#include "sys/open.h"
 
 namespace plyfs {
 
@@ -38,6 +41,19 @@ Status CopyNames::publish(Staged& staged) const {
     if (!places_.empty()) TRY(staged.publish(*places_[0].dir, TRY(Name::parse(places_[0].name))));
     undo.cancel();
     return {};
+}
+
+Status CopyNames::sync(BorrowedFd object) const {
+    if (sys::is_regular(TRY(sys::stat_fd(object)))) TRY(sys::sync_file(TRY(sys::reopen(object, O_RDONLY))));
+    for (const Place& place : places_) TRY(sys::sync_file(TRY(sys::open_dir_for_reading(*place.dir))));
+    return {};
+}
+
+void CopyNames::remove() const {
+    for (const Place& place : places_) {
+        const KeptTimes keep(place.dir);
+        if (!sys::unlink_file(*place.dir, *Name::parse(place.name))) log::warn("an older {} stays", place.name);
+    }
 }
 
 }  // namespace plyfs

@@ -18,6 +18,10 @@ class CopyNames {
     void add_first(Result<UniqueFd> index, std::string name);
     // The directories keep their times.
     Status publish(Staged& staged) const;
+    // Durable, with what has them.
+    Status sync(BorrowedFd object) const;
+    // What has them, where the copy is somewhere else. One that stays is another copy.
+    void remove() const;
 
   private:
     struct Place {

@@ -72,6 +72,7 @@ Status ensure_dir_on(Tree& tree, const NodeRef& dir, BranchIndex branch) {
 Status ensure_dir_writable(Tree& tree, const NodeRef& dir) {
     const BranchIndex winner = LockedNode(*dir)->winner;
     if (tree.set().at(winner).writable()) return {};
+    if (!tree.pool().copy_up) return Errno(EROFS);
     Errno last(EROFS);
     for (BranchIndex branch : TRY(tree.rank_branches(dir, {.above = winner})).branches) {
         auto made = ensure_dir_on(tree, dir, branch);

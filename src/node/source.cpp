@@ -14,6 +14,11 @@ void take_source(Tree& tree, LockedNode& node, const sys::FileKey& key, BranchIn
     node.next_generation();
 }
 
+void forget_original(Tree& tree, LockedNode& node) {
+    if (node->original != sys::FileKey{}) tree.nodes().drop_key(node->original, node.node());
+    node->original = {};
+}
+
 void take_content(LockedNode& node, bool whole) {
     node->content_branch = -1;
     node.next_data_generation();

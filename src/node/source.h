@@ -8,6 +8,8 @@ namespace plyfs {
 
 // The node's source becomes the object on `branch` that has this key, which leads to the node already.
 void take_source(Tree& tree, LockedNode& node, const sys::FileKey& key, BranchIndex branch);
+// What was the source is no more: its key leads nowhere.
+void forget_original(Tree& tree, LockedNode& node);
 // The winner has the content now, from here on another file than the readers of the original have. whole: all of it.
 void take_content(LockedNode& node, bool whole);
 

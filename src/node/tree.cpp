@@ -75,7 +75,7 @@ Tree::Tree(std::shared_ptr<BranchSet> set, config::PoolOptions pool, std::unique
         if (!set_->reads_aufs_marks()) continue;
         if (const auto opaque = marks::has_aufs_opaque(*roots_[static_cast<std::size_t>(i)]); opaque && *opaque) break;
     }
-    settle_root(root, true);
+    settle_root(root);
 }
 
 Tree::~Tree() {

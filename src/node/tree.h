@@ -44,7 +44,8 @@ struct TreeCounters {
     std::atomic<std::uint64_t> backings_closed{0};
     std::atomic<std::uint64_t> splits{0};
     std::atomic<std::uint64_t> stale{0};
-    std::atomic<std::uint64_t> spared{0};  // branches not asked for a name that they were known to lack
+    std::atomic<std::uint64_t> spared{0};     // branches not asked for a name that they were known to lack
+    std::atomic<std::uint64_t> failovers{0};  // handles that went on with another copy
 };
 
 class Tree : NodeTable::Observer {
@@ -145,6 +146,11 @@ class Tree : NodeTable::Observer {
     // From now on. Whoever has the old ones goes on with them: they stay until the end, as changes are made by hand.
     void set_pool(config::PoolOptions pool);
 
+    // Whether renames and links into `dir` keep to branches that have it.
+    bool keeps_paths() const;
+    // What a name that no branch has is answered with: EIO where it may be on a branch that is missing.
+    Errno not_found() const;
+
     // Whether what is made in `dir` on the branch would be seen: false where a layer above may hide it.
     bool reaches(const NodeRef& dir, BranchIndex branch);
 
@@ -164,9 +170,9 @@ class Tree : NodeTable::Observer {
     Result<std::string> path_on(const NodeRef& node, BranchIndex branch);
     Result<Layers> open_all(const NodeRef& dir, const std::vector<BranchIndex>& branches);
     struct Choice;
-    void settle_root(LockedNode& root, bool first);
+    void settle_root(LockedNode& root, BranchIndex leaving = -1);
     Result<Choice> choose_by_rules(const NodeRef& dir, const NewName& wanted);
-    void fill_in(const NodeRef& dir, config::Policy policy, std::vector<policy::Candidate>& candidates);
+    void fill_in(const NodeRef& dir, config::Policy policy, bool farther, std::vector<policy::Candidate>& candidates);
 
     std::shared_ptr<BranchSet> set_;
     Mutex options_mutex_;

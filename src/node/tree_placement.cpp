@@ -2,19 +2,20 @@
 #include <algorithm>
 #include <random>
 
-#include "base/log.h"
-#include "branch/probe.h"
 #include "node/inode_calc.h"
 #include "node/tree.h"
-#include "overlay/layer_names.h"
 #include "policy/placement.h"
 #include "policy/rules.h"
-#include "sys/open.h"
+#include "sys/stat.h"
 
 namespace plyfs {
 namespace {
 
 constexpr int kMaxPoolsOnBranch = 64;
+
+bool has(const std::vector<BranchIndex>& branches, int branch) {
+    return std::find(branches.begin(), branches.end(), branch) != branches.end();
+}
 
 }  // namespace
 
@@ -33,32 +34,6 @@ Result<WorkDir*> Tree::workdir_of(BranchIndex branch) {
     return pool.work.get();
 }
 
-namespace {
-
-constexpr BranchIndex kNone = -1;
-
-BranchIndex first_present(const BranchSet& set, BranchIndex but) {
-    for (int i = 0; i < set.size(); ++i) {
-        if (i != but && set.at(i).present()) return static_cast<BranchIndex>(i);
-    }
-    return 0;
-}
-
-}  // namespace
-
-// The root is that of the first branch which is there; its inode number stays what it was.
-void Tree::settle_root(LockedNode& root, bool first) {
-    root->winner = first_present(*set_, kNone);
-    const auto st = sys::stat_fd(set_->at(root->winner).root());
-    if (!st) return;
-    root->key = sys::key_of(*st);
-    if (!first) return;
-    root->shown_inode = set_->shown_inode(root->key.dev, root->key.ino);
-    const auto calc = pool().files.inodes;
-    if (calc == config::InodeCalc::stable) return;
-    root->shown_inode = calculate_inode(calc, true, "/", set_->at(root->winner).path(), root->key.ino);
-}
-
 std::optional<std::uint64_t> Tree::calculated_inode(const NodeRef& parent, std::string_view name, BranchIndex branch,
                                                     std::uint64_t inode, bool directory) {
     const auto calc = pool().files.inodes;
@@ -70,35 +45,6 @@ std::optional<std::uint64_t> Tree::calculated_inode(const NodeRef& parent, std::
         path = *above + "/" + std::string(name);
     }
     return calculate_inode(calc, directory, path, set_->at(branch).path(), inode);
-}
-
-void Tree::take_branch_away(BranchIndex branch) {
-    Branch& at = set_->at(branch);
-    {
-        // Before it goes: the root can not be walked to anew, so it always has a winner (node/winner).
-        LockedNode root(*root_);
-        root->winner = first_present(*set_, branch);
-        if (const auto st = sys::stat_fd(set_->at(root->winner).root())) root->key = sys::key_of(*st);
-    }
-    at.take_away();
-    if (!sys::replace(*roots_[static_cast<std::size_t>(branch)], at.root())) log::debug("{} stays open", at.path());
-    dirs_.drop(branch);
-    names_means_->distrust();
-    // Who stages something there may be about to use it; what it needs fails by itself.
-    MutexLock lock(pool_mutex_);
-    PoolWork& pool = pool_workdirs_[static_cast<std::size_t>(branch)];
-    if (pool.work) left_workdirs_.push_back(std::move(pool.work));
-}
-
-void Tree::bring_branch_back(BranchIndex branch, UniqueFd root) {
-    Branch& at = set_->at(branch);
-    const bool network = is_on_network(root);
-    if (!at.bring_back(std::move(root), network)) return;
-    if (!sys::replace(*roots_[static_cast<std::size_t>(branch)], at.root())) return;
-    names_means_->distrust();
-    at.appear();
-    LockedNode state(*root_);
-    settle_root(state, false);
 }
 
 OwnNames Tree::own_names(const Node& dir) const {
@@ -152,17 +98,9 @@ Result<Tree::Choice> Tree::choose_by_rules(const NodeRef& dir, const NewName& wa
     return choice;
 }
 
-namespace {
-
-bool has(const std::vector<BranchIndex>& branches, int branch) {
-    return std::find(branches.begin(), branches.end(), branch) != branches.end();
-}
-
-}  // namespace
-
 // What of the directory lies where.
-void Tree::fill_in(const NodeRef& dir, config::Policy policy, std::vector<policy::Candidate>& candidates) {
-    const bool farther = policy::reach_of(policy) == policy::Reach::nearest;
+void Tree::fill_in(const NodeRef& dir, config::Policy policy, bool farther,
+                   std::vector<policy::Candidate>& candidates) {
     std::vector<bool> found(candidates.size());
     int level = 0;
     for (NodeRef node = dir; node; ++level) {
@@ -219,12 +157,18 @@ Result<Tree::Ranking> Tree::rank_branches(const NodeRef& dir, const NewName& wan
         // A copy or a mark is for a name that is there already.
         if (wanted.above < 0) candidate.reserve = space.reserve;
     }
-    fill_in(dir, choice.policy, candidates);
-    auto ranked = policy::rank(choice.policy, candidates, next_random());
+    const bool copies = wanted.above >= 0;
+    fill_in(dir, choice.policy, copies || policy::reach_of(choice.policy) == policy::Reach::nearest, candidates);
+    auto ranked = copies ? policy::rank_for_copy(choice.policy, candidates, next_random())
+                         : policy::rank(choice.policy, candidates, next_random());
     if (!ranked && closed) return Errno(policy::graver(ranked.error().value(), EROFS));
     for (int branch : TRY(std::move(ranked))) ranking.branches.push_back(static_cast<BranchIndex>(branch));
     ranking.everywhere = policy::takes_all(choice.policy);
     return ranking;
+}
+
+bool Tree::keeps_paths() const {
+    return !pool().ignore_paths && policy::keeps_to_paths(pool().policies.of(config::Function::create));
 }
 
 std::uint64_t Tree::next_random() {

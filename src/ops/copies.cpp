@@ -104,6 +104,21 @@ Result<std::vector<ChangedCopy>> copies_to_change(Context& ctx, const NodeRef& n
     return out;
 }
 
+Result<std::optional<BranchIndex>> chosen_copy(Context& ctx, config::Function function, std::span<const Hit> hits) {
+    const config::Policy policy = ctx.tree.pool().policies.of(function);
+    if (policy::refuses(policy)) return Errno(EROFS);
+    const Hit& winner = hits.front();
+    if (policy::takes_all(policy) || !ctx.tree.set().several_writable()) return std::optional<BranchIndex>();
+    if (!ctx.tree.set().at(winner.branch).writable()) return std::optional(winner.branch);
+    std::vector<Hit> same;
+    for (const Hit& hit : hits) {
+        if (!hit.whiteout && sys::is_dir(hit.st) == sys::is_dir(winner.st)) same.push_back(hit);
+    }
+    const auto candidates = candidates_of(ctx.tree.set(), same, policy);
+    const auto chosen = TRY(policy::select_changed(policy, candidates, Tree::next_random()));
+    return std::optional<BranchIndex>(static_cast<BranchIndex>(chosen.front()));
+}
+
 Result<std::vector<ChangedCopy>> winner_to_change(Context& ctx, const NodeRef& node, const CopyUpRequest& request) {
     auto object = TRY(find_writable(ctx.tree, node, request));
     std::vector<ChangedCopy> out;

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <functional>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "ops/context.h"
@@ -21,6 +23,10 @@ struct ChangedCopy {
 // those that the policy of the function selects: of files the copies of the node's first name.
 Result<std::vector<ChangedCopy>> copies_to_change(Context& ctx, const NodeRef& node, config::Function function,
                                                   const CopyUpRequest& request);
+
+// Of the copies at a name (winner first, whiteouts too) the one that the policy of the function means; none: all that
+// may be changed. A winner that may not be is it in any case, for it is what has to be hidden or copied up.
+Result<std::optional<BranchIndex>> chosen_copy(Context& ctx, config::Function function, std::span<const Hit> hits);
 
 // The file that is open, whatever other copies its name has.
 Result<std::vector<ChangedCopy>> winner_to_change(Context& ctx, const NodeRef& node, const CopyUpRequest& request);

@@ -5,8 +5,6 @@
 
 #include <algorithm>
 
-#include "node/origin.h"
-#include "node/redirect.h"
 #include "ops/place.h"
 #include "ops/protection.h"
 #include "overlay/marks.h"
@@ -64,33 +62,6 @@ Result<Entry> mknod(Context& ctx, const Request& request, NodeId parent, const N
 Result<Entry> symlink(Context& ctx, const Request& request, NodeId parent, const Name& name, const char* target) {
     return make_entry(ctx, request, parent, name, {.type = S_IFLNK},
                       [&](BorrowedFd dir, const Name& as) { return sys::make_symlink(dir, as, target); });
-}
-
-Result<Entry> link(Context& ctx, const Request& request, NodeId id, NodeId new_parent, const Name& name) {
-    const NodeRef node = TRY(node_of(ctx, id));
-    const NodeRef parent = TRY(node_of(ctx, new_parent));
-    TRY(require_free_for_users(ctx, *parent, name));
-    TRY(may_gain_name(parent));
-    TRY(may_change(node));
-    TRY(ensure_writable(ctx.tree, node, request.copy_up_metadata()));
-    TRY(make_findable(ctx.tree, node));
-    auto object = TRY(ctx.tree.find_object(node));
-    if (TRY(would_be_hidden(ctx, parent, name, object.branch))) return Errno(EXDEV);
-    if (LockedNode(*node)->marked) {
-        TRY(ensure_dir_on(ctx.tree, parent, object.branch));
-        TRY(make_impure(ctx.tree, parent));
-    }
-    // The name belongs to whoever links, but the object is there already: no credentials to act under.
-    const Request daemon{};
-    TRY(place_on(ctx, daemon, parent, name, object.branch, {},
-                 [&](BorrowedFd dir, const Name& as) { return sys::link_fd(object.fd, dir, as); }));
-    {
-        LockedNode state(*node);
-        state->links.push_back({parent, name.str()});
-        state->unlinked = false;
-        state->pinned.reset();
-    }
-    return entry_of(ctx, node);
 }
 
 Result<Created> create(Context& ctx, const Request& request, NodeId parent_id, const Name& name, int flags,

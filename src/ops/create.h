@@ -1,4 +1,4 @@
-// New names: files, directories, symlinks, special files and links, made as the caller on the branch that the placement
+// New names: files, directories, symlinks, special files, made as the caller on the branch that the placement
 // policy chooses.
 #pragma once
 
@@ -10,7 +10,6 @@ namespace plyfs::ops {
 Result<Entry> mkdir(Context& ctx, const Request& request, NodeId parent, const Name& name, mode_t mode);
 Result<Entry> mknod(Context& ctx, const Request& request, NodeId parent, const Name& name, mode_t mode, dev_t device);
 Result<Entry> symlink(Context& ctx, const Request& request, NodeId parent, const Name& name, const char* target);
-Result<Entry> link(Context& ctx, const Request& request, NodeId node, NodeId new_parent, const Name& name);
 
 struct Created {
     Entry entry;

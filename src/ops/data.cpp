@@ -73,8 +73,13 @@ Result<std::size_t> read(Context& ctx, FileHandle& handle, std::span<std::byte> 
         std::fill(buffer.begin(), buffer.end(), std::byte{0});
         return buffer.size();
     }
-    const auto fd = TRY(handle.descriptor(ctx));
-    return sys::read_at(*fd, buffer, offset);
+    auto fd = TRY(handle.descriptor(ctx));
+    auto got = sys::read_at(*fd, buffer, offset);
+    while (got.failed_with(EIO)) {
+        fd = TRY(handle.fail_over(ctx));
+        got = sys::read_at(*fd, buffer, offset);
+    }
+    return got;
 }
 
 Result<std::size_t> write(Context& ctx, const Request& request, FileHandle& handle, std::span<const std::byte> data,

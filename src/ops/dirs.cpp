@@ -92,6 +92,8 @@ class DirReading {
         for (;;) {
             auto more = listing.next(entry);
             if (!more && !any) return more.error();
+            // After all there are: some may be missing with their branch.
+            if (more && !*more && !any && ctx_.tree.not_found() != ENOENT) return ctx_.tree.not_found();
             if (!more || !*more) return {};
             auto taken = give(entry);
             if (!taken && !any) return taken.error();

@@ -91,13 +91,15 @@ Status remove_on(Context& ctx, const Layer& layer, const Name& name) {
 
 Status require_hideable(Context& ctx, const Name& name, const AtName& at) {
     const BranchSet& set = ctx.tree.set();
+    const bool hidden = needs_whiteout(ctx, at.hits);
+    if (hidden && !set.uses_marks()) return Errno(EROFS);
     // What a search policy passed over and may not be modified would be seen, and a whiteout hides what is below it.
     if (std::any_of(at.hits.begin(), at.hits.end(), [&](const Hit& hit) {
             return hit.branch < at.winner().branch && !hit.whiteout && !set.at(hit.branch).writable();
         })) {
         return Errno(EROFS);
     }
-    if (set.marks().whiteout != MarkRules::Whiteout::file || !needs_whiteout(ctx, at.hits)) return {};
+    if (set.marks().whiteout != MarkRules::Whiteout::file || !hidden) return {};
     const marks::AufsName file(name);
     TRY(file.name());
     return {};
@@ -130,6 +132,11 @@ Status remove_everywhere(Context& ctx, const Name& name, const AtName& at, const
     }
     if (!hidden) return remove_object(ctx, at.layer(winner.branch), name, sys::is_dir(winner.st));
     return TRY(ctx.tree.workdir_of(winner.branch))->take_away(at.layer(winner.branch).fd(), name, true);
+}
+
+Status require_all_parts(Context& ctx, const AtName& at) {
+    const Errno missing = ctx.tree.not_found();
+    return sys::is_dir(at.winner().st) && missing != ENOENT ? Status(missing) : Status();
 }
 
 Status require_empty(Context& ctx, const Name& name, const AtName& at) {

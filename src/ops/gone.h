@@ -52,6 +52,10 @@ Result<Layer> prepare_hiding(Context& ctx, const NodeRef& parent, const AtName& 
 // whiteout, if one is needed. hiding: from prepare_hiding, when the winner may not be modified.
 Status remove_everywhere(Context& ctx, const Name& name, const AtName& at, const Layer& hiding);
 
+// EIO where a directory may have a part on a branch that is missing, and that matters: it can not be removed or renamed
+// as a whole.
+Status require_all_parts(Context& ctx, const AtName& at);
+
 // ENOTEMPTY unless the union shows nothing in the directory at the name.
 Status require_empty(Context& ctx, const Name& name, const AtName& at);
 

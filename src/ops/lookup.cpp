@@ -330,6 +330,7 @@ Result<Entry> lookup(Context& ctx, NodeId parent_id, const Name& name) {
         layers = TRY(ctx.tree.layers_of(parent));
         found = find_winner(ctx.tree.set(), layers, name);
     }
+    if (found.failed_with(ENOENT)) return ctx.tree.not_found();
     auto resolved = TRY(std::move(found));
     TRY(follow_origin(ctx.tree, parent, layers, name, resolved));
     return enter(ctx, parent, layers, name, resolved);

@@ -9,6 +9,7 @@
 #include "node/faces.h"
 #include "node/link_cow.h"
 #include "ops/attributes.h"
+#include "ops/failover.h"
 #include "ops/lookup.h"
 #include "ops/protection.h"
 #include "sys/entry.h"
@@ -105,6 +106,7 @@ Result<Opened> grant(Context& ctx, const Request& request, const NodeRef& node, 
                      Located* created = nullptr) {
     const bool writes = wants_write(flags);
     bool can_pass_through = node->is_regular() && ctx.registrar.available();
+    if (can_pass_through && !writes && !created) can_pass_through = !reads_for_failover(ctx, node);
     bool waited = !ctx.releases_are_late;
     for (;;) {
         IoMode mode;
@@ -122,6 +124,8 @@ Result<Opened> grant(Context& ctx, const Request& request, const NodeRef& node, 
             facts.can_pass_through = can_pass_through && may_hand_over(ctx, state);
             facts.writes = writes;
             facts.came_back = told != opens.told_stale.end() || (!writes && is_from_kernel(flags));
+            // It moves to another branch: who wrote to it here would write for nothing.
+            if (writes && state->copying) return Errno(EINPROGRESS);
             mode = decide_io_mode(facts);
             if (mode == IoMode::stale && !waited) {
                 waited = true;
@@ -170,6 +174,15 @@ std::uint64_t wanted_data(const NodeRef& node, NodeId id, int flags) {
     return face && face->opens && face->opens->passthrough > 0 ? kAllData : 0;
 }
 
+Status prepare_writing(Context& ctx, const Request& request, const NodeRef& node, NodeId id, int flags) {
+    TRY(may_write(LockedNode(*node)->protection, flags));
+    const CopyUpRequest copy = request.copy_up(wanted_data(node, id, flags));
+    TRY(ensure_writable(ctx.tree, node, copy));
+    if (ctx.tree.pool().files.link_cow) TRY(part_name(ctx.tree, node, copy));
+    // Of the inode: checked by open(2), which passthrough bypasses.
+    return may_write(sys::Protection::of(TRY(ctx.tree.stat_object(node))), flags);
+}
+
 Status truncate_opened(Context& ctx, const Request& request, const NodeRef& node, bool kill) {
     AttrChange change;
     change.size = 0;
@@ -213,7 +226,9 @@ Result<std::shared_ptr<const UniqueFd>> FileHandle::descriptor(Context& ctx) {
     }
     auto object = TRY(ctx.tree.find_content(node_));
     if (backing && backing->generation() != object.data_generation) return Errno(ESTALE);
-    fd_ = std::make_shared<const UniqueFd>(TRY(sys::reopen(object.fd, descriptor_flags(flags_))));
+    auto fd = sys::reopen(object.fd, descriptor_flags(flags_));
+    if (fd.failed_with(EIO)) fd = open_copy(ctx, object.st);
+    fd_ = std::make_shared<const UniqueFd>(TRY(std::move(fd)));
     generation_ = object.data_generation;
     return fd_;
 }
@@ -222,15 +237,12 @@ Result<Opened> open(Context& ctx, const Request& request, NodeId id, int flags, 
     const NodeRef node = TRY(node_of(ctx, id));
     if (node->is_dir()) return Errno(EISDIR);
     if (!node->is_regular()) return Errno(ELOOP);
-    if (wants_write(flags)) {
-        TRY(may_write(LockedNode(*node)->protection, flags));
-        const CopyUpRequest copy = request.copy_up(wanted_data(node, id, flags));
-        TRY(ensure_writable(ctx.tree, node, copy));
-        if (ctx.tree.pool().files.link_cow) TRY(part_name(ctx.tree, node, copy));
-        // Of the inode: checked by open(2), which passthrough bypasses.
-        TRY(may_write(sys::Protection::of(TRY(ctx.tree.stat_object(node))), flags));
-    }
-    Opened opened = TRY(grant(ctx, request, node, id, flags));
+    Result<Opened> granted(Errno(EINPROGRESS));
+    do {
+        if (wants_write(flags)) TRY(prepare_writing(ctx, request, node, id, flags));
+        granted = grant(ctx, request, node, id, flags);
+    } while (request.may_block && granted.failed_with(EINPROGRESS));
+    Opened opened = TRY(std::move(granted));
     Status ready;
     if (flags & O_TRUNC) ready = truncate_opened(ctx, request, node, kill);
     // The daemon's own descriptor is opened now, so that what is wrong is said by open(2) and not by a read later.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "node/io_mode.h"
 #include "ops/context.h"
@@ -24,10 +25,14 @@ class FileHandle {
 
     // A descriptor with the handle's access, for I/O with explicit offsets; kept by the caller as long as he uses it.
     Result<std::shared_ptr<const UniqueFd>> descriptor(Context& ctx);
+    // One of another copy instead of the one that could not be read, for who only reads. EIO: there is none.
+    Result<std::shared_ptr<const UniqueFd>> fail_over(Context& ctx);
     // The first descriptor, from the open itself.
     void start_with(UniqueFd fd, std::uint32_t generation);
 
   private:
+    Result<UniqueFd> open_copy(Context& ctx, const sys::Stat& like) REQUIRES(mutex_);
+
     NodeRef node_;
     NodeId id_;
     int flags_;
@@ -35,6 +40,7 @@ class FileHandle {
     Mutex mutex_;
     std::shared_ptr<const UniqueFd> fd_ GUARDED_BY(mutex_);
     std::uint32_t generation_ GUARDED_BY(mutex_) = 0;
+    std::vector<BranchIndex> unreadable_ GUARDED_BY(mutex_);  // whose copies were tried
 };
 
 struct Opened {

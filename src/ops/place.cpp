@@ -12,10 +12,6 @@
 namespace plyfs::ops {
 namespace {
 
-bool may_try_next(Errno e) {
-    return e == ENOSPC || e == EDQUOT || e == EROFS;
-}
-
 // The branch whose whiteout hides the name in this directory; -1 for none. What is made on a branch below it would not
 // be seen.
 Result<BranchIndex> hiding_branch(Context& ctx, const NodeRef& parent, const Name& name) {
@@ -96,6 +92,10 @@ Status settle_beside(Context& ctx, const Layer& dir, const Name& name) {
 }
 
 }  // namespace
+
+bool may_try_next(Errno e) {
+    return e == ENOSPC || e == EDQUOT || e == EROFS;
+}
 
 sys::Caller maker_of(const Branch& branch, const sys::Caller& caller) {
     if (!branch.ownership().overrides()) return caller;

@@ -40,6 +40,9 @@ Result<Placed> place(Context& ctx, const Request& request, const NodeRef& parent
 Result<SharedDir> place_on(Context& ctx, const Request& request, const NodeRef& parent, const Name& name,
                            BranchIndex branch, const NewObject& what, const Maker& make);
 
+// Whether what a branch answered leaves the next one to be tried.
+bool may_try_next(Errno e);
+
 // The caller as whom an object is made on the branch.
 sys::Caller maker_of(const Branch& branch, const sys::Caller& caller);
 // Gives an object just made in `dir` on a branch that keeps owners beside the inodes what it should look like.

@@ -2,9 +2,8 @@
 
 #include <optional>
 
+#include "ops/copies.h"
 #include "ops/gone.h"
-#include "overlay/holders.h"
-#include "policy/selection.h"
 #include "sys/entry.h"
 
 namespace plyfs::ops {
@@ -36,15 +35,8 @@ Result<Outcome> remove_plain_dir(Context& ctx, const Name& name, const AtName& a
 // all go.
 Result<std::optional<BranchIndex>> copy_to_remove(Context& ctx, const AtName& at, Kind kind) {
     const auto function = kind == Kind::file ? config::Function::unlink : config::Function::rmdir;
-    const config::Policy policy = ctx.tree.pool().policies.of(function);
-    if (policy::takes_all(policy) || !ctx.tree.set().several_writable()) return std::optional<BranchIndex>();
-    std::vector<Hit> hits;
-    for (const Hit& hit : at.hits) {
-        if (!hit.whiteout && sys::is_dir(hit.st) == (kind == Kind::directory)) hits.push_back(hit);
-    }
-    const auto candidates = candidates_of(ctx.tree.set(), hits, policy);
-    const auto chosen = TRY(policy::select_changed(policy, candidates, Tree::next_random()));
-    return std::optional<BranchIndex>(static_cast<BranchIndex>(chosen.front()));
+    if (kind == Kind::file && ctx.tree.pool().unlink_winner) return std::optional(at.winner().branch);
+    return chosen_copy(ctx, function, at.hits);
 }
 
 Status remove_copy(Context& ctx, const Name& name, const AtName& at, BranchIndex branch) {
@@ -62,6 +54,7 @@ Result<Outcome> remove_once(Context& ctx, const Request& request, const NodeRef&
     if (kind == Kind::file && is_dir) return Errno(EISDIR);
     if (kind == Kind::directory && !is_dir) return Errno(ENOTDIR);
     TRY(require_removable(ctx, parent, name, at));
+    TRY(require_all_parts(ctx, at));
     const auto chosen = TRY(copy_to_remove(ctx, at, kind));
     // Where marks are used a directory is taken away with what is in it.
     if (chosen && is_dir && ctx.tree.set().uses_marks()) TRY(require_empty(ctx, name, at));

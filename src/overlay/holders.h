@@ -22,7 +22,8 @@ bool prefers_others(const BranchSet& set);
 // Puts the hit that answers by the search policy before the others, which stay in their order; whiteouts stay last.
 // Only files are chosen from: whether the name is a directory is said by the first hit, and a directory's winner is the
 // first branch. A file on a branch that may not be modified does not answer where a branch above it that may has one as
-// well, which may be its copy. EROFS by the policy of that name.
+// well, which may be its copy and therefore answers, unless by newest another one was changed later. EROFS by the
+// policy of that name.
 Status put_winner_first(const BranchSet& set, const Name& name, std::vector<Hit>& hits);
 
 }  // namespace plyfs

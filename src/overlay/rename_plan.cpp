@@ -38,21 +38,94 @@ bool hidden_beside(std::span<const Presence> hits, BranchIndex branch) {
     });
 }
 
+bool contains(const std::vector<BranchIndex>& branches, BranchIndex branch) {
+    return std::find(branches.begin(), branches.end(), branch) != branches.end();
+}
+
+bool may_take(const RenameFacts& facts, BranchIndex branch) {
+    return !facts.homes || contains(*facts.homes, branch);
+}
+
+bool is_object(const Presence* hit) {
+    return hit && hit->kind != Kind::whiteout && hit->writable;
+}
+
+// What lies hidden on other branches is exchanged as well: it stays a copy of what it was.
+void plan_other_copies(const RenameFacts& facts, RenamePlan& plan) {
+    for (const Presence& hit : facts.source) {
+        if (hit.branch == plan.branch || !is_object(&hit)) continue;
+        (is_object(on_branch(facts.target, hit.branch)) ? plan.also_exchange : plan.also_rename).push_back(hit.branch);
+    }
+    for (const Presence& hit : facts.target) {
+        if (hit.branch == plan.branch || !is_object(&hit)) continue;
+        if (!is_object(on_branch(facts.source, hit.branch))) plan.rename_back.push_back(hit.branch);
+    }
+}
+
 Result<RenamePlan> plan_exchange(const RenameFacts& facts) {
     if (facts.target.empty() || facts.target[0].kind == Kind::whiteout) return Errno(ENOENT);
     const Presence& source = facts.source[0];
     const Presence& target = facts.target[0];
-    if (source.branch != target.branch) return Errno(EXDEV);
     if (!source.writable || !target.writable) return Errno(EXDEV);
+    if (!may_take(facts, source.branch)) return Errno(EXDEV);
     if (facts.source_layers > 1 && !facts.source_redirects) return Errno(EXDEV);
     if (facts.target_layers > 1 && !facts.target_redirects) return Errno(EXDEV);
     RenamePlan plan;
-    plan.branch = source.branch;
+    plan.branch = std::min(source.branch, target.branch);
+    if (source.branch != target.branch) {
+        if (source.kind == Kind::directory || target.kind == Kind::directory) return Errno(EXDEV);
+        plan.carry = true;
+        return plan;
+    }
     plan.make_opaque =
         source.kind == Kind::directory && !facts.source_redirects && directory_below(facts.target, plan.branch);
     plan.make_target_opaque =
         target.kind == Kind::directory && !facts.target_redirects && directory_below(facts.source, plan.branch);
+    plan_other_copies(facts, plan);
     return plan;
+}
+
+// What of the source lies on other branches than the one that decides.
+Status plan_other_sources(const RenameFacts& facts, RenamePlan& plan) {
+    const bool directory = facts.source[0].kind == Kind::directory;
+    for (const Presence& hit : facts.source.subspan(1)) {
+        if (!is_object(&hit)) continue;
+        if (!directory && facts.moves_along >= 0 && facts.moves_along != hit.branch) continue;
+        if (may_take(facts, hit.branch)) {
+            plan.also_rename.push_back(hit.branch);
+        } else if (directory || hit.kind == Kind::directory) {
+            return Errno(EXDEV);
+        } else {
+            plan.remove_source.push_back(hit.branch);
+        }
+    }
+    // An opaque mark would hide the directory's own other parts as well.
+    return plan.make_opaque && !plan.also_rename.empty() ? Status(Errno(EXDEV)) : Status();
+}
+
+// What lies at the new name on one of those branches.
+Status plan_other_target(const RenameFacts& facts, const Presence& hit, RenamePlan& plan) {
+    const bool directory = facts.source[0].kind == Kind::directory;
+    const bool whiteout = hit.kind == Kind::whiteout;
+    if (contains(plan.also_rename, hit.branch)) {
+        // Replaced by the rename there. A directory can not be renamed over anything but a directory.
+        return directory == (hit.kind == Kind::directory) ? Status() : Status(Errno(EXDEV));
+    }
+    if (whiteout && hit.branch > plan.branch) {
+        // It goes on hiding what lies below it: from a directory at the new name that would be merged with it, but also
+        // the directory's own parts.
+        return directory && !plan.also_rename.empty() ? Status(Errno(EXDEV)) : Status();
+    }
+    if (hit.branch < plan.branch && !hit.writable) {
+        if (directory) return Errno(EXDEV);
+        plan.carry_above = plan.carry_above < 0 ? hit.branch : std::min(plan.carry_above, hit.branch);
+        plan.carry = true;
+        return {};
+    }
+    if (!hit.writable) return {};
+    plan.remove_target.push_back(hit.branch);
+    plan.link_first = !directory;
+    return {};
 }
 
 }  // namespace
@@ -66,6 +139,7 @@ Result<RenamePlan> plan_rename(const RenameFacts& facts) {
 
     RenamePlan plan;
     plan.branch = facts.source[0].branch;
+    if (!may_take(facts, plan.branch)) return Errno(EXDEV);
     plan.leave_whiteout = facts.keep_whiteout || shows_below(facts.source, plan.branch);
     const Presence* here = on_branch(facts.target, plan.branch);
     plan.swap_whiteout = directory && here && here->kind == Kind::whiteout && !here->beside;
@@ -75,25 +149,9 @@ Result<RenamePlan> plan_rename(const RenameFacts& facts) {
                        (plan.swap_whiteout || hidden_beside(facts.target, plan.branch) ||
                         directory_below(facts.target, plan.branch) || whiteout_above(facts.target, plan.branch));
 
-    for (const Presence& hit : facts.source.subspan(1)) {
-        if (hit.kind == Kind::whiteout || !hit.writable) continue;
-        (directory && hit.kind == Kind::directory ? plan.also_rename : plan.remove_source).push_back(hit.branch);
-    }
-    // An opaque mark would hide the directory's own other parts as well.
-    if (plan.make_opaque && !plan.also_rename.empty()) return Errno(EXDEV);
+    TRY(plan_other_sources(facts, plan));
     for (const Presence& hit : facts.target) {
-        if (hit.branch == plan.branch) continue;
-        const bool also =
-            std::find(plan.also_rename.begin(), plan.also_rename.end(), hit.branch) != plan.also_rename.end();
-        if (also && hit.kind == Kind::directory) continue;
-        // A directory can not be renamed over anything else, and its parts below a whiteout would not be seen.
-        if (also || (hit.kind == Kind::whiteout && hit.branch > plan.branch && !plan.also_rename.empty())) {
-            return Errno(EXDEV);
-        }
-        // It goes on hiding what lies below it: from a directory at the new name that would be merged with it.
-        if (hit.kind == Kind::whiteout && hit.branch > plan.branch) continue;
-        if (hit.branch < plan.branch && !hit.writable) return Errno(EXDEV);
-        if (hit.writable) plan.remove_target.push_back(hit.branch);
+        if (hit.branch != plan.branch) TRY(plan_other_target(facts, hit, plan));
     }
     return plan;
 }

@@ -31,10 +31,21 @@ struct RenameFacts {
     bool target_redirects = false;
     bool exchange = false;
     bool keep_whiteout = false;  // RENAME_WHITEOUT asked for by the user
+    // Of a file in a pool: the one branch whose copy gets the new name beside the winner; -1: all that may be modified.
+    BranchIndex moves_along = -1;
+    // The only branches that may take the new name (path preserving); null: any.
+    const std::vector<BranchIndex>* homes = nullptr;
 };
 
 struct RenamePlan {
     BranchIndex branch = -1;  // the one rename that decides happens here
+    // The rest is not decided yet: first the source has to be carried to a branch above this one (-1: no need), which
+    // may not be modified and has the new name; or, of an exchange, whichever lies elsewhere to `branch`.
+    BranchIndex carry_above = -1;
+    bool carry = false;
+    // What lies at a file's new name on other branches could be seen instead, or hide it, until it is removed: the file
+    // has both names while it is.
+    bool link_first = false;
     // A whiteout takes the old name's place there, in the same rename.
     bool leave_whiteout = false;
     // The moved directory must hide a directory that lies below its new place: marked opaque first. Not one that is
@@ -46,13 +57,16 @@ struct RenamePlan {
     bool clear_target = false;
     // Exchange only: the target directory moves to the old name over a directory that it must hide.
     bool make_target_opaque = false;
-    std::vector<BranchIndex> also_rename;    // directories: the other branches that hold it
+    std::vector<BranchIndex> also_rename;    // the other branches on which it, or a copy of it, gets the new name
+    std::vector<BranchIndex> also_exchange;  // exchange only: those that have copies of both,
+    std::vector<BranchIndex> rename_back;    // or of the target only
     std::vector<BranchIndex> remove_source;  // copies of the old name elsewhere that would come back
     std::vector<BranchIndex> remove_target;  // copies of the new name elsewhere, replaced
 };
 
 // EXDEV where the caller has to copy instead: a directory with a part that may not be modified and can not be
-// redirected to, an exchange across branches, a target that lies above the source on a read-only branch.
+// redirected to, or of which not every part may take the new name; an exchange of directories across branches; a
+// directory to a name that lies above it on a read-only branch.
 Result<RenamePlan> plan_rename(const RenameFacts& facts);
 
 }  // namespace plyfs

@@ -57,6 +57,7 @@ class Search {
         if (wants_content_) TRY(look_in_data_layers());
         if (wants_content_) return Errno(EIO);
         if (out_.branch < 0) return Errno(ENOENT);
+        if (copies_.size() > 1) TRY(choose_copy());
         if (!detours_.empty()) out_.detours = std::make_shared<const std::vector<Detour>>(std::move(detours_));
         out_.other_name = !redirect_.empty();
         return std::move(out_);
@@ -80,6 +81,10 @@ class Search {
         const sys::Stat& st = entry->st;
         if (set_.is_trap(st)) return out_.branch >= 0 ? Status{} : Status(Errno(ELOOP));
         if (wants_content_) return take_content(at, layer.fd(), name, st);
+        if (!copies_.empty()) {
+            copies_.push_back({at.branch, st});
+            return {};
+        }
         const bool wins = out_.branch < 0;
         stop_ = !sys::is_dir(st);
         if (wins) {
@@ -87,7 +92,12 @@ class Search {
             out_.st = st;
             if (set_.rules().marks_protection && at.branch != 0) out_.protection = sys::Protection::of(st);
         }
-        if (stop_) return wins ? look_for_metacopy(at, layer.fd(), name) : Status{};
+        if (stop_ && wins) TRY(look_for_metacopy(at, layer.fd(), name));
+        if (stop_ && wins && prefers_others(set_)) {
+            copies_.push_back({at.branch, st});
+            stop_ = false;
+        }
+        if (!sys::is_dir(st)) return {};
         if (!wins && set_.at(at.branch).writable()) sys::add_directory(out_.st, st);
         if (out_.branch == 0 && set_.rules().keeps_inodes && out_.layers.size() == 1) {
             out_.original.key = sys::key_of(st);
@@ -125,6 +135,14 @@ class Search {
         const auto found = TRY(marks::find_marks(dir, name, set_.marks()));
         TRY(note_protection(found, at.branch, dir, name));
         wants_content_ = TRY(goes_on_to_content(found, at, dir, name));
+        return {};
+    }
+
+    // Of the file's copies on several branches another may answer than the first.
+    Status choose_copy() {
+        TRY(put_winner_first(set_, name_, copies_));
+        out_.branch = copies_[0].branch;
+        out_.st = copies_[0].st;
         return {};
     }
 
@@ -243,6 +261,7 @@ class Search {
     bool stop_ = false;
     bool wants_content_ = false;
     Resolved out_;
+    std::vector<Hit> copies_;  // of a file, while it is not settled which of them answers
     std::vector<Detour> detours_;
 };
 
@@ -326,19 +345,8 @@ Result<UniqueFd> open_layer(const BranchSet& set, std::span<const Layer> parent,
 }
 
 Result<Resolved> find_winner(const BranchSet& set, std::span<const Layer> parent, const Name& name) {
-    auto first = Search(set, parent, name).run();
-    if (!prefers_others(set)) return first;
     if (policy::refuses(set.search())) return Errno(EROFS);
-    if (first.failed_with(ENOENT)) return first;
-    // A directory and a metacopy are what they are by more than one branch.
-    if (first && (sys::is_dir(first->st) || first->content_branch >= 0)) return first;
-    std::vector<Hit> hits = TRY(find_all(set, parent, name));
-    TRY(put_winner_first(set, name, hits));
-    if (hits.empty() || hits[0].whiteout) return Errno(ENOENT);
-    Resolved out;
-    out.branch = hits[0].branch;
-    out.st = hits[0].st;
-    return out;
+    return Search(set, parent, name).run();
 }
 
 Result<std::vector<Hit>> find_all(const BranchSet& set, std::span<const Layer> parent, const Name& name,

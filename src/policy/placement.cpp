@@ -20,16 +20,9 @@ void append_ordered(Policy policy, std::vector<Candidate> eligible, std::uint64_
     for (const Candidate& c : last) order.push_back(c.branch);
 }
 
-}  // namespace
-
-int obstacle(const Candidate& candidate) {
-    if (candidate.mode != BranchMode::rw || candidate.read_only_fs) return EROFS;
-    return candidate.no_inodes || candidate.available < candidate.reserve ? ENOSPC : 0;
-}
-
-Result<std::vector<int>> rank(Policy policy, std::span<const Candidate> candidates, std::uint64_t random) {
+Result<std::vector<int>> rank_within(Policy policy, Reach reach, std::span<const Candidate> candidates,
+                                     std::uint64_t random) {
     if (refuses(policy)) return Errno(EROFS);
-    const Reach reach = reach_of(policy);
     std::vector<Candidate> eligible;
     int reason = ENOENT;
     for (const Candidate& c : candidates) {
@@ -58,6 +51,22 @@ Result<std::vector<int>> rank(Policy policy, std::span<const Candidate> candidat
         eligible = std::move(rest);
     }
     return order;
+}
+
+}  // namespace
+
+int obstacle(const Candidate& candidate) {
+    if (candidate.mode != BranchMode::rw || candidate.read_only_fs) return EROFS;
+    return candidate.no_inodes || candidate.available < candidate.reserve ? ENOSPC : 0;
+}
+
+Result<std::vector<int>> rank(Policy policy, std::span<const Candidate> candidates, std::uint64_t random) {
+    return rank_within(policy, reach_of(policy), candidates, random);
+}
+
+Result<std::vector<int>> rank_for_copy(Policy policy, std::span<const Candidate> candidates, std::uint64_t random) {
+    const Reach reach = reach_of(policy);
+    return rank_within(policy, reach == Reach::parent ? Reach::nearest : reach, candidates, random);
 }
 
 }  // namespace plyfs::policy

@@ -21,5 +21,8 @@ int obstacle(const Candidate& candidate);
 // When no branch is eligible, the gravest reason: EROFS, ENOSPC, or ENOENT (a policy that keeps to existing directories
 // found none).
 Result<std::vector<int>> rank(config::Policy policy, std::span<const Candidate> candidates, std::uint64_t random);
+// For a copy or a mark, which has to be somewhere: a policy that keeps to existing directories takes the nearest then.
+Result<std::vector<int>> rank_for_copy(config::Policy policy, std::span<const Candidate> candidates,
+                                       std::uint64_t random);
 
 }  // namespace plyfs::policy

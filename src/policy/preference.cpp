@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "base/mix.h"
+
 namespace plyfs::policy {
 namespace {
 
@@ -13,10 +15,7 @@ __extension__ typedef unsigned __int128 Wide;
 
 // The next of a sequence that begins with the caller's random number (splitmix64).
 std::uint64_t next_random(std::uint64_t& state) {
-    std::uint64_t z = (state += 0x9e3779b97f4a7c15U);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9U;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebU;
-    return z ^ (z >> 31);
+    return mix_bits(state += kMixStep);
 }
 
 // Which weight a point falls on that lies at random/2^64 of their sum.
@@ -96,6 +95,11 @@ void newest(Candidates& chosen, std::uint64_t) {
                      [](const Candidate& a, const Candidate& b) { return a.modified > b.modified; });
 }
 
+void largest(Candidates& chosen, std::uint64_t) {
+    std::stable_sort(chosen.begin(), chosen.end(),
+                     [](const Candidate& a, const Candidate& b) { return a.size > b.size; });
+}
+
 struct Row {
     Policy policy;
     Reach reach;
@@ -114,6 +118,7 @@ constexpr Row kRows[] = {
     {Policy::eprand, Reach::parent, at_random},
     {Policy::erofs, Reach::anywhere, in_order},
     {Policy::ff, Reach::anywhere, in_order},
+    {Policy::largest, Reach::anywhere, largest},
     {Policy::lfs, Reach::anywhere, least_free},
     {Policy::lup, Reach::anywhere, least_used_share},
     {Policy::lus, Reach::anywhere, least_used},
@@ -144,6 +149,10 @@ Reach reach_of(Policy policy) {
     return row_of(policy).reach;
 }
 
+bool keeps_to_paths(Policy policy) {
+    return reach_of(policy) != Reach::anywhere && policy != Policy::newest;
+}
+
 bool takes_all(Policy policy) {
     return policy == Policy::all || policy == Policy::epall;
 }
@@ -153,7 +162,8 @@ bool refuses(Policy policy) {
 }
 
 bool wants_space(Policy policy) {
-    return row_of(policy).order != in_order && !wants_times(policy) && row_of(policy).order != at_random;
+    const auto order = row_of(policy).order;
+    return order != in_order && order != newest && order != largest && order != at_random;
 }
 
 bool wants_times(Policy policy) {

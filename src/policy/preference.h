@@ -23,12 +23,15 @@ struct Candidate {
     std::uint64_t total = 0;
     std::uint64_t reserve = 0;  // with less than this available it takes no new names
     std::int64_t modified = 0;  // nanoseconds
+    std::uint64_t size = 0;     // of an object that is there
 };
 
 // Which branches a new name may go to. parent: that have its directory. nearest: that have its directory, or else the
-// directory above that, and so on. Anything but anywhere is path preserving, which decides how renames are made.
+// directory above that, and so on.
 enum class Reach { anywhere, parent, nearest };
 Reach reach_of(config::Policy policy);
+// A create policy that is path preserving, which decides where renames and links may lead.
+bool keeps_to_paths(config::Policy policy);
 
 // The object is made, or changed, on all branches that the policy allows instead of on one.
 bool takes_all(config::Policy policy);

@@ -20,4 +20,8 @@ Status lock_range(BorrowedFd fd, const struct flock& range);
 // What would be in the way (F_OFD_GETLK); l_type F_UNLCK: nothing.
 Result<struct flock> find_range_lock(BorrowedFd fd, const struct flock& range);
 
+// Whether anybody has a regular file open for writing, or mapped so; by any descriptor of it. Only the file systems of
+// this machine can tell, others say no.
+Result<bool> has_writers(BorrowedFd file);
+
 }  // namespace plyfs::sys

@@ -121,6 +121,7 @@ TEST_CASE("options: policies of functions, a later option over an earlier one") 
         CHECK(policy_of("func.chmod=" + name, Function::chmod) == policy);
         CHECK(policy_of("func.chmod=" + name, Function::chown) == Policy::epall);
         for (Function function : {Function::create, Function::mkdir, Function::mknod, Function::symlink}) {
+            if (!has_create_form(policy)) continue;
             CHECK(policy_of("create=" + name, function) == policy);
             CHECK(policy_of("category.create=" + name, function) == policy);
         }
@@ -130,7 +131,8 @@ TEST_CASE("options: policies of functions, a later option over an earlier one") 
     CHECK(policy_of("func.mkdir=ff,category.create=mfs", Function::mkdir) == Policy::mfs);
     CHECK(policy_of("category.create=mfs,func.mkdir=ff", Function::mkdir) == Policy::ff);
     CHECK(policy_of("category.create=mfs,func.mkdir=ff", Function::create) == Policy::mfs);
-    CHECK(policy_of("category.action=mfs", Function::rename) == Policy::epall);
+    CHECK(policy_of("category.action=mfs", Function::rename) == Policy::mfs);
+    CHECK(policy_of("category.action=mfs,func.rename=ff", Function::rename) == Policy::ff);
     CHECK(policy_of("", Function::symlink) == Policy::pfrd);
     CHECK_THROWS_WITH_AS(parse_policy("epmsf"), "unknown policy 'epmsf'; did you mean 'epmfs'?", BadValue);
     CHECK_THROWS_AS(parse_policy("MFS!"), BadValue);
@@ -434,7 +436,7 @@ TEST_CASE("options: all faults at once") {
     CHECK(errors[0] ==
           "option create: unknown policy 'best'; use one of all, epall, epff, eplfs, eplus, epmfs, eppfrd, eprand, "
           "erofs, "
-          "ff, lfs, lup, lus, mfs, msplfs, msplus, mspmfs, msppfrd, newest, pfrd, rand");
+          "ff, largest, lfs, lup, lus, mfs, msplfs, msplus, mspmfs, msppfrd, newest, pfrd, rand");
 }
 
 TEST_CASE("sizes") {
@@ -448,4 +450,37 @@ TEST_CASE("sizes") {
         CAPTURE(bad);
         CHECK_THROWS_AS(parse_size(bad), BadValue);
     }
+}
+
+TEST_CASE("options: copies of a file, in our words and in mergerfs'") {
+    CHECK(settled("").pool.policies.of(Function::getattr) == Policy::ff);
+    CHECK(settled("selection=newest").pool.policies.of(Function::getattr) == Policy::newest);
+    CHECK(settled("selection=largest,category.search=largest").pool.policies.of(Function::getattr) == Policy::largest);
+    CHECK(settled("selection=ff,category.action=newest").pool.policies.of(Function::unlink) == Policy::newest);
+    CHECK(settled("unlink=winner").pool.unlink_winner);
+    CHECK(settled("unlink=winner,category.action=ff").pool.policies.of(Function::chmod) == Policy::ff);
+    CHECK_FALSE(settled("unlink=winner,unlink=all").pool.unlink_winner);
+    const auto fault = [](const std::string& words) -> std::string {
+        try {
+            settled(words);
+        } catch (const Error& e) {
+            return e.messages().size() == 1 ? e.messages()[0] : "several";
+        }
+        return "none";
+    };
+    CHECK(fault("selection=newest,category.search=mfs") ==
+          "options selection=newest and category.search=mfs both say which copy answers; leave one of them out");
+    CHECK(fault("func.getattr=ff,selection=largest") ==
+          "options selection=largest and func.getattr=ff both say which copy answers; leave one of them out");
+    CHECK(fault("unlink=winner,func.unlink=newest") ==
+          "options unlink=winner and func.unlink=newest both say which copies are removed; leave one of them out");
+    CHECK(fault("unlink=all,func.unlink=ff").find("both say which copies are removed") != std::string::npos);
+    CHECK(fault("unlink=winner,func.unlink=epall") == "none");
+}
+
+TEST_CASE("options: what is on a read-only branch of a pool") {
+    CHECK(settled("").pool.copy_up);
+    CHECK(settled("").pool.whiteouts);
+    CHECK_FALSE(settled("copyup=off").pool.copy_up);
+    CHECK_FALSE(settled("whiteouts=off").pool.whiteouts);
 }

@@ -11,6 +11,7 @@
 #include "ops/create.h"
 #include "ops/data.h"
 #include "ops/dirs.h"
+#include "ops/links.h"
 #include "ops/lookup.h"
 #include "ops/open.h"
 #include "ops/remove.h"

@@ -305,9 +305,32 @@ TEST_CASE("rename: a pool of two branches") {
         CHECK(read_file(mount.at(1, "way")) == "in the way");
     }
     SUBCASE("exchange across branches") {
+        const NodeId zero = mount.id("zero");
+        const NodeId one = mount.id("one");
+        REQUIRE(mount.rename("", "zero", "", "one", RENAME_EXCHANGE));
+        CHECK(mount.read("zero") == "one");
+        CHECK(mount.read("one") == "zero");
+        CHECK(mount.id("zero") == one);
+        CHECK(mount.id("one") == zero);
+        CHECK_FALSE(exists(mount.at(1, "one")));
+    }
+    SUBCASE("exchange across branches with somebody who writes") {
+        auto writer = ops::open(mount.ctx(), Mounted::request(), mount.id("one"), O_WRONLY);
+        REQUIRE(writer);
         CHECK(mount.rename("", "zero", "", "one", RENAME_EXCHANGE).failed_with(EXDEV));
         CHECK(mount.read("zero") == "zero");
         CHECK(mount.read("one") == "one");
+        ops::release(mount.ctx(), writer->handle);
+    }
+    SUBCASE("an exchange that copies data is not for the thread that reads requests") {
+        mount.shows("zero");
+        mount.shows("one");
+        auto request = Mounted::request();
+        request.may_block = false;
+        const Name zero = name_of("zero");
+        CHECK(ops::rename(mount.ctx(), request, kRootId, zero, kRootId, name_of("one"), RENAME_EXCHANGE)
+                  .failed_with(EINPROGRESS));
+        CHECK(mount.read("zero") == "zero");
     }
 }
 

@@ -41,12 +41,16 @@ std::string text_of(const Result<RenamePlan>& plan) {
         return e == EXDEV ? "EXDEV" : e == EROFS ? "EROFS" : e == ENOENT ? "ENOENT" : log::errno_text(e);
     }
     std::string out = std::to_string(plan->branch);
+    if (plan->carry_above >= 0) return "carry above " + std::to_string(plan->carry_above);
+    if (plan->carry) return "carry to " + out;
     if (plan->leave_whiteout) out += " whiteout";
+    if (plan->link_first) out += " link";
     if (plan->make_opaque) out += " opaque";
     if (plan->swap_whiteout) out += " swap";
     if (plan->clear_target) out += " clear";
     if (plan->make_target_opaque) out += " target-opaque";
-    return out + numbers("also", plan->also_rename) + numbers("-source", plan->remove_source) +
+    return out + numbers("also", plan->also_rename) + numbers("both", plan->also_exchange) +
+           numbers("back", plan->rename_back) + numbers("-source", plan->remove_source) +
            numbers("-target", plan->remove_target);
 }
 
@@ -58,6 +62,8 @@ struct Row {
     const char* expected;
     std::size_t source_layers = 1;
     std::size_t target_layers = 0;
+    BranchIndex moves_along = -1;
+    const char* homes = nullptr;  // "02": the new name's directory is on branches 0 and 2, and has to be
 };
 
 void check(const Row& row, bool exchange = false, bool keep_whiteout = false) {
@@ -72,6 +78,10 @@ void check(const Row& row, bool exchange = false, bool keep_whiteout = false) {
     for (std::size_t i = 0; i < std::min(row.source_layers, source.size()); ++i) {
         if (source[i].kind == Presence::Kind::directory && !source[i].writable) facts.source_fixed = true;
     }
+    facts.moves_along = row.moves_along;
+    std::vector<BranchIndex> homes;
+    for (const char* c = row.homes; c && *c; ++c) homes.push_back(static_cast<BranchIndex>(*c - '0'));
+    if (row.homes) facts.homes = &homes;
     facts.exchange = exchange;
     facts.keep_whiteout = keep_whiteout;
     CHECK(text_of(plan_rename(facts)) == std::string(row.expected));
@@ -118,31 +128,42 @@ TEST_CASE("rename plan: directories over a read-only branch") {
 TEST_CASE("rename plan: pools") {
     const Row rows[] = {
         {"a file on one branch", "www", "f1", "", "1"},
-        {"copies elsewhere would come back", "www", "f0 f1 f2", "", "0 -source12"},
-        {"the old target of a higher branch goes", "www", "f1", "f0", "1 -target0"},
-        {"and of a lower one", "www", "f1", "f2", "1 -target2"},
-        {"all of them", "www", "f1", "f0 f1 f2", "1 -target02"},
+        {"copies elsewhere get the new name as well", "www", "f0 f1 f2", "", "0 also12"},
+        {"or the one that the policy names", "www", "f0 f1 f2", "", "0 also2", 0, 0, 2},
+        {"or none but the winner", "www", "f0 f1 f2", "", "0", 0, 0, 0},
+        {"the old target of a higher branch goes", "www", "f1", "f0", "1 link -target0"},
+        {"and of a lower one", "www", "f1", "f2", "1 link -target2"},
+        {"all of them", "www", "f1", "f0 f1 f2", "1 link -target02"},
+        {"but where a copy comes", "www", "f1 f2", "f0 f2", "1 link also2 -target0"},
+        {"path preserving: the directory is there", "www", "f1", "", "1", 0, 0, -1, "12"},
+        {"it is not", "www", "f1", "", "EXDEV", 0, 0, -1, "02"},
+        {"a copy where it is not goes", "www", "f0 f1", "", "0 -source1", 0, 0, -1, "02"},
+        {"a directory whose parts all may move", "www", "d0 d1", "", "0 also1", 2, 0, -1, "01"},
+        {"and one of which one may not", "www", "d0 d1", "", "EXDEV", 2, 0, -1, "0"},
         {"a directory moves on each of its branches", "www", "d0 d1 d2", "", "0 also12", 3},
         {"a directory over an empty one on another branch", "www", "d0", "d1", "0 -target1", 1, 1},
         {"over one on its own other branches: replaced by the rename there", "www", "d0 d1", "d1", "0 also1", 2, 1},
         {"over one on both branches", "www", "d0 d1", "d0 d1", "0 clear also1", 2, 2},
         {"a hidden file where a part has to go", "www", "d0 d1", "d0 f1", "EXDEV", 2, 1},
-        {"a file below a directory would come back", "www", "d0 f1", "", "0 -source1", 1},
-        {"a directory below a file would come back", "www", "f0 d1", "", "0 -source1"},
+        {"a file hidden below a directory moves along", "www", "d0 f1", "", "0 also1", 1},
+        {"a directory hidden below a file moves along", "www", "f0 d1", "", "0 also1"},
+        {"a directory hidden below the target", "www", "f0 f1", "f0 d1", "EXDEV"},
     };
     for (const Row& row : rows) check(row);
 }
 
 TEST_CASE("rename plan: a read-only branch above, below and between writable ones") {
     const Row rows[] = {
-        {"a target above that can not go", "rw", "f1", "f0", "EXDEV"},
-        {"a whiteout above that can not go", "rw", "f1", "w0", "EXDEV"},
+        {"a target above that can not go: from a branch above it it would be seen", "wrw", "f2", "f1", "carry above 1"},
+        {"of several above the highest", "wrwrw", "f4", "f1 f3", "carry above 1"},
+        {"a whiteout above that can not go", "rw", "f1", "w0", "carry above 0"},
+        {"a directory stays", "wrw", "d2", "f1", "EXDEV"},
         {"a target below does not matter", "rwr", "f1", "f2", "1"},
         {"the source below a read-only branch without the name", "rwr", "f1 f2", "", "1 whiteout"},
-        {"a whiteout on a writable branch above hides the new name and goes", "wwr", "f1", "w0", "1 -target0"},
+        {"a whiteout on a writable branch above hides the new name and goes", "wwr", "f1", "w0", "1 link -target0"},
         {"a directory likewise, and it hides what the whiteout hid", "wwr", "d1", "w0", "1 opaque -target0"},
         {"of which there may be no second part", "wwwr", "d1 d2", "w0", "EXDEV", 2},
-        {"a copy on the branch between", "wwr", "f0 f1 f2", "", "0 whiteout -source1"},
+        {"a copy on the branch between", "wwr", "f0 f1 f2", "", "0 whiteout also1"},
         {"parts on two writable branches, the last one read-only", "wwr", "d0 d1 d2", "", "EXDEV", 3},
         {"two writable parts, opaque over the read-only one", "wwr", "d0 d1 d2", "", "0 whiteout also1", 2},
         {"two parts over a read-only directory can not both be opaque", "wwr", "d0 d1", "d2", "EXDEV", 2, 1},
@@ -160,7 +181,7 @@ TEST_CASE("rename plan: a read-only branch above, below and between writable one
 
 TEST_CASE("rename plan: a whiteout asked for is left in any case") {
     check({"a new file", "wr", "f0", "", "0 whiteout"}, false, true);
-    check({"a pool's file", "ww", "f1", "f0", "1 whiteout -target0"}, false, true);
+    check({"a pool's file", "ww", "f1", "f0", "1 whiteout link -target0"}, false, true);
     check({"a new directory", "wr", "d0", "", "0 whiteout"}, false, true);
 }
 
@@ -175,11 +196,14 @@ TEST_CASE("rename plan: exchange") {
         {"a merged directory", "wr", "d0 d1", "f0", "EXDEV", 2, 0},
         {"a merged target", "wr", "f0", "d0 d1", "EXDEV", 1, 2},
         {"a read-only target directory", "wr", "f0", "d1", "EXDEV", 1, 1},
-        {"across branches", "ww", "f0", "f1", "EXDEV"},
+        {"across branches", "ww", "f0", "f1", "carry to 0"},
+        {"the other way round", "ww", "f1", "f0", "carry to 0"},
+        {"a directory across branches", "ww", "d0", "f1", "EXDEV", 1, 0},
         {"no source", "wr", "", "f0", "ENOENT"},
         {"no target", "wr", "f0", "", "ENOENT"},
         {"a whiteout as target", "wr", "f0", "w0", "ENOENT"},
-        {"a pool's copies below stay hidden", "ww", "f0 f1", "f0 f1", "0"},
+        {"a pool's copies below as well", "ww", "f0 f1", "f0 f1", "0 both1"},
+        {"of one of them", "www", "f0 f1", "f0 f2", "0 also1 back2"},
     };
     for (const Row& row : rows) check(row, true);
 }

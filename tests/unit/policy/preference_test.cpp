@@ -17,10 +17,11 @@ namespace {
 constexpr std::uint64_t kMiB = 1 << 20;
 
 // Five disks; those that policies choose are all different:
-//   most free 3 (the later of two), least free 4, least used bytes 0, least used share 2, newest 1.
+//   most free 3 (the later of two), least free 4, least used bytes 0, least used share 2, newest 1, largest 2 before 4.
 std::vector<Candidate> five_disks() {
     const auto disk = [](int branch, std::uint64_t total, std::uint64_t available, std::int64_t modified) {
         Candidate c;
+        c.size = branch == 2 ? 9 : static_cast<std::uint64_t>(branch);
         c.branch = branch;
         c.total = total * kMiB;
         c.available = available * kMiB;
@@ -55,6 +56,7 @@ const Row kRows[] = {
     {Policy::eplus, {}, {2, 1, 4}, 2, {1}},
     {Policy::epmfs, {}, {2, 1, 4}, 2, {1}},
     {Policy::ff, {0, 1, 2, 3, 4}, {0, 1, 2, 3, 4}, 1, {1}},
+    {Policy::largest, {2, 4, 3, 1, 0}, {2, 4, 3, 1, 0}, 2, {4}},
     {Policy::lfs, {4, 0, 1, 3, 2}, {4, 0, 1, 3, 2}, 4, {4}},
     {Policy::lup, {2, 0, 3, 1, 4}, {2, 0, 3, 1, 4}, 2, {1}},
     {Policy::lus, {0, 2, 1, 3, 4}, {0, 2, 1, 3, 4}, 2, {1}},

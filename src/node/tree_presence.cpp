@@ -1,0 +1,64 @@
+// The part of Tree that takes a pool's branches away and brings them back.
+#include <algorithm>
+
+#include "base/log.h"
+#include "branch/probe.h"
+#include "node/inode_calc.h"
+#include "node/tree.h"
+#include "overlay/layer_names.h"
+#include "sys/open.h"
+
+namespace plyfs {
+
+// The root is that of the first branch which is there; its inode number stays what it was.
+void Tree::settle_root(LockedNode& root, BranchIndex leaving) {
+    root->winner = 0;
+    for (int i = set_->size() - 1; i >= 0; --i) {
+        if (i != leaving && set_->at(i).present()) root->winner = static_cast<BranchIndex>(i);
+    }
+    const auto st = sys::stat_fd(set_->at(root->winner).root());
+    if (!st) return;
+    root->key = sys::key_of(*st);
+    if (root->shown_inode != 0) return;
+    root->shown_inode = set_->shown_inode(root->key.dev, root->key.ino);
+    const auto calc = pool().files.inodes;
+    if (calc == config::InodeCalc::stable) return;
+    root->shown_inode = calculate_inode(calc, true, "/", set_->at(root->winner).path(), root->key.ino);
+}
+
+void Tree::take_branch_away(BranchIndex branch) {
+    Branch& at = set_->at(branch);
+    {
+        // Before it goes: the root can not be walked to anew, so it always has a winner (node/winner).
+        LockedNode root(*root_);
+        settle_root(root, branch);
+    }
+    at.take_away();
+    if (!sys::replace(*roots_[static_cast<std::size_t>(branch)], at.root())) log::debug("{} stays open", at.path());
+    dirs_.drop(branch);
+    names_means_->distrust();
+    // Who stages something there may be about to use it; what it needs fails by itself.
+    MutexLock lock(pool_mutex_);
+    PoolWork& pool = pool_workdirs_[static_cast<std::size_t>(branch)];
+    if (pool.work) left_workdirs_.push_back(std::move(pool.work));
+}
+
+Errno Tree::not_found() const {
+    if (!pool().lost_is_error) return Errno(ENOENT);
+    const auto all = set_->all();
+    const bool missing = std::any_of(all.begin(), all.end(), [](const auto& branch) { return !branch->present(); });
+    return Errno(missing ? EIO : ENOENT);
+}
+
+void Tree::bring_branch_back(BranchIndex branch, UniqueFd root) {
+    Branch& at = set_->at(branch);
+    const bool network = is_on_network(root);
+    if (!at.bring_back(std::move(root), network)) return;
+    if (!sys::replace(*roots_[static_cast<std::size_t>(branch)], at.root())) return;
+    names_means_->distrust();
+    at.appear();
+    LockedNode state(*root_);
+    settle_root(state);
+}
+
+}  // namespace plyfs
