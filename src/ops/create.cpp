@@ -125,10 +125,11 @@ Result<Created> tmpfile(Context& ctx, const Request& request, NodeId parent_id, 
     TRY(may_gain_name(parent));
     Errno last(EROFS);
     for (BranchIndex branch : TRY(ctx.tree.rank_branches(parent, {})).branches) {
-        TRY(ensure_dir_on(ctx.tree, parent, branch));
-        auto dir = TRY(ctx.tree.dir_on(parent, branch));
         const Branch& on = ctx.tree.set().at(branch);
+        SharedDir dir;
         auto file = [&]() -> Result<UniqueFd> {
+            TRY(ensure_dir_on(ctx.tree, parent, branch));
+            dir = TRY(ctx.tree.dir_on(parent, branch));
             sys::ActAs caller(maker_of(on, request.caller));
             TRY(caller.status());
             return sys::open_tmpfile(*dir, O_RDWR | (flags & O_EXCL), mode & 07777);
