@@ -23,6 +23,12 @@ constexpr std::int64_t kLate = 2000;
 
 }  // namespace
 
+std::uint64_t reserve_of(const config::MinFree& min_free, std::uint64_t total) {
+    std::uint64_t reserve = min_free.bytes.value_or(~std::uint64_t{0});
+    if (!min_free.share) return reserve;
+    return std::min(reserve, static_cast<std::uint64_t>(*min_free.share * static_cast<double>(total)));
+}
+
 Space Branch::read_space() const {
     Space fresh;
     const auto st = sys::stat_fs(p_.root);
@@ -31,12 +37,7 @@ Space Branch::read_space() const {
     fresh.total = static_cast<std::uint64_t>(st->f_blocks) * st->f_frsize;
     fresh.read_only = (st->f_flag & ST_RDONLY) != 0;
     fresh.no_inodes = st->f_files != 0 && st->f_favail == 0;  // f_files is 0 where inodes are made on demand
-    if (!keeps_free()) return fresh;
-    fresh.reserve = p_.min_free.bytes.value_or(~std::uint64_t{0});
-    if (p_.min_free.share) {
-        const auto share = static_cast<std::uint64_t>(*p_.min_free.share * static_cast<double>(fresh.total));
-        fresh.reserve = std::min(fresh.reserve, share);
-    }
+    if (keeps_free()) fresh.reserve = reserve_of(p_.min_free, fresh.total);
     return fresh;
 }
 

@@ -21,10 +21,6 @@ namespace {
 // How often a waiting caller looks whether it was interrupted.
 constexpr auto kInterruptPoll = std::chrono::milliseconds(20);
 
-bool is_cancelled(const CopyUpRequest& request) {
-    return request.cancelled && request.cancelled();
-}
-
 enum class Turn { nothing_to_do, ours };
 
 // What a request still has to carry up.
@@ -171,7 +167,7 @@ Result<Located> copy_up(Tree& tree, const NodeRef& node, const CopyUpRequest& re
         take_content(state, !node->is_regular() || source.data_bytes == object.st.stx_size);
     }
     if (state->pinned.valid()) {
-        if (auto pin = sys::duplicate(staged.fd())) state->pinned = std::move(*pin);
+        if (auto pin = sys::reopen(staged.fd(), O_PATH)) state->pinned = std::move(*pin);
     }
     const auto published = static_cast<std::uint32_t>(links.size()) + state->removed_links;
     state->removed_links = 0;
@@ -215,12 +211,15 @@ Result<Located> find_writable(Tree& tree, const NodeRef& node, const CopyUpReque
     return made ? std::move(*made) : tree.find_object(node);
 }
 
+Status wait_for_copying(Tree& tree, LockedNode& node, const CopyUpRequest& request) {
+    if (!request.may_block) return Errno(EINPROGRESS);
+    if (request.cancelled && request.cancelled()) return Errno(EINTR);
+    node.wait_for(tree.copy_condition(node.node()), kInterruptPoll);
+    return {};
+}
+
 Status wait_until_copied(Tree& tree, LockedNode& node, const CopyUpRequest& request) {
-    while (node->copying) {
-        if (!request.may_block) return Errno(EINPROGRESS);
-        if (is_cancelled(request)) return Errno(EINTR);
-        node.wait_for(tree.copy_condition(node.node()), kInterruptPoll);
-    }
+    while (node->copying) TRY(wait_for_copying(tree, node, request));
     return {};
 }
 

@@ -54,6 +54,7 @@ Tree::Tree(std::shared_ptr<BranchSet> set, config::PoolOptions pool, std::unique
            std::size_t descriptor_budget, config::LayerOptions layer_options)
     : set_(std::move(set)),
       pool_(std::move(pool)),
+      moves_files_(pool_.move_policy && !workdir && set_->several_writable()),
       layer_options_(std::move(layer_options)),
       workdir_(std::move(workdir)),
       pool_workdirs_(static_cast<std::size_t>(set_->size())),

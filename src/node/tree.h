@@ -37,6 +37,8 @@ struct Located {
 
 struct TreeCounters {
     std::atomic<std::uint64_t> copyups{0};
+    std::atomic<std::uint64_t> moves{0};
+    std::atomic<std::uint64_t> relocations{0};  // names that were about to be on one branch less; see find_steadily()
     std::atomic<std::uint64_t> backings_opened{0};
     std::atomic<std::uint64_t> backings_closed{0};
     std::atomic<std::uint64_t> splits{0};
@@ -128,6 +130,10 @@ class Tree : NodeTable::Observer {
         std::string_view name;               // rules are asked if there is one
         const sys::Caller* maker = nullptr;  // with it
         BranchIndex above = -1;              // a copy or a mark, for what lies on this branch: on one above it
+        // For a file that its branch has no room for (node/move): another branch, that has so many bytes.
+        BranchIndex away_from = -1;
+        std::uint64_t bytes = 0;
+        bool same_disk = false;  // one of the same file system will do
     };
     struct Ranking {
         std::vector<BranchIndex> branches;
@@ -135,6 +141,10 @@ class Tree : NodeTable::Observer {
     };
     Result<Ranking> rank_branches(const NodeRef& dir, const NewName& wanted);
     const config::PoolOptions& pool() const { return pool_; }
+    // Whether files are moved off branches that are full; and whether one is about to be, so that who writes there has
+    // to do so through us.
+    bool moves_files() const { return moves_files_; }
+    bool is_short(BranchIndex branch) const;
 
     // Whether what is made in `dir` on the branch would be seen: false where a layer above may hide it.
     bool reaches(const NodeRef& dir, BranchIndex branch);
@@ -158,10 +168,12 @@ class Tree : NodeTable::Observer {
     void settle_root(LockedNode& root, bool first);
     Result<Choice> choose_by_rules(const NodeRef& dir, const NewName& wanted);
     Result<std::string> path_of(const NodeRef& dir);
+    bool may_take(const Branch& branch, const NewName& wanted) const;
     void fill_in(const NodeRef& dir, config::Policy policy, std::vector<policy::Candidate>& candidates);
 
     std::shared_ptr<BranchSet> set_;
     const config::PoolOptions pool_;
+    const bool moves_files_;
     const config::LayerOptions layer_options_;
     std::unique_ptr<WorkDir> workdir_;
     std::shared_ptr<const Origins> origins_;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "node/changing.h"
 #include "node/origin.h"
 #include "node/redirect.h"
 #include "ops/place.h"
@@ -72,6 +73,7 @@ Result<Entry> link(Context& ctx, const Request& request, NodeId id, NodeId new_p
     TRY(require_free_for_users(ctx, *parent, name));
     TRY(may_gain_name(parent));
     TRY(may_change(node));
+    const auto turn = TRY(Changing::begin(ctx.tree, node, request.copy_up_metadata()));
     TRY(ensure_writable(ctx.tree, node, request.copy_up_metadata()));
     TRY(make_findable(ctx.tree, node));
     auto object = TRY(ctx.tree.find_object(node));
@@ -148,7 +150,8 @@ Result<Created> tmpfile(Context& ctx, const Request& request, NodeId parent_id, 
             state->winner = branch;
             state->unlinked = true;
             state->shown_inode = ctx.tree.shown_inodes().of(ctx.tree.set(), sys::device_of(st), st.stx_ino);
-            state->pinned = TRY(sys::duplicate(*file));
+            // Not as a writer, for whom a move to another branch would look (node/move).
+            state->pinned = TRY(sys::reopen(*file, O_PATH));
         }
         const Entry entry = TRY(entry_of(ctx, node));
         auto opened = open_new(ctx, entry.id, flags, {std::move(*file), st, branch});

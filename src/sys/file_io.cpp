@@ -35,6 +35,11 @@ Result<std::size_t> write_at(BorrowedFd fd, std::span<const std::byte> data, std
     return done;
 }
 
+bool always_appends(BorrowedFd fd) {
+    const int flags = ::fcntl(fd.get(), F_GETFL);
+    return flags >= 0 && (flags & O_APPEND);
+}
+
 Status allocate(BorrowedFd fd, int mode, std::uint64_t offset, std::uint64_t length) {
     for (;;) {
         if (::fallocate(fd.get(), mode, static_cast<off_t>(offset), static_cast<off_t>(length)) == 0) return {};

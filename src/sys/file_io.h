@@ -13,6 +13,8 @@ namespace plyfs::sys {
 Result<std::size_t> read_at(BorrowedFd fd, std::span<std::byte> buffer, std::uint64_t offset);
 // Writes all, unless an error comes after some: then the count so far.
 Result<std::size_t> write_at(BorrowedFd fd, std::span<const std::byte> data, std::uint64_t offset);
+// O_APPEND: the offset is not looked at, so nothing can be written twice.
+bool always_appends(BorrowedFd fd);
 Status allocate(BorrowedFd fd, int mode, std::uint64_t offset, std::uint64_t length);
 // SEEK_DATA or SEEK_HOLE; moves the descriptor's own offset, which nothing else here uses.
 Result<std::uint64_t> seek_extent(BorrowedFd fd, std::uint64_t offset, int whence);
