@@ -5,6 +5,7 @@
 #include "node/changing.h"
 #include "node/move.h"
 #include "ops/context.h"
+#include "sys/caller.h"
 
 namespace plyfs::ops {
 
@@ -14,11 +15,13 @@ struct Growth {
 };
 
 // Runs change(), which gives a Result, while the file is not moved by others, and again after each move. It has to find
-// its descriptor itself each time, and may have done some of its work before it failed.
+// its descriptor itself each time, and may have done some of its work before it failed. EINTR: the caller is killed.
 template <typename Change>
 auto with_room(Context& ctx, const Request& request, const NodeRef& node, const Growth& growth, Change change)
     -> decltype(change()) {
-    const CopyUpRequest how = request.copy_up();
+    // A write to a file is not interrupted by a signal that has a handler; timers would never let it end.
+    const CopyUpRequest how{.may_block = request.may_block,
+                            .cancelled = [tid = request.caller.pid] { return sys::is_being_killed(tid); }};
     for (int moves = 0;; ++moves) {
         std::uint32_t generation;
         Errno full(ENOSPC);

@@ -1,7 +1,9 @@
 // A file that finds its branch full goes on on another one: with all its bytes, descriptors, names and locks.
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 
 #include <cstring>
 
@@ -237,6 +239,41 @@ TEST_CASE("move: locks hold, and so does the inode number, which nothing else ge
     if (!is_unprivileged()) drop_caches();
     CHECK(stat_of(disks / "f").st_ino == number);
     CHECK(listed() == in_listing);
+}
+
+TEST_CASE("move: signals do not disturb a write, but the end of its process does") {
+    FullDisks disks("ext4", 96);
+    disks.start();
+    const std::string before = pattern(40 * kMiB, 1);
+    {
+        UniqueFd file = open_file(disks / "f", O_CREAT | O_RDWR);
+        write_fd(file.get(), before, 0);
+        OK(::fsync(file.get()));
+    }
+    disks.fill('a', kMiB / 2);
+    const auto read_whole = [&] { return read_fd(open_file(disks / "f", O_RDONLY).get(), 0, 64 * kMiB); };
+    const auto grow = [&] {
+        const int fd = ::open((disks / "f").c_str(), O_WRONLY | O_CLOEXEC);
+        return fd < 0 ? errno : try_write(fd, before.substr(0, kMiB), static_cast<off_t>(before.size()));
+    };
+    {
+        Child killed(grow);
+        CHECK(eventually([&] { return exists(disks.at('b', ".plyfs.work")); }, 10000));
+        OK(::kill(killed.pid(), SIGKILL));
+        CHECK(killed.wait() == 128 + SIGKILL);
+    }
+    CHECK((read_whole().substr(0, before.size()) == before));
+    const int done = in_child([&] {
+        struct sigaction handler = {};
+        handler.sa_handler = [](int) {};
+        ::sigaction(SIGALRM, &handler, nullptr);
+        const itimerval often = {{0, 2000}, {0, 2000}};
+        ::setitimer(ITIMER_REAL, &often, nullptr);
+        return grow();
+    });
+    CHECK(done == 0);
+    CHECK(disks.where("f") == "b");
+    CHECK((read_whole() == before + before.substr(0, kMiB)));
 }
 
 TEST_CASE("move: the policy says where to, rules say where not") {
