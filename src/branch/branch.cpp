@@ -23,6 +23,12 @@ constexpr std::int64_t kLate = 2000;
 
 }  // namespace
 
+std::uint64_t reserve_of(const config::MinFree& min_free, std::uint64_t total) {
+    std::uint64_t reserve = min_free.bytes.value_or(~std::uint64_t{0});
+    if (!min_free.share) return reserve;
+    return std::min(reserve, static_cast<std::uint64_t>(*min_free.share * static_cast<double>(total)));
+}
+
 Space Branch::read_space() const {
     Space fresh;
     const auto st = sys::stat_fs(p_.root);
@@ -36,12 +42,7 @@ Space Branch::read_space() const {
         MutexLock lock(mutex_);
         kept = min_free_;
     }
-    if (!kept.bytes && !kept.share) return fresh;
-    fresh.reserve = kept.bytes.value_or(~std::uint64_t{0});
-    if (kept.share) {
-        const auto share = static_cast<std::uint64_t>(*kept.share * static_cast<double>(fresh.total));
-        fresh.reserve = std::min(fresh.reserve, share);
-    }
+    if (kept.bytes || kept.share) fresh.reserve = reserve_of(kept, fresh.total);
     return fresh;
 }
 

@@ -32,6 +32,9 @@ struct Space {
     bool no_inodes = false;
 };
 
+// Of a file system with so many bytes.
+std::uint64_t reserve_of(const config::MinFree& min_free, std::uint64_t total);
+
 class Branch {
   public:
     // Whether the kernel took files of this branch as backing files. Settled by the first registration.

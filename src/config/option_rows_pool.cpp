@@ -9,6 +9,16 @@ namespace {
 using D = Draft;
 using V = Value;
 
+// A policy, or whether there is one at all.
+void set_move_policy(Draft& draft, const Value& value) {
+    auto& policy = draft.config.pool.move_policy;
+    try {
+        policy = parse_bool(value.text) ? PoolOptions().move_policy : std::nullopt;
+    } catch (const BadValue&) {
+        policy = parse_policy(value.text);
+    }
+}
+
 void add_lowerdir(Draft& draft, const std::string& path) {
     if (!draft.datadirs.empty()) throw BadValue("a layer can not follow the data-only ones; name it before them");
     if (!draft.lowerdirs) draft.lowerdirs.emplace();
@@ -153,6 +163,13 @@ constexpr Option kRows[] = {
     {Group::placement, "minfreespace", "", "", Kind::min_free, "SIZE|PERCENT%", "4G, or 5% of a smaller branch", Use::pool,
      "branches with less available take no new names",
      [](D& d, const V& v) { d.config.pool.min_free = v.min_free; }},
+    {Group::placement, "moveonenospc", "", "", Kind::text, "false|true|POLICY", "pfrd", Use::pool,
+     "which branch takes a file over whose own is full; true says pfrd",
+     set_move_policy},
+    {Group::placement, "moveonenospc-reserve", "", "", Kind::min_free, "SIZE|PERCENT%", "64G, or 5% of a smaller branch",
+     Use::pool,
+     "with less available files are written through the daemon",
+     [](D& d, const V& v) { d.config.pool.move_reserve = v.min_free; }},
     {Group::placement, "cache.statfs", "", "", Kind::seconds, "SECONDS", "1", Use::pool,
      "how long a look at a branch's free space is believed",
      [](D& d, const V& v) { d.config.pool.space_age = v.seconds; }},

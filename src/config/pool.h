@@ -23,6 +23,8 @@ struct MinFree {
 };
 // mergerfs' 4G, but never the whole of a small branch.
 inline constexpr MinFree kDefaultMinFree{std::uint64_t{4} << 30, 0.05};
+// A file that is larger than this when it meets the end of its branch was written in one go by whoever opened it.
+inline constexpr MinFree kDefaultMoveReserve{std::uint64_t{64} << 30, 0.05};
 
 struct BranchSpec {
     std::string path;  // absolute and canonical once validated
@@ -156,6 +158,10 @@ struct PoolOptions {
     LinkInstead link_instead = LinkInstead::none;
     ReadFailover failover = ReadFailover::automatic;
     std::string mountpoint;  // for links through it; known once the branches are looked at
+    // Where a file goes that finds its branch full while it is written; unset: it stays and the error is told.
+    std::optional<Policy> move_policy = Policy::pfrd;
+    // With less available on its branch a file is written through the daemon, which alone can see that it is full.
+    MinFree move_reserve = kDefaultMoveReserve;
 };
 
 }  // namespace plyfs::config

@@ -54,6 +54,7 @@ std::string status_text(ops::Context& ctx, const RequestCounters& requests, cons
     line("backings.opened", counters.backings_opened.load());
     line("backings.closed", counters.backings_closed.load());
     line("copyups", counters.copyups.load());
+    line("moves", counters.moves.load());
     line("splits", counters.splits.load());
     line("estale", counters.stale.load());
     line("branches_spared", counters.spared.load());

@@ -59,6 +59,10 @@ class Call {
         run_later(std::move(work), [](fuse_req_t req) { return fuse_reply_err(req, 0); });
     }
     void fail(Errno e) const;
+    template <typename T, typename Reply>
+    void answer(Result<T> result, const Reply& reply) const {
+        finish(std::move(result), reply, [](ops::Context&, auto&&...) {});
+    }
     void answer(Status result) const {
         finish(
             std::move(result), [](fuse_req_t req) { return fuse_reply_err(req, 0); }, 0);

@@ -84,13 +84,16 @@ int reply_count(fuse_req_t req, std::size_t count) {
 void on_write(fuse_req_t req, fuse_ino_t, const char* data, std::size_t size, off_t offset, fuse_file_info* fi) {
     auto* handle = handle_of(fi);
     const bool kill = kills_privileges(req, fi);
+    const auto bytes = std::as_bytes(std::span(data, size));
+    const auto at = static_cast<std::uint64_t>(offset);
     Call call(req, Slot::write);
     const auto priority = act_with_priority(call, req);
-    // Never run again by the executor, so the data may stay where it is.
-    call.run(
-        [=](ops::Context& ctx, const ops::Request& request) {
-            return ops::write(ctx, request, *handle, std::as_bytes(std::span(data, size)),
-                              static_cast<std::uint64_t>(offset), kill);
+    auto written = ops::write(call.ctx(), call.request(false), *handle, bytes, at, kill);
+    if (!written.failed_with(EINPROGRESS)) return call.answer(std::move(written), reply_count);
+    // The request's buffer is used again before the executor comes to it.
+    call.run_later(
+        [=, copy = std::vector<std::byte>(bytes.begin(), bytes.end())](ops::Context& ctx, const ops::Request& request) {
+            return ops::write(ctx, request, *handle, copy, at, kill);
         },
         reply_count);
 }
@@ -105,8 +108,8 @@ void on_fsync(fuse_req_t req, fuse_ino_t, int data_only, fuse_file_info* fi) {
 
 void on_fallocate(fuse_req_t req, fuse_ino_t, int mode, off_t offset, off_t length, fuse_file_info* fi) {
     auto* handle = handle_of(fi);
-    Call(req, Slot::fallocate).run_later([=](ops::Context& ctx, const ops::Request&) {
-        return ops::fallocate(ctx, *handle, mode, static_cast<std::uint64_t>(offset),
+    Call(req, Slot::fallocate).run_later([=](ops::Context& ctx, const ops::Request& request) {
+        return ops::fallocate(ctx, request, *handle, mode, static_cast<std::uint64_t>(offset),
                               static_cast<std::uint64_t>(length));
     });
 }
@@ -125,8 +128,8 @@ void on_copy_file_range(fuse_req_t req, fuse_ino_t, off_t from_offset, fuse_file
     auto* to = handle_of(to_fi);
     Call(req, Slot::copy_file_range)
         .run_later(
-            [=](ops::Context& ctx, const ops::Request&) {
-                return ops::copy_range(ctx, *from, static_cast<std::uint64_t>(from_offset), *to,
+            [=](ops::Context& ctx, const ops::Request& request) {
+                return ops::copy_range(ctx, request, *from, static_cast<std::uint64_t>(from_offset), *to,
                                        static_cast<std::uint64_t>(to_offset), length, static_cast<unsigned>(flags));
             },
             reply_count);

@@ -45,12 +45,12 @@ void LockWaiter::run() {
         std::list<Wait> still;
         for (auto it = round.begin(); it != round.end();) {
             auto next = std::next(it);
-            auto done = it->attempt(ctx_);
-            if (done.failed_with(EAGAIN) && it->request.cancelled && it->request.cancelled()) done = Errno(EINTR);
-            if (done.failed_with(EAGAIN)) {
+            auto done = it->attempt(ctx_, it->request);
+            const bool again = done.failed_with(EINPROGRESS) || (done.failed_with(EAGAIN) && it->for_lock);
+            if (again && !(it->request.cancelled && it->request.cancelled())) {
                 still.splice(still.end(), round, it);
             } else {
-                it->answer(std::move(done));
+                it->answer(again ? Status(Errno(EINTR)) : std::move(done));
             }
             it = next;
         }

@@ -13,9 +13,10 @@ namespace plyfs::fuse {
 class LockWaiter {
   public:
     struct Wait {
-        ops::Request request;                          // whose interruption ends the wait with EINTR
-        std::function<Status(ops::Context&)> attempt;  // EAGAIN: still held
-        std::function<void(Status)> answer;            // called once
+        ops::Request request;  // whose interruption ends the wait with EINTR; may not block
+        bool for_lock;         // EAGAIN, which says that it is still held, is no answer
+        std::function<Status(ops::Context&, const ops::Request&)> attempt;  // EINPROGRESS: its file is being moved
+        std::function<void(Status)> answer;                                 // called once
     };
     explicit LockWaiter(ops::Context& ctx) : ctx_(ctx) {}
     // Whoever still waits is answered EINTR: the mount is gone.

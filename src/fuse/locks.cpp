@@ -13,12 +13,16 @@ namespace {
 
 using control::Slot;
 
-void set_lock(fuse_req_t req, Slot slot, bool may_wait, std::function<Status(ops::Context&)> attempt) {
+using Attempt = std::function<Status(ops::Context&, const ops::Request&)>;
+
+void set_lock(fuse_req_t req, Slot slot, bool may_wait, Attempt attempt) {
     Call call(req, slot);
-    auto done = attempt(call.ctx());
-    if (done.failed_with(EAGAIN) && may_wait) {
-        call.server().lock_waiter.wait(
-            {call.request(true), std::move(attempt), [call](Status result) { call.answer(std::move(result)); }});
+    auto done = attempt(call.ctx(), call.request(false));
+    if (done.failed_with(EINPROGRESS) || (done.failed_with(EAGAIN) && may_wait)) {
+        auto request = call.request(true);
+        request.may_block = false;
+        call.server().lock_waiter.wait({std::move(request), may_wait, std::move(attempt),
+                                        [call](Status result) { call.answer(std::move(result)); }});
         return;
     }
     call.answer(done);
@@ -27,25 +31,29 @@ void set_lock(fuse_req_t req, Slot slot, bool may_wait, std::function<Status(ops
 void on_setlk(fuse_req_t req, fuse_ino_t, fuse_file_info* fi, struct flock* lock, int sleep) {
     auto* server = static_cast<Server*>(fuse_req_userdata(req));
     set_lock(req, Slot::setlk, sleep != 0,
-             [server, handle = handle_of(fi), owner = fi->lock_owner, range = *lock](ops::Context& ctx) {
-                 return ops::set_range_lock(ctx, server->lock_owners, *handle, owner, range);
+             [server, handle = handle_of(fi), owner = fi->lock_owner, range = *lock](ops::Context& ctx,
+                                                                                     const ops::Request& request) {
+                 return ops::set_range_lock(ctx, request, server->lock_owners, *handle, owner, range);
              });
 }
 
 void on_getlk(fuse_req_t req, fuse_ino_t, fuse_file_info* fi, struct flock* lock) {
     auto* server = static_cast<Server*>(fuse_req_userdata(req));
     Call(req, Slot::getlk)
-        .run([server, handle = handle_of(fi), owner = fi->lock_owner, range = *lock](
-                 ops::Context& ctx,
-                 const ops::Request&) { return ops::get_range_lock(ctx, server->lock_owners, *handle, owner, range); },
-             [](fuse_req_t to, const struct flock& found) { return fuse_reply_lock(to, &found); });
+        .run(
+            [server, handle = handle_of(fi), owner = fi->lock_owner, range = *lock](ops::Context& ctx,
+                                                                                    const ops::Request& request) {
+                return ops::get_range_lock(ctx, request, server->lock_owners, *handle, owner, range);
+            },
+            [](fuse_req_t to, const struct flock& found) { return fuse_reply_lock(to, &found); });
 }
 
 void on_flock(fuse_req_t req, fuse_ino_t, fuse_file_info* fi, int operation) {
     const bool may_wait = !(operation & LOCK_NB);
-    set_lock(req, Slot::flock, may_wait, [handle = handle_of(fi), operation](ops::Context& ctx) {
-        return ops::set_file_lock(ctx, *handle, operation & ~LOCK_NB);
-    });
+    set_lock(req, Slot::flock, may_wait,
+             [handle = handle_of(fi), operation](ops::Context& ctx, const ops::Request& request) {
+                 return ops::set_file_lock(ctx, request, *handle, operation & ~LOCK_NB);
+             });
 }
 
 // Sent at each close(2) of a descriptor, with the owner whose range locks end by it.

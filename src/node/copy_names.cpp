@@ -56,4 +56,35 @@ void CopyNames::remove() const {
     }
 }
 
+Result<bool> CopyNames::leads_to(const Place& place, const sys::FileKey& key) {
+    const auto st = sys::stat_at(*place.dir, TRY(Name::parse(place.name)));
+    if (st.failed_with(ENOENT)) return false;
+    return sys::key_of(TRY(st)) == key;
+}
+
+Status CopyNames::require_all_of(const sys::FileKey& key) const {
+    for (const Place& place : places_) {
+        if (!TRY(leads_to(place, key))) return Errno(ESTALE);
+    }
+    return {};
+}
+
+Status CopyNames::take_from(const sys::FileKey& key, BorrowedFd object) const {
+    std::list<KeptTimes> keep;
+    std::vector<const Place*> taken;
+    Defer undo([&] {
+        for (const Place* place : taken) {
+            if (!sys::link_fd(object, *place->dir, *Name::parse(place->name))) log::warn("{} is lost", place->name);
+        }
+    });
+    for (const Place& place : places_) keep.emplace_back(place.dir);
+    for (const Place& place : places_) {
+        if (!TRY(leads_to(place, key))) continue;
+        TRY(sys::unlink_file(*place.dir, TRY(Name::parse(place.name))));
+        taken.push_back(&place);
+    }
+    undo.cancel();
+    return {};
+}
+
 }  // namespace plyfs

@@ -16,18 +16,23 @@ class CopyNames {
     static Result<CopyNames> find(Tree& tree, const std::vector<Link>& links, BranchIndex branch);
     // In the index as well, before all others: from then on each of them leads to the copy.
     void add_first(Result<UniqueFd> index, std::string name);
-    // The directories keep their times.
+    // The directories keep their times, here and below.
     Status publish(Staged& staged) const;
     // Durable, with what has them.
     Status sync(BorrowedFd object) const;
     // What has them, where the copy is somewhere else. One that stays is another copy.
     void remove() const;
+    // ESTALE unless each of them is a name of the object.
+    Status require_all_of(const sys::FileKey& key) const;
+    // Takes them from the object, all or none. `object`: by which they are given back.
+    Status take_from(const sys::FileKey& key, BorrowedFd object) const;
 
   private:
     struct Place {
         SharedDir dir;
         std::string name;
     };
+    static Result<bool> leads_to(const Place& place, const sys::FileKey& key);
     std::vector<Place> places_;
 };
 

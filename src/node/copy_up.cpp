@@ -25,10 +25,6 @@ constexpr auto kInterruptPoll = std::chrono::milliseconds(20);
 constexpr auto kReleasePoll = std::chrono::milliseconds(5);
 constexpr int kMostLooks = 200;
 
-bool is_cancelled(const CopyUpRequest& request) {
-    return request.cancelled && request.cancelled();
-}
-
 enum class Turn { nothing_to_do, ours };
 
 // What a request still has to carry up.
@@ -46,22 +42,41 @@ bool may_leave_content(Tree& tree, LockedNode& node, const CopyUpRequest& reques
            !node->links.empty();
 }
 
+// For a file that leaves a branch where it may be changed: nobody changes meanwhile what is copied already
+// (node/changing).
+Status keep_changes_out(Tree& tree, LockedNode& state, const CopyUpRequest& request) {
+    if (!request.may_block) return Errno(EINPROGRESS);
+    while (state->moving) TRY(wait_for_copying(tree, state, request));
+    state->moving = true;
+    Defer give_up([&] { state->moving = false; });
+    while (state->changing > 0) TRY(wait_for_copying(tree, state, request));
+    give_up.cancel();
+    return {};
+}
+
 // Waits until nobody copies the node; when it still has to be copied, it is this thread's turn and marked so.
 Result<Turn> take_turn(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
     LockedNode state(*node);
     TRY(wait_until_copied(tree, state, request));
     if (needed(tree, state, request) == Need::nothing) return Turn::nothing_to_do;
-    if (request.onto >= 0 && state->writers > 0) return Errno(EXDEV);
-    const bool is_long = (node->is_regular() && !may_leave_content(tree, state, request)) || request.onto >= 0;
-    if (!request.may_block && is_long) return Errno(EINPROGRESS);
+    if (!request.may_block && node->is_regular() && !may_leave_content(tree, state, request)) return Errno(EINPROGRESS);
+    if (request.onto >= 0) {
+        TRY(keep_changes_out(tree, state, request));
+        Defer give_up([&] { state->moving = false; });
+        TRY(wait_until_copied(tree, state, request));
+        if (needed(tree, state, request) == Need::nothing) return Turn::nothing_to_do;
+        if (state->writers > 0) return Errno(EXDEV);
+        give_up.cancel();
+    }
     state->copying = true;
     return Turn::ours;
 }
 
-void end_turn(Tree& tree, const NodeRef& node) {
+void end_turn(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
     {
         LockedNode state(*node);
         state->copying = false;
+        if (request.onto >= 0) state->moving = false;
     }
     tree.copy_condition(*node).notify_all();
 }
@@ -195,7 +210,7 @@ Result<Located> copy_up(Tree& tree, const NodeRef& node, const CopyUpRequest& re
         take_content(state, !node->is_regular() || source.data_bytes == object.st.stx_size);
     }
     if (state->pinned.valid()) {
-        if (auto pin = sys::duplicate(staged.fd())) state->pinned = std::move(*pin);
+        if (auto pin = sys::reopen(staged.fd(), O_PATH)) state->pinned = std::move(*pin);
     }
     const auto published = static_cast<std::uint32_t>(links.size()) + state->removed_links;
     state->removed_links = 0;
@@ -249,7 +264,7 @@ Result<std::optional<Located>> make_writable(Tree& tree, const NodeRef& node, co
         add_names_below(tree, node);
         return std::optional<Located>();
     }
-    Defer end([&] { end_turn(tree, node); });
+    Defer end([&] { end_turn(tree, node, request); });
     const BranchIndex winner = LockedNode(*node)->winner;
     if (!tree.set().at(winner).writable()) return std::optional(TRY(copy_up(tree, node, request)));
     if (request.onto >= 0 && winner != request.onto) return std::optional(TRY(move_up(tree, node, request, winner)));
@@ -270,12 +285,15 @@ Result<Located> find_writable(Tree& tree, const NodeRef& node, const CopyUpReque
     return made ? std::move(*made) : tree.find_object(node);
 }
 
+Status wait_for_copying(Tree& tree, LockedNode& node, const CopyUpRequest& request) {
+    if (!request.may_block) return Errno(EINPROGRESS);
+    if (request.cancelled && request.cancelled()) return Errno(EINTR);
+    node.wait_for(tree.copy_condition(node.node()), kInterruptPoll);
+    return {};
+}
+
 Status wait_until_copied(Tree& tree, LockedNode& node, const CopyUpRequest& request) {
-    while (node->copying) {
-        if (!request.may_block) return Errno(EINPROGRESS);
-        if (is_cancelled(request)) return Errno(EINTR);
-        node.wait_for(tree.copy_condition(node.node()), kInterruptPoll);
-    }
+    while (node->copying) TRY(wait_for_copying(tree, node, request));
     return {};
 }
 

@@ -40,6 +40,8 @@ Result<Located> find_writable(Tree& tree, const NodeRef& node, const CopyUpReque
 // Waits, under the node's lock, until no copy-up of it is in progress: for whoever changes its names. EINPROGRESS and
 // EINTR as the request says.
 Status wait_until_copied(Tree& tree, LockedNode& node, const CopyUpRequest& request);
+// A while of that, for whoever waits for more and looks again.
+Status wait_for_copying(Tree& tree, LockedNode& node, const CopyUpRequest& request);
 
 // Makes a directory exist on a branch, parents first, looking like its winner.
 Status ensure_dir_on(Tree& tree, const NodeRef& dir, BranchIndex branch);

@@ -16,6 +16,7 @@
 #include "base/fd.h"
 #include "base/mutex.h"
 #include "node/backing.h"
+#include "node/kept_descriptor.h"
 #include "overlay/resolver.h"
 #include "sys/stat.h"
 
@@ -64,6 +65,7 @@ struct Opens {
     std::uint32_t passthrough = 0;  // those served from the winner among them: they carry the backing as well
     std::uint32_t cached = 0;
     std::shared_ptr<Backing> backing;      // shared by all passthrough opens
+    std::vector<KeptDescriptor*> kept;     // of all opens, by the node's lock
     std::vector<std::int32_t> told_stale;  // callers sent back to walk again, until a lookup answers this node
     bool any() const { return passthrough + cached != 0; }
 };
@@ -123,7 +125,11 @@ struct NodeState {
     std::uint32_t hidden_links = 0;   // names of the copied-up original that still lie below
     std::uint32_t removed_links = 0;  // names of a read-only winner that whiteouts hide
     std::uint32_t writers = 0;        // open handles that may write
-    bool copying = false;             // one thread copies it up; others wait for Tree's condition
+    std::uint32_t changing = 0;       // requests that change the object at this moment (node/changing)
+    std::uint32_t branch_locks = 0;   // locks that opens may hold on the branch's own file (ops/locks)
+    bool copying = false;             // one thread copies it up, or elsewhere; others wait for Tree's condition
+    bool moving = false;              // one thread moves it to another branch, or is about to
+    bool passed_through = false;      // ever: maps of the file, which nobody tells us of, may be left
     bool had_writer = false;          // its times may change without a request (mmap): short attribute timeout
     bool changed_since_copy = false;  // the copy's bytes may differ from the original's
     bool unlinked = false;

@@ -19,6 +19,20 @@ void forget_original(Tree& tree, LockedNode& node) {
     node->original = {};
 }
 
+void move_source(Tree& tree, LockedNode& node, const sys::FileKey& key, BranchIndex branch) {
+    // With a birth time it is nobody else's key, and who has just met the object by its name arrives here.
+    if (node->original == sys::FileKey{} && node->key.birth != 0) {
+        node->original = node->key;
+    } else {
+        tree.nodes().drop_key(node->key, node.node());
+    }
+    tree.shown_inodes().move(node->key, key, node->shown_inode);
+    node->key = key;
+    node->winner = branch;
+    node.next_generation();
+    node.next_data_generation();
+}
+
 void take_content(LockedNode& node, bool whole) {
     node->content_branch = -1;
     node.next_data_generation();

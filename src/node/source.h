@@ -10,6 +10,9 @@ namespace plyfs {
 void take_source(Tree& tree, LockedNode& node, const sys::FileKey& key, BranchIndex branch);
 // What was the source is no more: its key leads nowhere.
 void forget_original(Tree& tree, LockedNode& node);
+// The same for an object that moved there with its content and is gone where it was: its number is still the node's,
+// and the inode it had may soon be another file's.
+void move_source(Tree& tree, LockedNode& node, const sys::FileKey& key, BranchIndex branch);
 // The winner has the content now, from here on another file than the readers of the original have. whole: all of it.
 void take_content(LockedNode& node, bool whole);
 

@@ -53,6 +53,7 @@ SharedNames names_of(LockedNode& dir) {
 Tree::Tree(std::shared_ptr<BranchSet> set, config::PoolOptions pool, std::unique_ptr<WorkDir> workdir,
            std::size_t descriptor_budget, config::LayerOptions layer_options)
     : set_(std::move(set)),
+      can_move_files_(!workdir && set_->several_writable()),
       layer_options_(std::move(layer_options)),
       workdir_(std::move(workdir)),
       pool_workdirs_(static_cast<std::size_t>(set_->size())),

@@ -40,6 +40,8 @@ struct Located {
 
 struct TreeCounters {
     std::atomic<std::uint64_t> copyups{0};
+    std::atomic<std::uint64_t> moves{0};
+    std::atomic<std::uint64_t> relocations{0};  // names that were about to be on one branch less; see find_steadily()
     std::atomic<std::uint64_t> backings_opened{0};
     std::atomic<std::uint64_t> backings_closed{0};
     std::atomic<std::uint64_t> splits{0};
@@ -136,6 +138,10 @@ class Tree : NodeTable::Observer {
         std::string_view name;               // rules are asked if there is one
         const sys::Caller* maker = nullptr;  // with it
         BranchIndex above = -1;              // a copy or a mark, for what lies on this branch: on one above it
+        // For a file that its branch has no room for (node/move): another branch, that has so many bytes.
+        BranchIndex away_from = -1;
+        std::uint64_t bytes = 0;
+        bool same_disk = false;  // one of the same file system will do
     };
     struct Ranking {
         std::vector<BranchIndex> branches;
@@ -150,6 +156,11 @@ class Tree : NodeTable::Observer {
     bool keeps_paths() const;
     // What a name that no branch has is answered with: EIO where it may be on a branch that is missing.
     Errno not_found() const;
+    // Whether files are moved off branches that are full; and whether one is about to be, so that who writes there has
+    // to do so through us.
+    bool can_move_files() const { return can_move_files_; }
+    bool moves_files() const { return can_move_files_ && pool().move_policy; }
+    bool is_short(BranchIndex branch) const;
 
     // Whether what is made in `dir` on the branch would be seen: false where a layer above may hide it.
     bool reaches(const NodeRef& dir, BranchIndex branch);
@@ -172,9 +183,11 @@ class Tree : NodeTable::Observer {
     struct Choice;
     void settle_root(LockedNode& root, BranchIndex leaving = -1);
     Result<Choice> choose_by_rules(const NodeRef& dir, const NewName& wanted);
+    bool may_take(const Branch& branch, const NewName& wanted) const;
     void fill_in(const NodeRef& dir, config::Policy policy, bool farther, std::vector<policy::Candidate>& candidates);
 
     std::shared_ptr<BranchSet> set_;
+    const bool can_move_files_;
     Mutex options_mutex_;
     std::vector<std::unique_ptr<const config::PoolOptions>> pools_ GUARDED_BY(options_mutex_);
     std::atomic<const config::PoolOptions*> pool_{nullptr};

@@ -87,12 +87,13 @@ Result<std::string> Tree::path_of(const NodeRef& node) {
 
 Result<Tree::Choice> Tree::choose_by_rules(const NodeRef& dir, const NewName& wanted) {
     const config::PoolOptions& options = pool();
-    Choice choice{options.policies.of(wanted.function), {}};
+    const bool moved = wanted.away_from >= 0;
+    Choice choice{moved ? options.move_policy.value_or(config::Policy::pfrd) : options.policies.of(wanted.function), {}};
     if (options.rules.empty() || wanted.name.empty() || !wanted.maker) return choice;
     const policy::NewName name{TRY(path_of(dir)) + "/" + std::string(wanted.name), wanted.maker->uid,
                                wanted.maker->gid};
     if (const config::PlacementRule* rule = policy::find_rule(options.rules, name)) {
-        choice.policy = rule->policy.value_or(choice.policy);
+        if (!moved) choice.policy = rule->policy.value_or(choice.policy);
         choice.members = rule->members;
     }
     return choice;
@@ -124,6 +125,18 @@ void Tree::fill_in(const NodeRef& dir, config::Policy policy, bool farther,
     }
 }
 
+bool Tree::may_take(const Branch& branch, const NewName& wanted) const {
+    if (wanted.away_from < 0) return true;
+    if (branch.index() == wanted.away_from) return false;
+    return wanted.same_disk || branch.device() != set_->at(wanted.away_from).device();
+}
+
+bool Tree::is_short(BranchIndex branch) const {
+    if (!moves_files_) return false;
+    const Space space = set_->at(branch).space();
+    return space.available < reserve_of(pool().move_reserve, space.total);
+}
+
 Result<Tree::Ranking> Tree::rank_branches(const NodeRef& dir, const NewName& wanted) {
     const Choice choice = TRY(choose_by_rules(dir, wanted));
     std::vector<policy::Candidate> candidates;
@@ -131,7 +144,7 @@ Result<Tree::Ranking> Tree::rank_branches(const NodeRef& dir, const NewName& wan
     for (const auto& branch : set_->all()) {
         const auto index = static_cast<BranchIndex>(branch->index());
         if (wanted.above >= 0 && index >= wanted.above) break;
-        if (!branch->present()) continue;
+        if (!branch->present() || !may_take(*branch, wanted)) continue;
         if (!choice.members.empty() &&
             std::find(choice.members.begin(), choice.members.end(), index) == choice.members.end()) {
             continue;
@@ -144,7 +157,7 @@ Result<Tree::Ranking> Tree::rank_branches(const NodeRef& dir, const NewName& wan
     }
     Ranking ranking;
     // Of layers there is one, whatever its space.
-    if (candidates.size() == 1 && !set_->at(candidates[0].branch).keeps_free()) {
+    if (candidates.size() == 1 && !set_->at(candidates[0].branch).keeps_free() && wanted.bytes == 0) {
         ranking.branches.push_back(static_cast<BranchIndex>(candidates[0].branch));
         return ranking;
     }
@@ -155,7 +168,7 @@ Result<Tree::Ranking> Tree::rank_branches(const NodeRef& dir, const NewName& wan
         candidate.available = space.available;
         candidate.total = space.total;
         // A copy or a mark is for a name that is there already.
-        if (wanted.above < 0) candidate.reserve = space.reserve;
+        if (wanted.above < 0) candidate.reserve = std::max(space.reserve, wanted.bytes);
     }
     const bool copies = wanted.above >= 0;
     fill_in(dir, choice.policy, copies || policy::reach_of(choice.policy) == policy::Reach::nearest, candidates);

@@ -8,6 +8,7 @@
 #include "node/winner.h"
 #include "ops/copies.h"
 #include "ops/protection.h"
+#include "ops/room.h"
 #include "overlay/marks.h"
 #include "overlay/staging.h"
 #include "sys/attributes.h"
@@ -142,6 +143,23 @@ std::shared_ptr<Backing> open_winner(const NodeRef& node) {
     return same ? opens->backing : nullptr;
 }
 
+// While the node is not moved.
+Result<Attr> change_copies(Context& ctx, const Request& request, const NodeRef& node, NodeId id,
+                           const AttrChange& change, const CopyUpRequest& how) {
+    const auto copies = change.size && change.by_handle ? TRY(winner_to_change(ctx, node, how))
+                                                        : TRY(copies_to_change(ctx, node, function_of(change), how));
+    if (change.size && !change.by_handle) TRY(split_for_size(ctx, request, node, id));
+    const ChangedCopy& first = copies.front();
+    const bool of_winner = first.branch == LockedNode(*node)->winner;
+    TRY(change_each(ctx, node, copies,
+                    [&](const ChangedCopy& copy) { return apply(ctx, request.caller, copy, change); }));
+    auto st = TRY(of_winner ? ctx.tree.set().at(first.branch).stat_fd(first.fd) : ctx.tree.stat_object(node));
+    if (LockedNode(*node)->content_branch >= 0) st.stx_blocks = TRY(ctx.tree.stat_content(node)).stx_blocks;
+    LockedNode state(*node);
+    if (change.size) state->changed_since_copy = true;
+    return show(ctx, state, id, st);
+}
+
 }  // namespace
 
 Status kill_privileges(Context& ctx, const sys::Caller& caller, BorrowedFd file, BranchIndex branch) {
@@ -162,18 +180,12 @@ Result<Attr> setattr(Context& ctx, const Request& request, NodeId id, const Attr
         TRY(ensure_writable(ctx.tree, node, how));
         TRY(part_name(ctx.tree, node, how));
     }
-    const auto copies = change.size && change.by_handle ? TRY(winner_to_change(ctx, node, how))
-                                                        : TRY(copies_to_change(ctx, node, function_of(change), how));
-    if (change.size && !change.by_handle) TRY(split_for_size(ctx, request, node, id));
-    const ChangedCopy& first = copies.front();
-    const bool of_winner = first.branch == LockedNode(*node)->winner;
-    TRY(change_each(ctx, node, copies,
-                    [&](const ChangedCopy& copy) { return apply(ctx, request.caller, copy, change); }));
-    auto st = TRY(of_winner ? ctx.tree.set().at(first.branch).stat_fd(first.fd) : ctx.tree.stat_object(node));
-    if (LockedNode(*node)->content_branch >= 0) st.stx_blocks = TRY(ctx.tree.stat_content(node)).stx_blocks;
-    LockedNode state(*node);
-    if (change.size) state->changed_since_copy = true;
-    return show(ctx, state, id, st);
+    if (change.size) {
+        return with_room(ctx, request, node, {*change.size, 0},
+                         [&] { return change_copies(ctx, request, node, id, change, how); });
+    }
+    const auto turn = TRY(Changing::begin(ctx.tree, node, how));
+    return change_copies(ctx, request, node, id, change, how);
 }
 
 Result<std::string> readlink(Context& ctx, NodeId id) {
@@ -219,6 +231,7 @@ Status setxattr(Context& ctx, const Request& request, NodeId id, const char* nam
                 int flags) {
     const NodeRef node = TRY(node_of(ctx, id));
     TRY(may_change(node));
+    const auto turn = TRY(Changing::begin(ctx.tree, node, request.copy_up_metadata()));
     const auto copies = TRY(copies_to_change(ctx, node, config::Function::setxattr, request.copy_up_metadata()));
     const IdMap& ids = ctx.tree.set().ids();
     std::vector<std::byte> translated;
@@ -253,6 +266,7 @@ Status removexattr(Context& ctx, const Request& request, NodeId id, const char* 
         const auto object = TRY(ctx.tree.find_object(node));
         TRY(sys::get_xattr(object.fd, TRY(stored_name(ctx, object.branch, name)).c_str(), {}));
     }
+    const auto turn = TRY(Changing::begin(ctx.tree, node, request.copy_up_metadata()));
     const auto copies = TRY(copies_to_change(ctx, node, config::Function::removexattr, request.copy_up_metadata()));
     return change_each(ctx, node, copies, [&](const ChangedCopy& copy) -> Status {
         return sys::remove_xattr(copy.fd, TRY(stored_name(ctx, copy.branch, name)).c_str());

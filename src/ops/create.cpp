@@ -96,10 +96,11 @@ Result<Created> tmpfile(Context& ctx, const Request& request, NodeId parent_id, 
     TRY(may_gain_name(parent));
     Errno last(EROFS);
     for (BranchIndex branch : TRY(ctx.tree.rank_branches(parent, {})).branches) {
-        TRY(ensure_dir_on(ctx.tree, parent, branch));
-        auto dir = TRY(ctx.tree.dir_on(parent, branch));
         const Branch& on = ctx.tree.set().at(branch);
+        SharedDir dir;
         auto file = [&]() -> Result<UniqueFd> {
+            TRY(ensure_dir_on(ctx.tree, parent, branch));
+            dir = TRY(ctx.tree.dir_on(parent, branch));
             sys::ActAs caller(maker_of(on, request.caller));
             TRY(caller.status());
             return sys::open_tmpfile(*dir, O_RDWR | (flags & O_EXCL), mode & 07777);
@@ -118,7 +119,8 @@ Result<Created> tmpfile(Context& ctx, const Request& request, NodeId parent_id, 
             state->winner = branch;
             state->unlinked = true;
             state->shown_inode = ctx.tree.shown_inodes().of(ctx.tree.set(), sys::device_of(st), st.stx_ino);
-            state->pinned = TRY(sys::duplicate(*file));
+            // Not as a writer, for whom a move to another branch would look (node/move).
+            state->pinned = TRY(sys::reopen(*file, O_PATH));
         }
         const Entry entry = TRY(entry_of(ctx, node));
         auto opened = open_new(ctx, entry.id, flags, {std::move(*file), st, branch});

@@ -9,6 +9,7 @@
 #include "ops/attributes.h"
 #include "ops/lookup.h"
 #include "ops/protection.h"
+#include "ops/room.h"
 #include "overlay/marks.h"
 #include "sys/cred.h"
 #include "sys/entry.h"
@@ -27,6 +28,18 @@ auto on_behalf_of_user(Context& ctx, const FileHandle& handle, F change) -> decl
     sys::RegistrationCred cred;
     if (auto ready = cred.status(); !ready) return ready.error();
     return change();
+}
+
+// The error counts even if it comes after some bytes, which `most` tells: there may be room for the rest elsewhere.
+Result<std::size_t> write_all(BorrowedFd fd, std::span<const std::byte> data, std::uint64_t offset, std::size_t& most) {
+    std::size_t done = 0;
+    while (done < data.size()) {
+        const auto written = sys::write_at(fd, data.subspan(done), offset + done);
+        if (!written && done > 0 && sys::always_appends(fd)) break;
+        done += TRY(written);
+        most = std::max(most, done);
+    }
+    return done;
 }
 
 Result<UniqueFd> for_flags(Context& ctx, const NodeRef& node) {
@@ -76,7 +89,7 @@ Result<std::size_t> read(Context& ctx, FileHandle& handle, std::span<std::byte> 
     auto fd = TRY(handle.descriptor(ctx));
     auto got = sys::read_at(*fd, buffer, offset);
     while (got.failed_with(EIO)) {
-        fd = TRY(handle.fail_over(ctx));
+        fd = TRY(handle.fail_over(ctx, fd));
         got = sys::read_at(*fd, buffer, offset);
     }
     return got;
@@ -85,9 +98,15 @@ Result<std::size_t> read(Context& ctx, FileHandle& handle, std::span<std::byte> 
 Result<std::size_t> write(Context& ctx, const Request& request, FileHandle& handle, std::span<const std::byte> data,
                           std::uint64_t offset, bool kill) {
     if (ctx.tree.pool().files.null_io) return data.size();
-    const auto fd = TRY(handle.descriptor(ctx));
-    if (kill) TRY(kill_privileges(ctx, request.caller, *fd, LockedNode(*handle.node())->winner));
-    return on_behalf_of_user(ctx, handle, [&] { return sys::write_at(*fd, data, offset); });
+    std::size_t most = 0;  // of what was written by any attempt
+    auto written =
+        with_room(ctx, request, handle.node(), {offset + data.size(), data.size()}, [&]() -> Result<std::size_t> {
+            const auto fd = TRY(handle.descriptor(ctx));
+            if (kill) TRY(kill_privileges(ctx, request.caller, *fd, LockedNode(*handle.node())->winner));
+            return on_behalf_of_user(ctx, handle, [&] { return write_all(*fd, data, offset, most); });
+        });
+    const bool part = !written && !written.failed_with(EINPROGRESS) && most > 0;
+    return part ? Result<std::size_t>(most) : written;
 }
 
 bool flushes(const Context& ctx, const FileHandle& handle) {
@@ -104,23 +123,29 @@ Status fsync(Context& ctx, FileHandle& handle, bool data_only) {
     return sys::sync_file(*TRY(handle.descriptor(ctx)), data_only);
 }
 
-Status fallocate(Context& ctx, FileHandle& handle, int mode, std::uint64_t offset, std::uint64_t length) {
-    const auto fd = TRY(handle.descriptor(ctx));
+Status fallocate(Context& ctx, const Request& request, FileHandle& handle, int mode, std::uint64_t offset,
+                 std::uint64_t length) {
     TRY(may_allocate(handle.node(), mode));
-    return on_behalf_of_user(ctx, handle, [&] { return sys::allocate(*fd, mode, offset, length); });
+    const std::uint64_t end = mode & FALLOC_FL_KEEP_SIZE ? 0 : offset + length;
+    return with_room(ctx, request, handle.node(), {end, length}, [&]() -> Status {
+        const auto fd = TRY(handle.descriptor(ctx));
+        return on_behalf_of_user(ctx, handle, [&] { return sys::allocate(*fd, mode, offset, length); });
+    });
 }
 
 Result<std::uint64_t> seek(Context& ctx, FileHandle& handle, std::uint64_t offset, int whence) {
     return sys::seek_extent(*TRY(handle.descriptor(ctx)), offset, whence);
 }
 
-Result<std::size_t> copy_range(Context& ctx, FileHandle& from, std::uint64_t from_offset, FileHandle& to,
-                               std::uint64_t to_offset, std::size_t length, unsigned flags) {
-    const auto source = TRY(from.descriptor(ctx));
-    const auto target = TRY(to.descriptor(ctx));
+Result<std::size_t> copy_range(Context& ctx, const Request& request, FileHandle& from, std::uint64_t from_offset,
+                               FileHandle& to, std::uint64_t to_offset, std::size_t length, unsigned flags) {
     TRY(may_receive_copy(to.node()));
-    return on_behalf_of_user(ctx, to,
-                             [&] { return sys::copy_range(*source, from_offset, *target, to_offset, length, flags); });
+    return with_room(ctx, request, to.node(), {to_offset + length, length}, [&]() -> Result<std::size_t> {
+        const auto source = TRY(from.descriptor(ctx));
+        const auto target = TRY(to.descriptor(ctx));
+        return on_behalf_of_user(
+            ctx, to, [&] { return sys::copy_range(*source, from_offset, *target, to_offset, length, flags); });
+    });
 }
 
 Result<unsigned> get_flags(Context& ctx, NodeId id) {
@@ -131,6 +156,7 @@ Result<unsigned> get_flags(Context& ctx, NodeId id) {
 
 Status set_flags(Context& ctx, const Request& request, NodeId id, unsigned flags) {
     const NodeRef node = TRY(node_of(ctx, id));
+    const auto turn = TRY(Changing::begin(ctx.tree, node, request.copy_up_metadata()));
     const auto fd = TRY(for_setting_flags(ctx, request, node));
     if (!ctx.tree.set().rules().marks_protection) return sys::ioctl_set_flags(fd, flags);
     return set_marked(ctx, node, fd, sys::Protection::of_flags(flags), [&](const sys::Protection& on_inode) {
@@ -147,6 +173,7 @@ Result<struct fsxattr> get_fsxattr(Context& ctx, NodeId id) {
 
 Status set_fsxattr(Context& ctx, const Request& request, NodeId id, const struct fsxattr& value) {
     const NodeRef node = TRY(node_of(ctx, id));
+    const auto turn = TRY(Changing::begin(ctx.tree, node, request.copy_up_metadata()));
     const auto fd = TRY(for_setting_flags(ctx, request, node));
     if (!ctx.tree.set().rules().marks_protection) return sys::ioctl_set_fsxattr(fd, value);
     return set_marked(ctx, node, fd, sys::Protection::of_xflags(value.fsx_xflags),

@@ -20,10 +20,12 @@ Status fsync(Context& ctx, FileHandle& handle, bool data_only);
 // as to send what it gathered (NFS).
 bool flushes(const Context& ctx, const FileHandle& handle);
 Status flush(Context& ctx, FileHandle& handle);
-Status fallocate(Context& ctx, FileHandle& handle, int mode, std::uint64_t offset, std::uint64_t length);
+// EINPROGRESS by these three and with a new size by setattr(): the branch is full and the file would be moved.
+Status fallocate(Context& ctx, const Request& request, FileHandle& handle, int mode, std::uint64_t offset,
+                 std::uint64_t length);
 Result<std::uint64_t> seek(Context& ctx, FileHandle& handle, std::uint64_t offset, int whence);  // SEEK_DATA, SEEK_HOLE
-Result<std::size_t> copy_range(Context& ctx, FileHandle& from, std::uint64_t from_offset, FileHandle& to,
-                               std::uint64_t to_offset, std::size_t length, unsigned flags);
+Result<std::size_t> copy_range(Context& ctx, const Request& request, FileHandle& from, std::uint64_t from_offset,
+                               FileHandle& to, std::uint64_t to_offset, std::size_t length, unsigned flags);
 
 // chattr and lsattr, of files and directories.
 Result<unsigned> get_flags(Context& ctx, NodeId id);

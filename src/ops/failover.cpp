@@ -62,12 +62,14 @@ Result<UniqueFd> FileHandle::open_copy(Context& ctx, const sys::Stat& like) {
     }
 }
 
-Result<std::shared_ptr<const UniqueFd>> FileHandle::fail_over(Context& ctx) {
+Result<SharedFd> FileHandle::fail_over(Context& ctx, const SharedFd& unread) {
     MutexLock lock(mutex_);
-    if (!fd_) return Errno(EIO);
-    const auto st = TRY(sys::stat_fd(*fd_));
-    fd_ = std::make_shared<const UniqueFd>(TRY(open_copy(ctx, st)));
-    return fd_;
+    // Another read may have been faster.
+    if (auto fd = kept_.any(); fd && fd != unread) return fd;
+    const auto st = TRY(sys::stat_fd(*unread));
+    auto fd = std::make_shared<const UniqueFd>(TRY(open_copy(ctx, st)));
+    keep(fd, node_->data_generation());
+    return fd;
 }
 
 }  // namespace plyfs::ops

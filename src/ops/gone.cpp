@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "node/link_cow.h"
+#include "node/move.h"
 #include "node/origin.h"
 #include "ops/protection.h"
 #include "overlay/holders.h"
@@ -22,13 +23,7 @@ Status remove_object(Context& ctx, const Layer& layer, const Name& name, bool is
     return TRY(ctx.tree.workdir_of(layer.branch))->take_away(layer.fd(), name, false);
 }
 
-}  // namespace
-
-const Layer& layer_of(const Layers& layers, BranchIndex branch) {
-    return *std::find_if(layers.begin(), layers.end(), [&](const Layer& layer) { return layer.branch == branch; });
-}
-
-Result<AtName> look_at(Context& ctx, const NodeRef& parent, const Name& name, Open open) {
+Result<AtName> look_once(Context& ctx, const NodeRef& parent, const Name& name, Open open) {
     AtName at;
     auto searched = TRY(ctx.tree.layers_to_search(parent, name));
     at.layers = std::move(searched.layers);
@@ -52,6 +47,18 @@ Result<AtName> look_at(Context& ctx, const NodeRef& parent, const Name& name, Op
     at.generation = at.node->generation();
     if (LockedNode(*at.node)->content_branch >= 0) at.content = TRY(ctx.tree.fixed_places(at.node));
     return at;
+}
+
+}  // namespace
+
+const Layer& layer_of(const Layers& layers, BranchIndex branch) {
+    return *std::find_if(layers.begin(), layers.end(), [&](const Layer& layer) { return layer.branch == branch; });
+}
+
+Result<AtName> look_at(Context& ctx, const NodeRef& parent, const Name& name, Open open) {
+    return find_steadily(
+        ctx.tree, [&] { return look_once(ctx, parent, name, open); },
+        [](const Result<AtName>& at) { return at && at->hits.empty(); });
 }
 
 Status require_removable(Context& ctx, const NodeRef& parent, const Name& name, const AtName& at) {

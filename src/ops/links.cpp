@@ -7,6 +7,7 @@
 
 #include "base/defer.h"
 #include "base/log.h"
+#include "node/changing.h"
 #include "node/origin.h"
 #include "node/redirect.h"
 #include "ops/attributes.h"
@@ -138,6 +139,7 @@ Result<Entry> link(Context& ctx, const Request& request, NodeId id, NodeId new_p
     TRY(require_free_for_users(ctx, *parent, name));
     TRY(may_gain_name(parent));
     TRY(may_change(node));
+    const auto turn = TRY(Changing::begin(ctx.tree, node, request.copy_up_metadata()));
     TRY(ensure_writable(ctx.tree, node, request.copy_up_metadata()));
     TRY(make_findable(ctx.tree, node));
     auto object = TRY(ctx.tree.find_object(node));

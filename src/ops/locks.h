@@ -18,8 +18,8 @@ namespace plyfs::ops {
 class LockOwners {
   public:
     // The owner's descriptor of the handle's file, made when there is none.
-    Result<std::shared_ptr<const UniqueFd>> descriptor(Context& ctx, FileHandle& handle, std::uint64_t owner);
-    std::shared_ptr<const UniqueFd> find(const FileHandle& handle, std::uint64_t owner);
+    Result<SharedFd> descriptor(Context& ctx, const Request& request, FileHandle& handle, std::uint64_t owner);
+    SharedFd find(const FileHandle& handle, std::uint64_t owner);
     // The owner closed the file: all his range locks on it end.
     void end(const FileHandle& handle, std::uint64_t owner);
 
@@ -27,18 +27,19 @@ class LockOwners {
     using Key = std::pair<const Node*, std::uint64_t>;
     struct Owned {
         NodeRef node;  // keeps the address from being used again
-        std::shared_ptr<const UniqueFd> fd;
+        SharedFd fd;
     };
     Mutex mutex_;
     std::map<Key, Owned> owned_ GUARDED_BY(mutex_);
 };
 
-// EAGAIN: somebody else holds it; who wants to wait asks again.
-Status set_range_lock(Context& ctx, LockOwners& owners, FileHandle& handle, std::uint64_t owner,
+// EAGAIN: somebody else holds it; who wants to wait asks again. EINPROGRESS, also EINTR, as with a copy-up: the file is
+// being moved; once it has a lock it is not (node/move).
+Status set_range_lock(Context& ctx, const Request& request, LockOwners& owners, FileHandle& handle, std::uint64_t owner,
                       const struct flock& range);
-Result<struct flock> get_range_lock(Context& ctx, LockOwners& owners, FileHandle& handle, std::uint64_t owner,
-                                    const struct flock& range);
+Result<struct flock> get_range_lock(Context& ctx, const Request& request, LockOwners& owners, FileHandle& handle,
+                                    std::uint64_t owner, const struct flock& range);
 // operation LOCK_SH, LOCK_EX, LOCK_UN; EAGAIN as above.
-Status set_file_lock(Context& ctx, FileHandle& handle, int operation);
+Status set_file_lock(Context& ctx, const Request& request, FileHandle& handle, int operation);
 
 }  // namespace plyfs::ops

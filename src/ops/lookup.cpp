@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "node/link_cow.h"
+#include "node/move.h"
 #include "node/origin.h"
 #include "ops/handles.h"
 #include "overlay/layer_names.h"
@@ -311,11 +312,7 @@ std::uint32_t count_vain(Context& ctx, const Layers& layers, const Result<Resolv
     return vain;
 }
 
-}  // namespace
-
-Result<Entry> lookup(Context& ctx, NodeId parent_id, const Name& name) {
-    const NodeRef parent = TRY(node_of(ctx, parent_id));
-    if (ctx.tree.reserves(*parent, name)) return Errno(ENOENT);
+Result<Entry> lookup_once(Context& ctx, const NodeRef& parent, const Name& name) {
     auto [layers, all] = TRY(ctx.tree.candidates_for(parent, name));
     auto found = find_winner(ctx.tree.set(), layers, name);
     if (all) {
@@ -334,6 +331,16 @@ Result<Entry> lookup(Context& ctx, NodeId parent_id, const Name& name) {
     auto resolved = TRY(std::move(found));
     TRY(follow_origin(ctx.tree, parent, layers, name, resolved));
     return enter(ctx, parent, layers, name, resolved);
+}
+
+}  // namespace
+
+Result<Entry> lookup(Context& ctx, NodeId parent_id, const Name& name) {
+    const NodeRef parent = TRY(node_of(ctx, parent_id));
+    if (ctx.tree.reserves(*parent, name)) return Errno(ENOENT);
+    return find_steadily(
+        ctx.tree, [&] { return lookup_once(ctx, parent, name); },
+        [](const Result<Entry>& entry) { return entry.failed_with(ENOENT); });
 }
 
 void forget(Context& ctx, NodeId id, std::uint64_t count) {

@@ -31,6 +31,13 @@ int descriptor_flags(int flags) {
     return flags & (O_ACCMODE | O_SYNC | O_DSYNC);
 }
 
+Result<UniqueFd> reopen_for(int flags, BorrowedFd file) {
+    auto fd = sys::reopen(file, descriptor_flags(flags));
+    // An append-only file is written at its end alone, as the kernel does for such a caller anyway.
+    const bool append_only = fd.failed_with(EPERM) && (flags & O_APPEND);
+    return append_only ? sys::reopen(file, descriptor_flags(flags) | O_APPEND) : std::move(fd);
+}
+
 // The kernel opens a file by itself for chattr and lsattr, for reading, and has no path to walk again; what every
 // open(2) of a 64-bit kernel carries is missing then. A 32-bit program's open without large-file support looks the
 // same: as a reader it is as well off, as a writer it must be sent to walk again.
@@ -76,11 +83,13 @@ Result<Granted> register_backing(Context& ctx, const NodeRef& node, NodeId id, L
     Face* face = state->face_of(id);
     if (!face) return Errno(ESTALE);
     Opens& opens = face->need_opens();
-    if (opens.passthrough > 0 || opens.cached > 0 || node->data_generation() != object.data_generation) {
+    if (opens.passthrough > 0 || opens.cached > 0 || node->data_generation() != object.data_generation ||
+        state->moving) {
         return Granted::again;
     }
     opens.backing.swap(backing);  // an idle one is closed with ours, after the lock
     ++opens.passthrough;
+    state->passed_through = true;
     return Granted::yes;
 }
 
@@ -94,6 +103,7 @@ void count_writer(LockedNode& state, bool writes) {
 // Whether the file that has the node's bytes may be the kernel's backing file. A file that may still be copied up is
 // kept from it where old readers are to follow the copy: they read through us, who know which file answers.
 bool may_hand_over(Context& ctx, LockedNode& state) {
+    if (state->moving) return false;
     const BranchSet& set = ctx.tree.set();
     const Branch& branch = set.at(state->content_branch >= 0 ? state->content_branch : state->winner);
     if (branch.passthrough() == Branch::Passthrough::no) return false;
@@ -101,11 +111,19 @@ bool may_hand_over(Context& ctx, LockedNode& state) {
     return !follows || branch.writable() || !set.any_writable();
 }
 
+// Whether the file's branch is about to be full: what is written there has to be written by us, who can move it.
+bool is_short_of_space(Context& ctx, const NodeRef& node) {
+    if (!ctx.tree.moves_files() || !node->is_regular()) return false;
+    const BranchIndex branch = LockedNode(*node)->winner;
+    return ctx.tree.is_short(branch);
+}
+
 // Decides and counts; the counts rise before the kernel hears of the open. `created`: the file, if it was just made.
 Result<Opened> grant(Context& ctx, const Request& request, const NodeRef& node, NodeId id, int flags,
                      Located* created = nullptr) {
     const bool writes = wants_write(flags);
-    bool can_pass_through = node->is_regular() && ctx.registrar.available();
+    bool can_pass_through =
+        node->is_regular() && ctx.registrar.available() && !(writes && is_short_of_space(ctx, node));
     if (can_pass_through && !writes && !created) can_pass_through = !reads_for_failover(ctx, node);
     bool waited = !ctx.releases_are_late;
     for (;;) {
@@ -141,12 +159,16 @@ Result<Opened> grant(Context& ctx, const Request& request, const NodeRef& node, 
                 if (told != opens.told_stale.end()) opens.told_stale.erase(told);
                 return Errno(EBUSY);
             }
+            // What passed the kernel's pages by while nobody had them is not in them.
+            const bool keep_cache = mode == IoMode::cached && (opens.cached > 0 || !state->passed_through);
             if (mode == IoMode::cached) ++opens.cached;
             if (mode == IoMode::passthrough_shared || mode == IoMode::served_from_winner) ++opens.passthrough;
             if (mode != IoMode::passthrough_new) {
                 count_writer(state, writes);
-                return Opened{new FileHandle(node, id, flags, mode), mode, opens.backing ? opens.backing->id() : 0,
-                              mode == IoMode::cached&& ctx.tree.pool().files.keep_pages};
+                auto* handle = new FileHandle(node, id, flags, mode);
+                if (!handle->passes_through()) opens.kept.push_back(&handle->kept());
+                return Opened{handle, mode, opens.backing ? opens.backing->id() : 0,
+                              mode == IoMode::cached && ctx.tree.pool().files.keep_pages};
             }
         }
         Located found;
@@ -204,15 +226,16 @@ bool FileHandle::passes_through() const {
     return mode_ == IoMode::passthrough_new || mode_ == IoMode::passthrough_shared;
 }
 
-void FileHandle::start_with(UniqueFd fd, std::uint32_t generation) {
-    MutexLock lock(mutex_);
-    fd_ = std::make_shared<const UniqueFd>(std::move(fd));
-    generation_ = generation;
+void FileHandle::keep(const SharedFd& fd, std::uint32_t generation) {
+    kept_.keep(fd, generation, [&] { return passes_through() || generation == node_->data_generation(); });
 }
 
-Result<std::shared_ptr<const UniqueFd>> FileHandle::descriptor(Context& ctx) {
-    MutexLock lock(mutex_);
-    if (fd_ && (passes_through() || generation_ == node_->data_generation())) return fd_;
+void FileHandle::start_with(UniqueFd fd, std::uint32_t generation) {
+    keep(std::make_shared<const UniqueFd>(std::move(fd)), generation);
+}
+
+Result<SharedFd> FileHandle::descriptor(Context& ctx) {
+    if (auto fd = passes_through() ? kept_.any() : kept_.find(node_->data_generation())) return fd;
     std::shared_ptr<Backing> backing;
     if (passes_through()) {
         LockedNode state(*node_);
@@ -220,17 +243,20 @@ Result<std::shared_ptr<const UniqueFd>> FileHandle::descriptor(Context& ctx) {
         if (face && face->opens) backing = face->opens->backing;
     }
     if (backing && backing->path().valid()) {
-        fd_ = std::make_shared<const UniqueFd>(TRY(sys::reopen(backing->path(), descriptor_flags(flags_))));
-        generation_ = backing->generation();
-        return fd_;
+        auto fd = std::make_shared<const UniqueFd>(TRY(reopen_for(flags_, backing->path())));
+        keep(fd, backing->generation());
+        return fd;
     }
     auto object = TRY(ctx.tree.find_content(node_));
     if (backing && backing->generation() != object.data_generation) return Errno(ESTALE);
-    auto fd = sys::reopen(object.fd, descriptor_flags(flags_));
-    if (fd.failed_with(EIO)) fd = open_copy(ctx, object.st);
-    fd_ = std::make_shared<const UniqueFd>(TRY(std::move(fd)));
-    generation_ = object.data_generation;
-    return fd_;
+    auto reopened = reopen_for(flags_, object.fd);
+    if (reopened.failed_with(EIO)) {
+        MutexLock lock(mutex_);
+        reopened = open_copy(ctx, object.st);
+    }
+    auto fd = std::make_shared<const UniqueFd>(TRY(std::move(reopened)));
+    keep(fd, object.data_generation);
+    return fd;
 }
 
 Result<Opened> open(Context& ctx, const Request& request, NodeId id, int flags, bool kill) {
@@ -273,7 +299,9 @@ void release(Context& ctx, FileHandle* handle) {
     {
         LockedNode state(*handle->node());
         if (handle->writes() && state->writers > 0) --state->writers;
+        if (handle->has_branch_lock()) --state->branch_locks;
         if (Face* face = state->face_of(handle->id()); face && face->opens) {
+            std::erase(face->opens->kept, &handle->kept());
             (handle->mode() == IoMode::cached ? face->opens->cached : face->opens->passthrough) -= 1;
             closed_later = end_of_opens(ctx.tree, state, *face);
         }

@@ -24,22 +24,26 @@ class FileHandle {
     bool passes_through() const;
 
     // A descriptor with the handle's access, for I/O with explicit offsets; kept by the caller as long as he uses it.
-    Result<std::shared_ptr<const UniqueFd>> descriptor(Context& ctx);
-    // One of another copy instead of the one that could not be read, for who only reads. EIO: there is none.
-    Result<std::shared_ptr<const UniqueFd>> fail_over(Context& ctx);
+    Result<SharedFd> descriptor(Context& ctx);
+    // One of another copy instead of `unread`, which could not be read, for who only reads. EIO: there is none.
+    Result<SharedFd> fail_over(Context& ctx, const SharedFd& unread);
     // The first descriptor, from the open itself.
     void start_with(UniqueFd fd, std::uint32_t generation);
+    KeptDescriptor& kept() { return kept_; }
+    // flock(2) through it holds a lock on the branch's file (ops/locks); by the node's lock.
+    bool& has_branch_lock() { return has_branch_lock_; }
 
   private:
     Result<UniqueFd> open_copy(Context& ctx, const sys::Stat& like) REQUIRES(mutex_);
+    void keep(const SharedFd& fd, std::uint32_t generation);
 
     NodeRef node_;
     NodeId id_;
     int flags_;
     IoMode mode_;
+    KeptDescriptor kept_;
+    bool has_branch_lock_ = false;
     Mutex mutex_;
-    std::shared_ptr<const UniqueFd> fd_ GUARDED_BY(mutex_);
-    std::uint32_t generation_ GUARDED_BY(mutex_) = 0;
     std::vector<BranchIndex> unreadable_ GUARDED_BY(mutex_);  // whose copies were tried
 };
 

@@ -76,6 +76,12 @@ Result<Staged> new_file(WorkDir& work) {
     return Staged(work, std::move(named), std::move(temp));
 }
 
+// Where a file system can not take space beforehand it is met with while copying.
+Status reserve_space(BorrowedFd file, std::uint64_t bytes) {
+    auto taken = sys::allocate(file, FALLOC_FL_KEEP_SIZE, 0, bytes);
+    return taken.failed_with(EOPNOTSUPP) ? Status() : taken;
+}
+
 Result<Staged> stage_regular(WorkDir& work, const CopySource& source, const std::function<bool()>& cancelled) {
     auto staged = TRY(new_file(work));
     if (source.metacopy) {
@@ -89,6 +95,7 @@ Result<Staged> stage_regular(WorkDir& work, const CopySource& source, const std:
     auto from = TRY(sys::reopen(source.content.valid() ? source.content : source.fd, O_RDONLY));
     if (source.data_bytes > 0) {
         sys::RegistrationCred reserve;  // the caller's file: root's reserved blocks are not his
+        if (source.reserve) TRY(reserve_space(staged.fd(), source.data_bytes));
         TRY(sys::copy_data(from, staged.fd(), source.data_bytes, cancelled));
     }
     // The same file but for a metacopy's, by a descriptor that more calls take.

@@ -66,6 +66,7 @@ struct CopySource {
     bool metacopy = false;                   // the content stays below, and a mark says so; data_bytes is not looked at
     const Carry* carry = nullptr;            // null: within one branch, what lies there is taken as it is
     bool marks_protection = false;           // immutable and append-only are a mark of the copy
+    bool reserve = false;                    // the space of the content is taken before it is copied
     bool sync = true;                        // whether a file's content must survive whatever its publication survives
     std::function<Status(BorrowedFd)> mark;  // what else the copy has to say of itself; empty: nothing
 };

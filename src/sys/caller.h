@@ -9,4 +9,7 @@ namespace plyfs::sys {
 // do not deliver it. Reads /proc; false for a process that is gone or not in our pid namespace.
 bool has_pending_signal(pid_t tid);
 
+// Whether it is about to end by a signal, whatever others wait for it.
+bool is_being_killed(pid_t tid);
+
 }  // namespace plyfs::sys

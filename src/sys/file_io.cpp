@@ -43,6 +43,11 @@ Status close_copy(BorrowedFd fd) {
     return {};
 }
 
+bool always_appends(BorrowedFd fd) {
+    const int flags = ::fcntl(fd.get(), F_GETFL);
+    return flags >= 0 && (flags & O_APPEND);
+}
+
 Status allocate(BorrowedFd fd, int mode, std::uint64_t offset, std::uint64_t length) {
     for (;;) {
         if (::fallocate(fd.get(), mode, static_cast<off_t>(offset), static_cast<off_t>(length)) == 0) return {};

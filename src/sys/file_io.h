@@ -15,6 +15,8 @@ Result<std::size_t> read_at(BorrowedFd fd, std::span<std::byte> buffer, std::uin
 Result<std::size_t> write_at(BorrowedFd fd, std::span<const std::byte> data, std::uint64_t offset);
 // Closes a duplicate, which is a close as far as the file system is concerned, and says what it said.
 Status close_copy(BorrowedFd fd);
+// O_APPEND: the offset is not looked at, so nothing can be written twice.
+bool always_appends(BorrowedFd fd);
 Status allocate(BorrowedFd fd, int mode, std::uint64_t offset, std::uint64_t length);
 // SEEK_DATA or SEEK_HOLE; moves the descriptor's own offset, which nothing else here uses.
 Result<std::uint64_t> seek_extent(BorrowedFd fd, std::uint64_t offset, int whence);

@@ -1,5 +1,6 @@
 #include "sys/lock.h"
 
+#include <signal.h>
 #include <sys/file.h>
 
 #include "sys/open.h"
@@ -12,6 +13,18 @@ Status lock_alone(BorrowedFd fd) {
         if (errno == EWOULDBLOCK) return Errno(EBUSY);
         if (errno != EINTR) return Errno::last();
     }
+}
+
+Result<bool> has_other_opener(BorrowedFd fd, Opener opener) {
+    // Whoever opens it in just this moment makes the kernel send a signal: one that does nothing.
+    if (::fcntl(fd.get(), F_SETSIG, SIGURG) != 0) return Errno::last();
+    if (::fcntl(fd.get(), F_SETLEASE, opener == Opener::writer ? F_RDLCK : F_WRLCK) != 0) {
+        if (errno == EAGAIN) return true;
+        return Errno::last();
+    }
+    // A lease that is not given up would hold up who opens the file: closing ends it at the latest.
+    if (::fcntl(fd.get(), F_SETLEASE, F_UNLCK) != 0) return Errno::last();
+    return false;
 }
 
 Status lock_file(BorrowedFd fd, int operation) {

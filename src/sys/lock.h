@@ -13,6 +13,12 @@ namespace plyfs::sys {
 // work directory: at once or not at all, EBUSY when somebody has it. Not for O_PATH descriptors.
 Status lock_alone(BorrowedFd fd);
 
+// Whether anybody else has a regular file open, or mapped by a descriptor that is closed: for writing only, or at all.
+// `fd` has to be open for reading alone. It is known to the kernel by leases: EINVAL and the like where the file system
+// has none, EACCES for who is neither the owner nor privileged.
+enum class Opener { writer, anybody };
+Result<bool> has_other_opener(BorrowedFd fd, Opener opener);
+
 // flock(2); operation LOCK_SH, LOCK_EX or LOCK_UN. EWOULDBLOCK: held by somebody else.
 Status lock_file(BorrowedFd fd, int operation);
 // A byte range (F_OFD_SETLK). EAGAIN: held by somebody else. Write locks need a descriptor open for writing.

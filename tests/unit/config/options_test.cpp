@@ -155,6 +155,17 @@ TEST_CASE("options: free space in bytes or as a share") {
     }
 }
 
+TEST_CASE("options: where a file of a full branch goes") {
+    const auto policy = [](const std::string& words) { return settled(words).pool.move_policy; };
+    CHECK(policy("") == Policy::pfrd);
+    CHECK(policy("moveonenospc=true") == Policy::pfrd);
+    CHECK(policy("moveonenospc=mspmfs") == Policy::mspmfs);
+    CHECK(policy("moveonenospc=mfs,moveonenospc=false") == std::nullopt);
+    CHECK(settled("moveonenospc-reserve=1G").pool.move_reserve == MinFree{std::uint64_t{1} << 30, std::nullopt});
+    CHECK(apply("moveonenospc=perhaps").errors.size() == 1);
+    CHECK(apply("moveonenospc").errors.size() == 1);
+}
+
 TEST_CASE("options: words of a list") {
     CHECK(settled("transport=io_uring").transport == Transport::io_uring);
     CHECK(settled("transport=devfuse").transport == Transport::devfuse);

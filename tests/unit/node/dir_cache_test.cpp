@@ -4,6 +4,7 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <set>
 #include <thread>
 
 #include "node/node_table.h"
@@ -160,4 +161,30 @@ TEST_CASE("shown inodes: what was kept wins over the branch's own") {
     shown.drop(5, 100);
     CHECK(shown.of(set, 5, 100) == 100);
     CHECK(shown.of(set, 5, 101) == 43);
+}
+
+TEST_CASE("shown inodes: an object that moves keeps its number, which nothing else gets") {
+    BranchSet set({});
+    ShownInodes shown;
+    const auto key = [](std::uint64_t dev, std::uint64_t ino) { return sys::FileKey{dev, ino, 0, S_IFREG}; };
+    const auto number = shown.of(set, 5, 100);
+    shown.move(key(5, 100), key(6, 7), number);
+    CHECK(shown.of(set, 6, 7) == number);
+    const auto next = shown.of(set, 5, 100);  // another file there
+    CHECK(next != number);
+    CHECK(next != set.shown_inode(6, 7));
+    shown.drop(5, 100);
+    CHECK(shown.of(set, 5, 100) == next);
+    // It moves on, and the other one away.
+    shown.move(key(6, 7), key(7, 8), number);
+    shown.move(key(5, 100), key(6, 7), next);
+    const std::set<std::uint64_t> numbers{number, next, shown.of(set, 5, 100), shown.of(set, 5, 101)};
+    CHECK(numbers.size() == 4);
+    CHECK(shown.of(set, 7, 8) == number);
+    CHECK(shown.of(set, 6, 7) == next);
+    // Back where it came from.
+    shown.move(key(7, 8), key(5, 100), number);
+    CHECK(shown.of(set, 5, 100) == number);
+    shown.drop(5, 100);
+    CHECK_FALSE(numbers.contains(shown.of(set, 7, 8)));
 }

@@ -1,0 +1,40 @@
+// Moving a file off a branch that is full to another one of the pool, while it is open: complete, durable and under all
+// its names there, before it is taken away here. Everything that leads to the node goes on in the moved file; its ids
+// and inode number stay.
+//
+// It stays where it is when not every byte and every opener could come along: while somebody has it in passthrough, has
+// it mapped from such an open, or holds a lock on the branch's file; with names we do not know, with copies of its name
+// on other branches that may be changed; immutable or append-only.
+#pragma once
+
+#include "node/copy_up.h"
+
+namespace plyfs {
+
+struct MoveRequest {
+    Errno full{ENOSPC};                 // what its branch said: ENOSPC or EDQUOT; the answer when it stays
+    std::uint32_t data_generation = 0;  // of the node, when it was said
+    std::uint64_t end = 0;              // up to where the file is about to reach
+    std::uint64_t bytes = 0;            // about to be written or allocated
+};
+
+inline bool says_full(Errno e) {
+    return e == ENOSPC || e == EDQUOT;
+}
+
+// What look() finds by going through the branches, and where it finds nothing again if a file was moved meanwhile: on
+// each of them it may have looked at the wrong moment.
+template <typename Look, typename IsNothing>
+auto find_steadily(Tree& tree, Look look, IsNothing is_nothing) -> decltype(look()) {
+    for (;;) {
+        const auto before = tree.counters().relocations.load(std::memory_order_acquire);
+        auto found = look();
+        if (!is_nothing(found) || before == tree.counters().relocations.load(std::memory_order_acquire)) return found;
+    }
+}
+
+// Success: the file is another one than it was, moved by us or by somebody who was faster; what failed may be tried
+// again. EINPROGRESS and EINTR as `how` says. Not for who holds a Changing of the node.
+Status move_off_full(Tree& tree, const NodeRef& node, const MoveRequest& request, const CopyUpRequest& how);
+
+}  // namespace plyfs
