@@ -148,7 +148,7 @@ struct PoolOptions {
     double mount_timeout = 0;         // seconds that `wait` waits
     bool mount_timeout_fail = false;  // what comes after them: no mount, or one without the branch
     FileOptions files;
-    bool lost_is_error = false;       // what no branch has may be on one that is missing: EIO, not ENOENT
+    bool lost_is_error = false;  // what no branch has may be on one that is missing: EIO, not ENOENT
 
     bool copy_up = true;         // off: what lies on a branch that may not be modified is not changed
     bool whiteouts = true;       // off: nor is it deleted, and marks are ordinary objects

@@ -43,7 +43,15 @@ bool is_live(const config::Option& option) {
                                           "dropcacheonclose",
                                           "nfsopenhack",
                                           "follow-symlinks",
-                                          "cache.files.process-names"};
+                                          "cache.files.process-names",
+                                          "moveonenospc",
+                                          "moveonenospc-reserve",
+                                          "ignorepponrename",
+                                          "rename-exdev",
+                                          "link-exdev",
+                                          "copyup",
+                                          "read-failover",
+                                          "branch-lost"};
     if (option.group == config::Group::placement && option.kind == config::Kind::policy) return true;
     return std::find(std::begin(kLive), std::end(kLive), option.name) != std::end(kLive);
 }

@@ -72,6 +72,7 @@ struct Row {
 
 // clang-format off
 constexpr Row kRows[] = {
+    {"branch-lost", [](C c) { return word("branch-lost", c.pool.lost_is_error ? 1 : 0); }},
     {"branches", branches},
     {"branches-mount-timeout", [](C c) { return seconds(c.pool.mount_timeout); }},
     {"branches-mount-timeout-fail", [](C c) { return flag(c.pool.mount_timeout_fail); }},
@@ -86,6 +87,7 @@ constexpr Row kRows[] = {
     {"category.action", [](C c) { return category(c, Category::action); }},
     {"category.create", [](C c) { return category(c, Category::create); }},
     {"category.search", [](C c) { return category(c, Category::search); }},
+    {"copyup", [](C c) { return flag(c.pool.copy_up); }},
     {"dropcacheonclose", [](C) { return flag(false); }},
     {"export-support", [](C c) { return flag(c.pool.files.handles); }},
     {"flush-on-close", [](C c) { return word("flush-on-close", static_cast<int>(c.pool.files.flush)); }},
@@ -112,11 +114,20 @@ constexpr Row kRows[] = {
     {"func.truncate", policy<Function::truncate>},
     {"func.unlink", policy<Function::unlink>},
     {"func.utimens", policy<Function::utimens>},
+    {"ignorepponrename", [](C c) { return flag(c.pool.ignore_paths); }},
     {"inodecalc", [](C c) { return word("inodecalc", static_cast<int>(c.pool.files.inodes)); }},
     {"kernel-permissions-check", [](C c) { return flag(c.default_permissions); }},
     {"lazy-umount-mountpoint", [](C c) { return flag(c.lazy_umount); }},
     {"link-cow", [](C c) { return flag(c.pool.files.link_cow); }},
+    {"link-exdev", [](C c) {
+         constexpr int kWords[] = {0, 1, 3, 2};  // of none, relative, through_mount, on_branch
+         return word("link-exdev", kWords[static_cast<int>(c.pool.link_instead)]);
+     }},
     {"minfreespace", [](C c) { return min_free(c.pool.min_free); }},
+    {"moveonenospc", [](C c) {
+         return c.pool.move_policy ? std::string(config::policy_name(*c.pool.move_policy)) : flag(false);
+     }},
+    {"moveonenospc-reserve", [](C c) { return min_free(c.pool.move_reserve); }},
     {"mountpoint", [](C c) { return c.mountpoint; }},
     {"never-forget-nodes", [](C c) { return flag(c.pool.files.keep_nodes); }},
     {"nfsopenhack", [](C) { return std::string("off"); }},
@@ -126,7 +137,9 @@ constexpr Row kRows[] = {
     {"posix-acl", [](C c) { return flag(c.pool.files.acls); }},
     {"proxy-ioprio", [](C c) { return flag(c.pool.files.proxy_ioprio); }},
     {"read-thread-count", [](C c) { return std::to_string(c.reader_threads); }},
+    {"read-failover", [](C c) { return word("read-failover", static_cast<int>(c.pool.failover)); }},
     {"readahead", [](C c) { return std::to_string(c.read_ahead_kib.value_or(0)); }},
+    {"rename-exdev", [](C c) { return word("rename-exdev", static_cast<int>(c.pool.rename_instead)); }},
     {"scheduling-priority", [](C c) { return std::to_string(c.niceness); }},
     {"security-capability", [](C c) { return flag(c.pool.files.capabilities); }},
     {"statfs", [](C c) { return word("statfs", static_cast<int>(c.pool.files.statfs)); }},
@@ -137,7 +150,9 @@ constexpr Row kRows[] = {
      }},
     {"symlinkify", [](C c) { return flag(c.pool.files.symlinkify); }},
     {"symlinkify-timeout", [](C c) { return seconds(c.pool.files.symlinkify_age); }},
+    {"unlink", [](C c) { return word("unlink", c.pool.unlink_winner ? 1 : 0); }},
     {"version", [](C) { return std::string(PLYFS_VERSION); }},
+    {"whiteouts", [](C c) { return flag(c.pool.whiteouts); }},
     {"xattr", [](C c) { return word("xattr", static_cast<int>(c.pool.files.xattrs)); }},
 };
 // clang-format on

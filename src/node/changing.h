@@ -1,6 +1,7 @@
 // Changing: a request is changing a node's object, its bytes, attributes or names, by a descriptor it has found. A move
 // to another branch (node/move, CopyUpRequest::onto) waits for those that are under way, and they wait for it: what is
-// changed is never an object that was copied already. Only pools of several branches need it; elsewhere it costs nothing.
+// changed is never an object that was copied already. Only pools of several branches need it; elsewhere it costs
+// nothing.
 //
 // Not to be taken twice by one thread, and not across move_off_full(). Copy-ups do not wait for it.
 #pragma once

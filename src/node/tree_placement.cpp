@@ -88,7 +88,8 @@ Result<std::string> Tree::path_of(const NodeRef& node) {
 Result<Tree::Choice> Tree::choose_by_rules(const NodeRef& dir, const NewName& wanted) {
     const config::PoolOptions& options = pool();
     const bool moved = wanted.away_from >= 0;
-    Choice choice{moved ? options.move_policy.value_or(config::Policy::pfrd) : options.policies.of(wanted.function), {}};
+    Choice choice{moved ? options.move_policy.value_or(config::Policy::pfrd) : options.policies.of(wanted.function),
+                  {}};
     if (options.rules.empty() || wanted.name.empty() || !wanted.maker) return choice;
     const policy::NewName name{TRY(path_of(dir)) + "/" + std::string(wanted.name), wanted.maker->uid,
                                wanted.maker->gid};

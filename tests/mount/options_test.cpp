@@ -41,20 +41,6 @@ struct Ground {
     std::string mnt, branches;
 };
 
-// Words that are for others to test, left out where this program does not know them.
-std::string known_words(const std::string& options) {
-    static const std::string help = run_plyfs({"--help"}).out;
-    std::string out;
-    std::istringstream in(options);
-    for (std::string word; std::getline(in, word, ',');) {
-        const std::string name = word.substr(0, word.find('='));
-        const bool moves = name == "moveonenospc" || name == "ignorepponrename" || name.ends_with("-exdev");
-        if (moves && help.find(name) == std::string::npos) continue;
-        out += (out.empty() ? "" : ",") + word;
-    }
-    return out;
-}
-
 int xattr_errno(const std::string& path, const std::string& name) {
     char value[4096];
     return ::getxattr(path.c_str(), name.c_str(), value, sizeof value) < 0 ? errno : 0;
@@ -108,7 +94,7 @@ TEST_CASE("options: lines of mergerfs' fstabs mount as they are") {
              "gid-cache.remove-timeout=3600,auto_unmount",
          }) {
         CAPTURE(line);
-        const Ran ran = g.start(known_words(line));
+        const Ran ran = g.start(line);
         INFO(ran.err);
         REQUIRE(ran.code == 0);
         Mount mount = Mount::adopt(g.mnt);
