@@ -133,7 +133,7 @@ bool Tree::may_take(const Branch& branch, const NewName& wanted) const {
 }
 
 bool Tree::is_short(BranchIndex branch) const {
-    if (!moves_files_) return false;
+    if (!moves_files()) return false;
     const Space space = set_->at(branch).space();
     return space.available < reserve_of(pool().move_reserve, space.total);
 }

@@ -168,7 +168,7 @@ Result<Opened> grant(Context& ctx, const Request& request, const NodeRef& node, 
                 auto* handle = new FileHandle(node, id, flags, mode);
                 if (!handle->passes_through()) opens.kept.push_back(&handle->kept());
                 return Opened{handle, mode, opens.backing ? opens.backing->id() : 0,
-                              mode == IoMode::cached && ctx.tree.pool().files.keep_pages};
+                              keep_cache && ctx.tree.pool().files.keep_pages};
             }
         }
         Located found;
