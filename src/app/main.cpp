@@ -58,7 +58,7 @@ const Name kWorkName = *Name::parse("work");
 const char* called_as = "plyfs";  // what messages begin with
 
 void say(const std::string& line) {
-    std::cerr << called_as << ": " << line << "\n";
+    std::cerr << called_as << ": " << log::in_one_line(line) << "\n";
 }
 
 int fail(int code, const std::string& line) {

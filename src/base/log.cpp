@@ -93,7 +93,21 @@ bool to_file(const std::string& path) {
 }
 
 void write(Level level, std::string_view line) {
-    logger()->log(to_spdlog(level), "{}", line);
+    logger()->log(to_spdlog(level), "{}", in_one_line(line));
+}
+
+std::string in_one_line(std::string_view text) {
+    std::string out;
+    out.reserve(text.size());
+    for (const char c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte < 0x20 || byte == 0x7f) {
+            out += fmt::format("\\{:03o}", byte);
+        } else {
+            out += c;
+        }
+    }
+    return out;
 }
 
 std::string errno_text(int err) {

@@ -45,6 +45,8 @@ void error(fmt::format_string<Args...> f, Args&&... args) {
     message(Level::error, f, std::forward<Args>(args)...);
 }
 
+// Control characters as "\\ooo", as in /proc/mounts: names may have them, and a line stays a line.
+std::string in_one_line(std::string_view text);
 // "No such file or directory (ENOENT)" for a person.
 std::string errno_text(int err);
 

@@ -35,7 +35,9 @@ std::string_view passthrough_word(Branch::Passthrough state) {
 
 std::string status_text(ops::Context& ctx, const RequestCounters& requests, const MountFacts& facts) {
     std::string out;
-    auto line = [&](std::string_view key, const auto& value) { out += fmt::format("{} {}\n", key, value); };
+    auto line = [&](std::string_view key, const auto& value) {
+        out += log::in_one_line(fmt::format("{} {}", key, value)) + "\n";
+    };
     line("pid", ::getpid());
     line("transport", facts.transport);
     line("transport_why", facts.transport_reason);

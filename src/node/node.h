@@ -104,6 +104,8 @@ struct NodeState {
     std::vector<std::unique_ptr<Face>> retired;
     sys::FileKey key;       // of the winner
     sys::FileKey original;  // of what the winner was copied up from; leads here as well
+    // Of a directory: those that the key was before. Who met the directory by its name then may come late.
+    std::unique_ptr<std::vector<sys::FileKey>> older_keys;
     BranchIndex winner = -1;
     std::vector<BranchIndex> layers;        // of a directory: where it exists and is merged, the winner first
     Detours detours;                        // where that is, and the content, on branches that have it elsewhere

@@ -221,6 +221,7 @@ std::vector<Link> NodeTable::reap(Node* node) {
         LockedNode state(*node);
         keys = {state->key};
         if (state->original != sys::FileKey{}) keys.push_back(state->original);
+        if (state->older_keys) keys.insert(keys.end(), state->older_keys->begin(), state->older_keys->end());
         links = std::move(state->links);
         end_id(state->face.id);
         for (auto& old : state->retired) end_id(old->id);

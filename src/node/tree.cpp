@@ -133,9 +133,12 @@ Result<SharedDir> Tree::dir_on(const NodeRef& dir, BranchIndex branch) {
             if (state->links.empty()) return Errno(ESTALE);
             if (state->links[0].parent == top) {
                 const Detour* detour = detour_on(state->detours, branch);
-                auto fd = TRY(sys::open_dir_path(*at, *Name::parse(detour ? detour->path : state->links[0].name)));
-                if (branch == state->winner && sys::key_of(TRY(sys::stat_fd(fd))) != state->key) return Errno(ESTALE);
-                at = std::make_shared<const LayerDir>(std::move(fd));
+                auto fd = sys::open_dir_path(*at, *Name::parse(detour ? detour->path : state->links[0].name));
+                // Of the winner: the name may lead to another directory now, which only a walk finds.
+                const bool wins = branch == state->winner;
+                if (!fd) return wins && is_gone(fd.error()) ? Errno(ESTALE) : fd.error();
+                if (wins && sys::key_of(TRY(sys::stat_fd(*fd))) != state->key) return Errno(ESTALE);
+                at = std::make_shared<const LayerDir>(std::move(*fd));
                 dirs_.put(*node, branch, at);
                 top = node;
                 continue;
@@ -330,7 +333,7 @@ Result<sys::Stat> Tree::stat_object(const NodeRef& node) {
         // A cached descriptor of a directory that somebody removed on the branch.
         if (st.stx_nlink == 0) {
             dirs_.drop(*node, branch);
-            return Errno(ESTALE);
+            return lose_winner(*this, node, branch) ? stat_object(node) : Errno(ESTALE);
         }
         if (names && layers.size() > 1) names->catch_up();
         for (BranchIndex other : layers) {

@@ -6,6 +6,7 @@
 #include "node/link_cow.h"
 #include "node/move.h"
 #include "node/origin.h"
+#include "node/source.h"
 #include "ops/handles.h"
 #include "overlay/layer_names.h"
 #include "overlay/staging.h"
@@ -16,6 +17,9 @@ namespace {
 // Stores through a map change a file's times without a request, and maps outlive the handle: while a file is open for
 // writing the kernel asks each time, later it has to ask again soon. A retired id stands for data that lies elsewhere.
 constexpr double kWriterTimeout = 1.0;
+
+// How often a directory may get parts while it is looked up.
+constexpr int kMostLooks = 16;
 
 struct Entered {
     NodeRef node;
@@ -101,29 +105,14 @@ void drop_replaced_parts(Context& ctx, LockedNode& dir, const Resolved& found) {
     }
 }
 
-// A directory has one place. Another one than we know means that it was moved on the branch, or that branches overlap:
-// the old node keeps its id and goes stale, the place found now gets a new node.
-Result<Entered> enter_dir(Context& ctx, const NodeRef& parent, const Layers& layers, const Name& name,
-                          const Resolved& found) {
-    Arrival at(ctx, parent, name, found);
-    if (at.fresh) {
-        keep_opened(ctx, at.node, found);
-        return Entered{at.node};
-    }
-    LockedNode& state = at.state;
-    if (state->unlinked || state->links.empty() || state->links[0] != Link{parent, name.str()}) {
-        return Entered{make_instead(ctx, parent, name, found)};
-    }
-    drop_replaced_parts(ctx, state, found);
-    if (state->layers == found.layers && state->key == at.key) return Entered{at.node};
-    // Looked at again under the lock: a copy-up may have added a branch since.
+// Under the lock of a directory that has other parts than were found: a copy-up may have added one since.
+Result<Entered> look_again(Context& ctx, LockedNode& state, const NodeRef& node, const Layers& layers, const Name& name,
+                           const Resolved& found) {
     auto now = TRY(find_winner(ctx.tree.set(), layers, name));
     // The second: renamed meanwhile, and `layers` may not be all.
     if (!sys::is_dir(now.st) || (now.other_name && !found.other_name)) return Errno(ESTALE);
     for (BranchIndex had : state->layers) {
-        if (std::find(now.layers.begin(), now.layers.end(), had) == now.layers.end()) {
-            ctx.tree.dirs().drop(*at.node, had);
-        }
+        if (std::find(now.layers.begin(), now.layers.end(), had) == now.layers.end()) ctx.tree.dirs().drop(*node, had);
     }
     state->layers = std::move(now.layers);
     state->detours = std::move(now.detours);
@@ -132,13 +121,45 @@ Result<Entered> enter_dir(Context& ctx, const NodeRef& parent, const Layers& lay
     state->redirect = now.redirect.empty() ? nullptr : std::make_unique<std::string>(std::move(now.redirect));
     state->winner = now.branch;
     state->protection = now.protection;
-    const auto key_now = sys::key_of(now.st);
-    if (state->key != key_now) {
-        if (state->key != state->original) ctx.tree.nodes().drop_key(state->key, *at.node);
-        ctx.tree.nodes().add_key(key_now, *at.node);
-        state->key = key_now;
+    const auto key = sys::key_of(now.st);
+    if (state->key != key) {
+        leave_key(ctx.tree, state);
+        ctx.tree.nodes().add_key(key, *node);
+        state->key = key;
     }
-    return Entered{at.node};
+    return Entered{node};
+}
+
+// Whether the second look would find every part. A redirect leads to its part from anywhere.
+bool were_asked(const Layers& layers, const NodeState& dir) {
+    return std::all_of(dir.layers.begin(), dir.layers.end(), [&](BranchIndex part) {
+        const auto is_its = [&](const Layer& layer) { return layer.branch == part; };
+        return detour_on(dir.detours, part) || std::any_of(layers.begin(), layers.end(), is_its);
+    });
+}
+
+// A directory has one place. Another one than we know means that it was moved on the branch, or that branches overlap:
+// the old node keeps its id and goes stale, the place found now gets a new node.
+// looks: how often the branches may be asked again for parts that were made since `layers` were chosen.
+Result<Entered> enter_dir(Context& ctx, const NodeRef& parent, const Layers& layers, const Name& name,
+                          const Resolved& found, int looks = kMostLooks) {
+    {
+        Arrival at(ctx, parent, name, found);
+        if (at.fresh) {
+            keep_opened(ctx, at.node, found);
+            return Entered{at.node};
+        }
+        LockedNode& state = at.state;
+        if (state->unlinked || state->links.empty() || state->links[0] != Link{parent, name.str()}) {
+            return Entered{make_instead(ctx, parent, name, found)};
+        }
+        drop_replaced_parts(ctx, state, found);
+        if (state->layers == found.layers && state->key == at.key) return Entered{at.node};
+        if (were_asked(layers, *state)) return look_again(ctx, state, at.node, layers, name, found);
+    }
+    // A part on a branch that was left out: it had none when the names were asked, or the parent was not there.
+    if (looks == 0) return Errno(ESTALE);
+    return enter_dir(ctx, parent, TRY(ctx.tree.layers_of(parent)), name, found, looks - 1);
 }
 
 // Each name of a file with several is a node of its own, known by the name's key (node/link_cow).
@@ -321,9 +342,8 @@ Result<Entry> lookup_once(Context& ctx, const NodeRef& parent, const Name& name)
         layers = TRY(ctx.tree.layers_of(parent));
         found = find_winner(ctx.tree.set(), layers, name);
     }
-    // Others may change a pool's branches: what looks empty may be a directory that is no longer the one of its name.
-    if (found.failed_with(ENOENT) && layers.size() > 1 && !ctx.tree.set().uses_marks() &&
-        ctx.tree.drop_removed(parent, layers)) {
+    // Others may change the branches: what looks empty may be a directory that is no longer the one of its name.
+    if (found.failed_with(ENOENT) && !ctx.tree.set().rules().fixed && ctx.tree.drop_removed(parent, layers)) {
         layers = TRY(ctx.tree.layers_of(parent));
         found = find_winner(ctx.tree.set(), layers, name);
     }

@@ -56,6 +56,7 @@ TEST_CASE("bad input: missing branches, and what is no directory") {
     g.refused({(g.disk / "never") + "=rw", g.mnt}, kMountFailure, {g.disk / "never"});
     g.refused({(g.disk / "a") + "=rw:" + (g.disk / "never") + "=ro", g.mnt}, kMountFailure, {g.disk / "never"});
     g.refused({(g.disk / "file") + "=rw", g.mnt}, kMountFailure, {g.disk / "file"});
+    g.refused({(g.disk / "two\nlines") + "=rw", g.mnt}, kMountFailure, {"two\\012lines"});
     g.refused({"-o", g.layers() + "x,workdir=" + (g.disk / "work"), g.mnt}, kMountFailure, {"upperx"});
     g.refused({(g.disk / "a") + "=rw", g.disk / "no_mountpoint"}, kMountFailure, {"no_mountpoint"});
 }

@@ -95,6 +95,15 @@ TEST_CASE("branches: one that is missing is refused or done without until it com
     CHECK(read_file(mount / "one") == "1");
 }
 
+TEST_CASE("branches: a name of two lines is one in the account") {
+    Ground g;
+    const std::string forged = g / "x\nbranch.0.present no";
+    make_dirs(forged);
+    Mount mount("create=ff", forged + ":" + (g / "b"), g.mnt);
+    CHECK(mount.stats().text("branch.0.present") == "yes");
+    CHECK(mount.stats().text("branch.0.path").ends_with("x\\012branch.0.present no"));
+}
+
 TEST_CASE("branches: markers tell the disk from the place for it") {
     Ground g;
     write_file(g / "a/.mergerfs.branch_mounts_here", "");
