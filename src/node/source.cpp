@@ -5,21 +5,19 @@
 namespace plyfs {
 
 void leave_key(Tree& tree, LockedNode& node) {
-    if (node->original == sys::FileKey{}) {
-        node->original = node->key;
-    } else if (node->key == node->original) {
-        return;
-    } else if (node.node().is_dir()) {
-        if (!node->older_keys) node->older_keys = std::make_unique<std::vector<sys::FileKey>>();
-        auto& keys = *node->older_keys;
-        if (std::find(keys.begin(), keys.end(), node->key) == keys.end()) keys.push_back(node->key);
-    } else {
-        tree.nodes().drop_key(node->key, node.node());
-    }
+    if (node->key == node->original) return;
+    if (!node.node().is_dir() || !tree.set().several_writable()) return tree.nodes().drop_key(node->key, node.node());
+    if (!node->older_keys) node->older_keys = std::make_unique<std::vector<sys::FileKey>>();
+    auto& keys = *node->older_keys;
+    if (std::find(keys.begin(), keys.end(), node->key) == keys.end()) keys.push_back(node->key);
 }
 
 void take_source(Tree& tree, LockedNode& node, const sys::FileKey& key, BranchIndex branch) {
-    leave_key(tree, node);
+    if (node->original == sys::FileKey{}) {
+        node->original = node->key;
+    } else {
+        leave_key(tree, node);
+    }
     tree.shown_inodes().keep(key.dev, key.ino, node->shown_inode);
     node->key = key;
     node->winner = branch;

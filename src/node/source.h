@@ -6,7 +6,8 @@
 
 namespace plyfs {
 
-// The node's key is about to be another one. A directory is found by this one as well, as long as the node lives.
+// The node's key is about to be another one. A pool's directory is found by this one as well, as long as the node
+// lives.
 void leave_key(Tree& tree, LockedNode& node);
 // The node's source becomes the object on `branch` that has this key, which leads to the node already.
 void take_source(Tree& tree, LockedNode& node, const sys::FileKey& key, BranchIndex branch);
