@@ -43,19 +43,6 @@ Status CopyNames::publish(Staged& staged) const {
     return {};
 }
 
-Status CopyNames::sync(BorrowedFd object) const {
-    if (sys::is_regular(TRY(sys::stat_fd(object)))) TRY(sys::sync_file(TRY(sys::reopen(object, O_RDONLY))));
-    for (const Place& place : places_) TRY(sys::sync_file(TRY(sys::open_dir_for_reading(*place.dir))));
-    return {};
-}
-
-void CopyNames::remove() const {
-    for (const Place& place : places_) {
-        const KeptTimes keep(place.dir);
-        if (!sys::unlink_file(*place.dir, *Name::parse(place.name))) log::warn("an older {} stays", place.name);
-    }
-}
-
 Result<bool> CopyNames::leads_to(const Place& place, const sys::FileKey& key) {
     const auto st = sys::stat_at(*place.dir, TRY(Name::parse(place.name)));
     if (st.failed_with(ENOENT)) return false;
@@ -84,6 +71,19 @@ Status CopyNames::take_from(const sys::FileKey& key, BorrowedFd object) const {
         taken.push_back(&place);
     }
     undo.cancel();
+    return {};
+}
+
+Status settle_names(Tree& tree, const std::vector<Link>& links, BranchIndex branch, BorrowedFd object) {
+    if (sys::is_regular(TRY(sys::stat_fd(object)))) TRY(sys::sync_file(object));
+    for (const Link& link : links) {
+        for (NodeRef dir = link.parent; dir;) {
+            TRY(sys::sync_file(TRY(sys::open_dir_for_reading(*TRY(tree.dir_on(dir, branch))))));
+            LockedNode state(*dir);
+            NodeRef parent = state->links.empty() ? NodeRef() : state->links[0].parent;
+            dir = std::move(parent);
+        }
+    }
     return {};
 }
 

@@ -18,10 +18,6 @@ class CopyNames {
     void add_first(Result<UniqueFd> index, std::string name);
     // The directories keep their times, here and below.
     Status publish(Staged& staged) const;
-    // Durable, with what has them.
-    Status sync(BorrowedFd object) const;
-    // What has them, where the copy is somewhere else. One that stays is another copy.
-    void remove() const;
     // ESTALE unless each of them is a name of the object.
     Status require_all_of(const sys::FileKey& key) const;
     // Takes them from the object, all or none. `object`: by which they are given back.
@@ -35,5 +31,9 @@ class CopyNames {
     static Result<bool> leads_to(const Place& place, const sys::FileKey& key);
     std::vector<Place> places_;
 };
+
+// An object (by a copy's descriptor: a file's is open for writing) and its names on a branch are durable from then on,
+// and the directories above that may have been made for them.
+Status settle_names(Tree& tree, const std::vector<Link>& links, BranchIndex branch, BorrowedFd object);
 
 }  // namespace plyfs

@@ -245,15 +245,12 @@ Status await_writers(Tree& tree, const NodeRef& node, const CopyUpRequest& reque
 // What it was copied from goes when a power cut can not take the copy any more.
 Result<Located> move_up(Tree& tree, const NodeRef& node, const CopyUpRequest& request, BranchIndex from) {
     const std::vector<Link> links = LockedNode(*node)->links;
+    const auto original = TRY(tree.find_object(node));
     const CopyNames old_names = TRY(CopyNames::find(tree, links, from));
     auto copy = TRY(copy_up(tree, node, request));
-    const CopyNames new_names = TRY(CopyNames::find(tree, links, copy.branch));
-    auto durable = new_names.sync(copy.fd);
-    if (durable) {
-        old_names.remove();
-    } else {
-        log::warn("a copy stays on {}: {}", tree.set().at(from).path(), log::errno_text(durable.error().value()));
-    }
+    auto left = settle_names(tree, links, copy.branch, copy.fd);
+    if (left) left = old_names.take_from(sys::key_of(original.st), original.fd);
+    if (!left) log::warn("a copy stays on {}: {}", tree.set().at(from).path(), log::errno_text(left.error().value()));
     return copy;
 }
 

@@ -56,7 +56,6 @@ class Move {
     std::uint64_t bytes_needed() const;
     Result<Tree::Ranking> rank();
     Status move_to(BranchIndex branch);
-    Status settle_names(BorrowedFd file, BranchIndex branch);
     Status take_over(Staged& staged, const sys::FileKey& key, BranchIndex branch, const CopyNames& published);
     Status publish(Staged& staged, const sys::FileKey& key, const CopyNames& names);
 
@@ -162,20 +161,6 @@ Result<Tree::Ranking> Move::rank() {
                                 .same_disk = request_.full == EDQUOT});
 }
 
-// A name is durable when its directory is, and those above that may have been made for it.
-Status Move::settle_names(BorrowedFd file, BranchIndex branch) {
-    TRY(sys::sync_file(file));
-    for (const Link& link : links_) {
-        for (NodeRef dir = link.parent; dir;) {
-            TRY(sys::sync_file(TRY(sys::open_dir_for_reading(*TRY(tree_.dir_on(dir, branch))))));
-            LockedNode state(*dir);
-            NodeRef parent = state->links.empty() ? NodeRef() : state->links[0].parent;
-            dir = std::move(parent);
-        }
-    }
-    return {};
-}
-
 Status Move::publish(Staged& staged, const sys::FileKey& key, const CopyNames& names) {
     if (links_.empty()) return {};
     LockedNode state(*node_);
@@ -232,7 +217,7 @@ Status Move::move_to(BranchIndex branch) {
     tree_.nodes().add_key(key, *node_);
     Defer not_ours([&] { tree_.nodes().drop_key(key, *node_); });
     TRY(publish(staged, key, names));
-    auto settled = settle_names(staged.fd(), branch);
+    auto settled = settle_names(tree_, links_, branch, staged.fd());
     if (!settled) {
         if (!names.take_from(key, staged.fd())) log::warn("a copy of {} stays", links_[0].name);
         return settled;
