@@ -18,33 +18,49 @@ std::uint64_t next_random(std::uint64_t& state) {
     return mix_bits(state += kMixStep);
 }
 
-// Which weight a point falls on that lies at random/2^64 of their sum.
-template <typename Weight>
-std::size_t draw(std::span<const Candidate> from, Weight weight, std::uint64_t random) {
-    Wide sum = 0;
-    for (const Candidate& c : from) sum += weight(c);
+struct Lot {
+    std::uint64_t weight;
+    std::size_t place;
+};
+
+// Which lot a point falls on that lies at random/2^64 of their sum.
+std::size_t draw(std::span<const Lot> lots, Wide sum, std::uint64_t random) {
     // 64 bits of a sum are enough to be fair, and leave room for the product.
     const int shift = (sum >> 64) != 0 ? 32 : 0;
-    sum = 0;
-    for (const Candidate& c : from) sum += weight(c) >> shift;
-    Wide point = (static_cast<Wide>(random) * sum) >> 64;
-    for (std::size_t i = 0; i < from.size(); ++i) {
-        const std::uint64_t w = weight(from[i]) >> shift;
+    if (shift != 0) {
+        sum = 0;
+        for (const Lot& lot : lots) sum += lot.weight >> shift;
+    }
+    auto point = static_cast<std::uint64_t>((static_cast<Wide>(random) * sum) >> 64);
+    for (std::size_t i = 0; i < lots.size(); ++i) {
+        const std::uint64_t w = lots[i].weight >> shift;
         if (point < w) return i;
         point -= w;
     }
     return 0;  // all weights are zero: the earlier branch
 }
 
-// One draw after the other, each from what is left.
+// One draw after the other, each from what is left. A create in a large pool waits for this.
 template <typename Weight>
 void draw_order(Candidates& chosen, Weight weight, std::uint64_t random) {
     std::uint64_t state = random;
-    for (auto left = chosen.begin(); left != chosen.end(); ++left) {
-        const auto place = left + static_cast<std::ptrdiff_t>(draw({left, chosen.end()}, weight, random));
-        std::rotate(left, place, place + 1);
+    Wide sum = 0;
+    std::vector<Lot> left;
+    left.reserve(chosen.size());
+    for (std::size_t i = 0; i < chosen.size(); ++i) {
+        left.push_back({weight(chosen[i]), i});
+        sum += left.back().weight;
+    }
+    Candidates drawn;
+    drawn.reserve(chosen.size());
+    while (!left.empty()) {
+        const std::size_t lot = draw(left, sum, random);
+        sum -= left[lot].weight;
+        drawn.push_back(chosen[left[lot].place]);
+        left.erase(left.begin() + static_cast<std::ptrdiff_t>(lot));
         random = next_random(state);
     }
+    chosen = std::move(drawn);
 }
 
 void in_order(Candidates&, std::uint64_t) {}
