@@ -62,18 +62,28 @@ void plan_other_copies(const RenameFacts& facts, RenamePlan& plan) {
     }
 }
 
+bool any_fixed(std::span<const Presence> hits) {
+    return std::any_of(hits.begin(), hits.end(),
+                       [](const Presence& hit) { return !hit.writable && hit.kind != Kind::whiteout; });
+}
+
 Result<RenamePlan> plan_exchange(const RenameFacts& facts) {
     if (facts.target.empty() || facts.target[0].kind == Kind::whiteout) return Errno(ENOENT);
     const Presence& source = facts.source[0];
     const Presence& target = facts.target[0];
     if (!source.writable || !target.writable) return Errno(EXDEV);
     if (!may_take(facts, source.branch)) return Errno(EXDEV);
-    if (facts.source_layers > 1 && !facts.source_redirects) return Errno(EXDEV);
-    if (facts.target_layers > 1 && !facts.target_redirects) return Errno(EXDEV);
+    // A directory that a file takes the place of takes its other parts along; overlayfs does that with a whiteout for
+    // each directory that it removes.
+    const bool mixed = source.kind != target.kind;
+    const bool may_part = mixed && !any_fixed(facts.source) && !any_fixed(facts.target);
+    if (facts.source_layers > 1 && !facts.source_redirects && !may_part) return Errno(EXDEV);
+    if (facts.target_layers > 1 && !facts.target_redirects && !may_part) return Errno(EXDEV);
     RenamePlan plan;
     plan.branch = std::min(source.branch, target.branch);
     if (source.branch != target.branch) {
-        if (source.kind == Kind::directory || target.kind == Kind::directory) return Errno(EXDEV);
+        if (mixed ? !may_part : source.kind == Kind::directory) return Errno(EXDEV);
+        if (mixed) plan.branch = source.kind == Kind::directory ? source.branch : target.branch;
         plan.carry = true;
         return plan;
     }

@@ -65,7 +65,7 @@ struct RenamePlan {
 };
 
 // EXDEV where the caller has to copy instead: a directory with a part that may not be modified and can not be
-// redirected to, or of which not every part may take the new name; an exchange of directories across branches; a
+// redirected to, or of which not every part may take the new name; an exchange of two directories across branches; a
 // directory to a name that lies above it on a read-only branch.
 Result<RenamePlan> plan_rename(const RenameFacts& facts);
 
