@@ -25,6 +25,8 @@ constexpr std::size_t kExecutorThreads = 16;
 // and one made anew for the next costs more than most requests. More than a few only wake up cold in turn.
 constexpr unsigned kMinReaders = 4;
 constexpr unsigned kMaxReaders = 16;
+// As long as all of those are busy, further ones come and go: they may all be waiting for a branch that hangs.
+constexpr unsigned kMostReaders = 128;
 
 #if PLYFS_RING_REPLIES_SOUND
 constexpr const char* kRingSwitch = "/sys/module/fuse/parameters/enable_uring";
@@ -236,7 +238,7 @@ int Session::serve(const std::function<void()>& ready) {
     const unsigned wanted = static_cast<unsigned>(impl_->reader_threads);
     const unsigned threads =
         wanted > 0 ? wanted : std::clamp(std::thread::hardware_concurrency(), kMinReaders, kMaxReaders);
-    fuse_loop_cfg_set_max_threads(loop, threads);
+    fuse_loop_cfg_set_max_threads(loop, wanted > 0 ? threads : kMostReaders);
     fuse_loop_cfg_set_idle_threads(loop, threads);
     fuse_loop_cfg_set_clone_fd(loop, 0);
     const int ended = fuse_session_loop_mt(impl_->session, loop);
