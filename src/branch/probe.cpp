@@ -6,7 +6,9 @@
 #include <optional>
 
 #include "base/log.h"
+#include "branch/stacking.h"
 #include "sys/mount.h"
+#include "sys/mounted.h"
 #include "sys/open.h"
 #include "sys/stat.h"
 
@@ -17,7 +19,6 @@
 namespace plyfs {
 namespace {
 
-constexpr std::uint64_t kEcryptfs = 0xf15f;
 // What other machines change as well: by a server, or on a disk that they share.
 constexpr std::uint64_t kNetworks[] = {
     FUSE_SUPER_MAGIC,
@@ -32,10 +33,6 @@ constexpr std::uint64_t kNetworks[] = {
     0x7461636f,  // OCFS2
     0x01161970,  // GFS2
 };
-
-bool is_stacked(std::uint64_t type) {
-    return type == OVERLAYFS_SUPER_MAGIC || type == FUSE_SUPER_MAGIC || type == kEcryptfs;
-}
 
 bool is_network(std::uint64_t type) {
     return std::find(std::begin(kNetworks), std::end(kNetworks), type) != std::end(kNetworks);
@@ -86,7 +83,7 @@ Status set_own_apart(const config::Config& config, BranchSet& set) {
 void look_at_root(Branch::Parts& parts, const sys::Stat& st, const struct statvfs& fs, std::uint64_t type) {
     parts.device = sys::device_of(st);
     parts.read_only_fs = (fs.f_flag & ST_RDONLY) != 0;
-    parts.stacking = is_stacked(type) ? 1 : 0;
+    parts.stacking = stacking_of(type, type == FUSE_SUPER_MAGIC ? sys::type_of_mounted(parts.device) : std::string());
     parts.network = is_network(type);
 }
 

@@ -17,7 +17,7 @@ struct ProbeFailure {
 std::shared_ptr<BranchSet> probe_branches(const config::Config& config, ProbeFailure& failure);
 
 // The stacking depth to ask the kernel for, as libfuse counts: 0 when every branch is a plain file system, 1 when one
-// is itself stacked (overlayfs, FUSE, eCryptfs). The kernel's limit is two in all, so after 1 nothing can stack on us.
+// is itself stacked (branch/stacking.h). The kernel's limit is two in all, so after 1 nothing can stack on us.
 int probe_stack_depth(const BranchSet& branches);
 
 // Whether the file system at the root of a branch has its data elsewhere: NFS, FUSE and the like.

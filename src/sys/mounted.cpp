@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <fstream>
 #include <sstream>
+#include <vector>
 
 namespace plyfs::sys {
 namespace {
@@ -24,6 +25,29 @@ std::string unescaped(const std::string& word) {
     return out;
 }
 
+struct Line {
+    std::string point;
+    MountedAt mounted;
+};
+
+std::vector<Line> read_table() {
+    std::ifstream table("/proc/self/mountinfo");
+    std::vector<Line> lines;
+    for (std::string text; std::getline(table, text);) {
+        std::istringstream words(text);
+        std::string id, parent, device, root, point, word;
+        words >> id >> parent >> device >> root >> point;
+        while (words >> word && word != "-") {
+        }
+        unsigned major = 0, minor = 0;
+        if (std::sscanf(device.c_str(), "%u:%u", &major, &minor) != 2) continue;
+        Line line{unescaped(point), {makedev(major, minor), {}, unescaped(root)}};
+        words >> line.mounted.type;
+        lines.push_back(std::move(line));
+    }
+    return lines;
+}
+
 bool write_number(const std::string& path, unsigned number) {
     std::ofstream file(path);
     return file.is_open() && (file << number << std::flush);
@@ -32,24 +56,18 @@ bool write_number(const std::string& path, unsigned number) {
 }  // namespace
 
 std::optional<MountedAt> find_mounted(const std::string& path) {
-    std::ifstream table("/proc/self/mountinfo");
     std::optional<MountedAt> found;
-    for (std::string line; std::getline(table, line);) {
-        std::istringstream words(line);
-        std::string id, parent, device, root, point, word;
-        words >> id >> parent >> device >> root >> point;
-        if (unescaped(point) != path) continue;
-        while (words >> word && word != "-") {
-        }
-        unsigned major = 0, minor = 0;
-        if (std::sscanf(device.c_str(), "%u:%u", &major, &minor) != 2) continue;
-        MountedAt mounted;
-        mounted.device = makedev(major, minor);
-        mounted.root = unescaped(root);
-        words >> mounted.type;
-        found = std::move(mounted);
+    for (Line& line : read_table()) {
+        if (line.point == path) found = std::move(line.mounted);
     }
     return found;
+}
+
+std::string type_of_mounted(std::uint64_t device) {
+    for (Line& line : read_table()) {
+        if (line.mounted.device == device) return std::move(line.mounted.type);
+    }
+    return {};
 }
 
 Status detach_mount(const std::string& path) {

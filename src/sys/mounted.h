@@ -17,6 +17,9 @@ struct MountedAt {
 // The last mount on a path; none: nothing is mounted there.
 std::optional<MountedAt> find_mounted(const std::string& path);
 
+// The type of the file system with that device number ("fuse.sshfs"), wherever it is mounted; empty: it is nowhere.
+std::string type_of_mounted(std::uint64_t device);
+
 // Takes it out of the tree, whoever uses it (MNT_DETACH).
 Status detach_mount(const std::string& path);
 
