@@ -80,6 +80,8 @@ class Branch {
     bool shows_other_types() const { return p_.ownership.overrides() || p_.symlinkify_age; }
     bool network() const { return network_.load(std::memory_order_relaxed); }
     int stacking() const { return p_.stacking; }
+    // Whatever its mode: the file system was mounted so when the branch was opened.
+    bool on_read_only_fs() const { return p_.read_only_fs; }
     // May be modified at all (rw or nc, on a file system that is not read-only).
     bool writable() const { return p_.mode != config::BranchMode::ro && !p_.read_only_fs; }
     bool takes_new_names() const { return p_.mode == config::BranchMode::rw && !p_.read_only_fs; }

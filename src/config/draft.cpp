@@ -20,6 +20,7 @@ void settle_layers(Draft& draft) {
     config.pool = PoolOptions();
     config.pool.min_free = {};
     config.pool.failover = ReadFailover::off;  // what lies below is another file
+    config.pool.files.statfs_ignore = StatfsIgnore::unchangeable;
     if (draft.branches) {
         draft.errors.push_back("branches= and lowerdir= exclude each other; use one of them");
     }

@@ -19,9 +19,9 @@ enum class InodeCalc {
 enum class Xattrs { passthrough, noattr, nosys };
 // Which branches are summed up for df: all, or those that have the path asked about.
 enum class Statfs { base, full };
-// Whose free space does not count: of what can not be changed nothing counts at all; or as mergerfs has it, nobody's,
-// that of ro and nc branches, that of nc ones.
-enum class StatfsIgnore { unchangeable, none, ro, nc };
+// Whose free space does not count, as mergerfs has it: nobody's, that of ro and nc branches, that of nc ones. Of layers
+// nothing counts at all but the one that may be changed.
+enum class StatfsIgnore { none, ro, nc, unchangeable };
 // After which closes the branch's file system is asked whether everything arrived.
 enum class FlushOnClose { never, always, opened_for_write };
 
@@ -33,7 +33,7 @@ struct FileOptions {
     Xattrs xattrs = Xattrs::passthrough;
     bool capabilities = true;  // security.capability is asked for on the branch
     Statfs statfs = Statfs::base;
-    StatfsIgnore statfs_ignore = StatfsIgnore::unchangeable;
+    StatfsIgnore statfs_ignore = StatfsIgnore::none;
     InodeCalc inodes = InodeCalc::stable;
     bool link_cow = false;    // a name that is written to parts from the others of its file
     bool symlinkify = false;  // a file nobody may write to, unchanged for long, is shown as a link to itself

@@ -143,11 +143,7 @@ constexpr Row kRows[] = {
     {"scheduling-priority", [](C c) { return std::to_string(c.niceness); }},
     {"security-capability", [](C c) { return flag(c.pool.files.capabilities); }},
     {"statfs", [](C c) { return word("statfs", static_cast<int>(c.pool.files.statfs)); }},
-    {"statfs-ignore", [](C c) {
-         const auto ignored = c.pool.files.statfs_ignore;
-         if (ignored == config::StatfsIgnore::unchangeable) return std::string("unset");
-         return word("statfs-ignore", static_cast<int>(ignored) - 1);
-     }},
+    {"statfs-ignore", [](C c) { return word("statfs-ignore", static_cast<int>(c.pool.files.statfs_ignore)); }},
     {"symlinkify", [](C c) { return flag(c.pool.files.symlinkify); }},
     {"symlinkify-timeout", [](C c) { return seconds(c.pool.files.symlinkify_age); }},
     {"unlink", [](C c) { return word("unlink", c.pool.unlink_winner ? 1 : 0); }},

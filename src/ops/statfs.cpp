@@ -13,12 +13,14 @@ namespace {
 bool is_ignored(const Branch& branch, config::StatfsIgnore ignore) {
     using config::BranchMode;
     using config::StatfsIgnore;
+    // Nobody can take it, whatever is asked for.
+    if (branch.on_read_only_fs()) return true;
     switch (ignore) {
         case StatfsIgnore::unchangeable:
         case StatfsIgnore::none:
             return false;
         case StatfsIgnore::ro:
-            return branch.mode() != BranchMode::rw || !branch.writable();
+            return branch.mode() != BranchMode::rw;
         case StatfsIgnore::nc:
             return branch.mode() == BranchMode::nc;
     }
@@ -54,7 +56,7 @@ Result<struct statvfs> statfs(Context& ctx, NodeId id) {
     for (const auto& branch : set.all()) {
         const auto index = static_cast<BranchIndex>(branch->index());
         if (full && std::find(holders.begin(), holders.end(), index) == holders.end()) continue;
-        // What read-only branches have free is of no use to a writer.
+        // What layers below have free is of no use to a writer.
         const bool unchangeable = options.statfs_ignore == config::StatfsIgnore::unchangeable && !full;
         if (unchangeable && set.any_writable() && !branch->writable()) continue;
         if (!branch->present() || !counted.insert(branch->device()).second) continue;

@@ -166,7 +166,7 @@ TEST_CASE("statfs: as the branch that new data goes to, and not empty") {
     });
 }
 
-TEST_CASE("statfs: space of branches that nobody can write to does not count, wherever they stand") {
+TEST_CASE("statfs: space of layers below does not count, that of a pool's branches does wherever they stand") {
     Scratch scratch;
     LoopFs big("ext4", scratch.path(), "big", 64), small("ext4", scratch.path(), "small", 32);
     auto blocks = [](const std::string& path) {
@@ -175,10 +175,17 @@ TEST_CASE("statfs: space of branches that nobody can write to does not count, wh
         return v.f_blocks * v.f_frsize;
     };
     const std::string mnt = scratch.dir("mnt");
+    {
+        small.dir("upper");
+        small.dir("work");
+        Mount mount("lowerdir=" + big.path() + ",upperdir=" + (small / "upper") + ",workdir=" + (small / "work"), "",
+                    mnt);
+        CHECK(blocks(mnt) == blocks(small.path()));
+    }
     for (const std::string& branches : {big.path() + "=ro:" + small.path(), small.path() + ":" + big.path() + "=ro"}) {
         CAPTURE(branches);
         Mount mount("create=ff", branches, mnt);
-        CHECK(blocks(mnt) == blocks(small.path()));
+        CHECK(blocks(mnt) == blocks(big.path()) + blocks(small.path()));
     }
     Mount mount("ro", big.path() + ":" + small.path(), mnt);
     CHECK(blocks(mnt) == blocks(big.path()) + blocks(small.path()));

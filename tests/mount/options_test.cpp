@@ -106,6 +106,8 @@ TEST_CASE("options: lines of mergerfs' fstabs mount as they are") {
         for (std::string said; std::getline(lines, said);) {
             CAPTURE(said);
             if (said.find(": mounted on ") != std::string::npos) continue;
+            // These disks are far smaller than those that the line was for.
+            if (said.find("minfreespace") != std::string::npos) continue;
             CHECK(said.rfind("plyfs: option", 0) == 0);
             CHECK(said.find("has no effect") != std::string::npos);
         }
@@ -143,7 +145,7 @@ TEST_CASE("options: what df sums up") {
         unsigned long mib, available;
     } rows[] = {
         {g.branches, "", "", a.mib + b.mib, a.available + b.available},
-        {ro, "", "", b.mib, b.available},
+        {ro, "", "", a.mib + b.mib, a.available + b.available},
         {ro, "statfs-ignore=none", "", a.mib + b.mib, a.available + b.available},
         {ro, "statfs-ignore=ro", "", a.mib + b.mib, b.available},
         {ro, "statfs-ignore=nc", "", a.mib + b.mib, a.available + b.available},
@@ -162,6 +164,16 @@ TEST_CASE("options: what df sums up") {
         // What the pool itself needs comes and goes.
         CHECK(seen.available + 1 >= row.available);
         CHECK(seen.available <= row.available + 1);
+    }
+    // What is mounted read-only has nothing free for anybody.
+    OK(::mount("none", g.a_fs.path().c_str(), nullptr, MS_REMOUNT | MS_RDONLY, nullptr));
+    for (const std::string& branches : {g.branches, ro, nc}) {
+        INFO(branches);
+        Mount mount("statfs-ignore=none", branches, g.mnt);
+        const Space seen(g.mnt);
+        CHECK(seen.mib == a.mib + b.mib);
+        CHECK(seen.available <= b.available);
+        CHECK(seen.available + 1 >= b.available);
     }
 }
 
