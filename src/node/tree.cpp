@@ -335,9 +335,12 @@ Result<sys::Stat> Tree::stat_object(const NodeRef& node) {
             dirs_.drop(*node, branch);
             return lose_winner(*this, node, branch) ? stat_object(node) : Errno(ESTALE);
         }
-        if (names && layers.size() > 1) names->catch_up();
+        std::erase_if(layers, [&](BranchIndex other) { return other == branch || !set_->at(other).writable(); });
+        if (names && !layers.empty()) {
+            names->catch_up();
+            layers = names->add_known_parts(st, layers);
+        }
         for (BranchIndex other : layers) {
-            if (other == branch || !set_->at(other).writable()) continue;
             auto dir = dir_on(node, other);
             if (!dir) continue;
             auto part = names ? names->stat_part({other, *dir}) : sys::stat_fd(**dir);

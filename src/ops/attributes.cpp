@@ -150,7 +150,8 @@ Result<Attr> change_copies(Context& ctx, const Request& request, const NodeRef& 
                                                         : TRY(copies_to_change(ctx, node, function_of(change), how));
     if (change.size && !change.by_handle) TRY(split_for_size(ctx, request, node, id));
     const ChangedCopy& first = copies.front();
-    const bool of_winner = first.branch == LockedNode(*node)->winner;
+    // Of a directory all parts say what it is.
+    const bool of_winner = !node->is_dir() && first.branch == LockedNode(*node)->winner;
     TRY(change_each(ctx, node, copies,
                     [&](const ChangedCopy& copy) { return apply(ctx, request.caller, copy, change); }));
     auto st = TRY(of_winner ? ctx.tree.set().at(first.branch).stat_fd(first.fd) : ctx.tree.stat_object(node));

@@ -1,6 +1,7 @@
 #include "overlay/dir_watch.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "overlay/marks.h"
 
@@ -34,9 +35,9 @@ std::vector<BranchIndex> DirNews::made(std::string_view name) const {
     return found == made_.end() ? std::vector<BranchIndex>() : found->second;
 }
 
-bool DirNews::take_change(BranchIndex branch) {
+std::unordered_set<BranchIndex> DirNews::take_changes() {
     MutexLock lock(mutex_);
-    return changed_.erase(branch) > 0;
+    return std::exchange(changed_, {});
 }
 
 void DirNews::hear_change(BranchIndex branch) {

@@ -49,8 +49,8 @@ class DirNews {
     bool missed() const { return missed_.load(std::memory_order_acquire); }
     // The branches on which the name was made since, as far as was heard; in no order.
     std::vector<BranchIndex> made(std::string_view name) const;
-    // Whether the directory on the branch changed since the last time this was asked, as far as was heard.
-    bool take_change(BranchIndex branch);
+    // The branches on which the directory changed since the last time this was asked, as far as was heard.
+    std::unordered_set<BranchIndex> take_changes();
 
   private:
     friend class DirWatch;

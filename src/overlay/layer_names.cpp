@@ -41,29 +41,53 @@ bool LayerNames::fits(BranchIndex branch, std::uint64_t identity) const {
     return identities_[static_cast<std::size_t>(place - known_.begin())] == identity;
 }
 
+std::vector<BranchIndex> LayerNames::add_known_parts(sys::Stat& into, std::span<const BranchIndex> branches) const {
+    if (!news_ || news_->missed()) return {branches.begin(), branches.end()};
+    MutexLock lock(mutex_);
+    for (BranchIndex branch : news_->take_changes()) {
+        const auto place = std::lower_bound(known_.begin(), known_.end(), branch);
+        if (place == known_.end() || *place != branch) continue;
+        Part& part = parts_[static_cast<std::size_t>(place - known_.begin())];
+        part.valid = false;
+        ++part.asked;  // what is being asked now may be of before
+    }
+    std::vector<BranchIndex> others;
+    sys::Stat seen{};
+    auto known = known_.begin();
+    for (BranchIndex branch : branches) {
+        while (known != known_.end() && *known < branch) ++known;
+        const bool here = known != known_.end() && *known == branch;
+        const Part* part = here ? &parts_[static_cast<std::size_t>(known - known_.begin())] : nullptr;
+        if (part && part->valid) {
+            seen.stx_mtime = part->modified;
+            seen.stx_ctime = part->changed;
+            seen.stx_uid = part->uid;
+            seen.stx_gid = part->gid;
+            seen.stx_mode = part->mode;
+            seen.stx_nlink = part->links;
+            sys::add_directory(into, seen);
+        } else {
+            others.push_back(branch);
+        }
+    }
+    return others;
+}
+
 Result<sys::Stat> LayerNames::stat_part(const Layer& layer) const {
     const auto place = std::lower_bound(known_.begin(), known_.end(), layer.branch);
-    const bool known = news_ && place != known_.end() && *place == layer.branch;
-    if (!known || news_->missed()) return sys::stat_fd(layer.fd());
+    if (!news_ || place == known_.end() || *place != layer.branch) return sys::stat_fd(layer.fd());
     const auto at = static_cast<std::size_t>(place - known_.begin());
     std::uint32_t asked;
     {
         MutexLock lock(mutex_);
-        Part& part = parts_[at];
-        if (news_->take_change(layer.branch)) part.valid = false;
-        if (part.valid) {
-            sys::Stat out{};
-            out.stx_mtime = part.modified;
-            out.stx_ctime = part.changed;
-            out.stx_nlink = part.links;
-            return out;
-        }
-        asked = ++part.asked;
+        asked = ++parts_[at].asked;
     }
     const auto st = TRY(sys::stat_fd(layer.fd()));
     MutexLock lock(mutex_);
     // Who asked later knows better.
-    if (parts_[at].asked == asked) parts_[at] = {st.stx_mtime, st.stx_ctime, st.stx_nlink, asked, true};
+    if (parts_[at].asked == asked) {
+        parts_[at] = {st.stx_mtime, st.stx_ctime, st.stx_uid, st.stx_gid, st.stx_mode, st.stx_nlink, asked, true};
+    }
     return st;
 }
 

@@ -48,8 +48,10 @@ class LayerNames {
     void catch_up() const {
         if (news_) news_->catch_up();
     }
-    // The directory on a branch as of the last catch_up(), as far as it goes into sys::add_directory(): a system call
-    // only if something happened there.
+    // Adds what is known of the directory on these branches (in order), as of the last catch_up(), by
+    // sys::add_directory(): of those where nothing happened since stat_part(). The others come back.
+    std::vector<BranchIndex> add_known_parts(sys::Stat& into, std::span<const BranchIndex> branches) const;
+    // The directory on a branch, for sys::add_directory(); it is known then.
     Result<sys::Stat> stat_part(const Layer& layer) const;
     // None: nothing could be known, and trying again is of no use.
     bool empty() const { return known_.empty(); }
@@ -62,6 +64,9 @@ class LayerNames {
     struct Part {
         statx_timestamp modified{};
         statx_timestamp changed{};
+        std::uint32_t uid = 0;
+        std::uint32_t gid = 0;
+        std::uint16_t mode = 0;
         std::uint32_t links = 0;
         std::uint32_t asked = 0;  // how often it was looked at
         bool valid = false;

@@ -23,6 +23,15 @@ Result<Stat> stat_raw(int fd, const char* name, int flags) {
     }
 }
 
+// The mode of a directory of which the other is a part.
+std::uint16_t narrowed(const Stat& whole, const Stat& part) {
+    unsigned allowed = S_IFMT | 07000U | (part.stx_mode & 0777U);
+    if (whole.stx_uid != part.stx_uid) allowed |= S_IRWXU;
+    if (whole.stx_gid != part.stx_gid) allowed |= S_IRWXG;
+    // Where names are for their owners alone to take away in one place, they are in all.
+    return static_cast<std::uint16_t>((whole.stx_mode & allowed) | (part.stx_mode & S_ISVTX));
+}
+
 }  // namespace
 
 Result<Stat> stat_at(BorrowedFd dir, const Name& name) {
@@ -58,6 +67,7 @@ void add_directory(Stat& into, const Stat& other) {
     };
     if (later(other.stx_mtime, into.stx_mtime)) into.stx_mtime = other.stx_mtime;
     if (later(other.stx_ctime, into.stx_ctime)) into.stx_ctime = other.stx_ctime;
+    into.stx_mode = narrowed(into, other);
     // Below two the file system does not count subdirectories, and says so by it.
     into.stx_nlink = into.stx_nlink < 2 || other.stx_nlink < 2 ? 1 : into.stx_nlink + other.stx_nlink - 2;
 }

@@ -48,8 +48,10 @@ inline bool is_whiteout_device(const Stat& st) {
     return S_ISCHR(st.stx_mode) && st.stx_rdev_major == 0 && st.stx_rdev_minor == 0;
 }
 
-// A directory that lies in several places: it changed when the latest of them did, and its subdirectories are those of
-// all (one of the same name in two places counts twice: find(1) may not be told too few).
+// A directory that lies in several places: it changed when the latest of them did, its subdirectories are those of
+// all (one of the same name in two places counts twice: find(1) may not be told too few), and nobody may do in it what
+// he may not do in one of them. Where the owners differ, or the groups, the owner's or the group's rights are those of
+// `into`: what another one may do says nothing of them.
 void add_directory(Stat& into, const Stat& other);
 
 Result<struct statvfs> stat_fs(BorrowedFd fd);

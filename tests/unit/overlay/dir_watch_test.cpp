@@ -50,12 +50,11 @@ TEST_CASE("directory watch: that something changed is told once") {
     write_file(scratch / "a/one", "");
     REQUIRE(::unlink((scratch / "a/one").c_str()) == 0);
     CHECK(news.catch_up());
-    CHECK(news.take_change(0));
-    CHECK_FALSE(news.take_change(0));
-    CHECK_FALSE(news.take_change(1));
+    CHECK(news.take_changes() == std::unordered_set<BranchIndex>{0});
+    CHECK(news.take_changes().empty());
     REQUIRE(::chmod((scratch / "b").c_str(), 0700) == 0);
     CHECK(news.catch_up());
-    CHECK(news.take_change(1));
+    CHECK(news.take_changes() == std::unordered_set<BranchIndex>{1});
 }
 
 TEST_CASE("directory watch: a mark that hides a name counts as the name") {
