@@ -211,6 +211,19 @@ void detach_old_mount(const config::Config& config) {
     }
 }
 
+// A pool that takes no new file from the start has the wrong limit more often than full disks.
+void tell_if_full(const config::Config& config, const BranchSet& set) {
+    if (config.layered) return;
+    bool any = false;
+    for (const auto& branch : set.all()) {
+        if (!branch->present() || !branch->takes_new_names()) continue;
+        const Space space = branch->space();
+        if (space.available >= space.reserve) return;
+        any = true;
+    }
+    if (any) log::warn("new files are refused (ENOSPC): no branch has as much free as minfreespace asks for");
+}
+
 int serve(const config::Config& config, Readiness& readiness) {
     take_niceness(config.niceness);
     ProbeFailure probe;
@@ -254,6 +267,7 @@ int serve(const config::Config& config, Readiness& readiness) {
     if (needs_ring && !transport.io_uring) {
         return fail(kExitMount, "transport=io_uring can not be had: " + transport.reason);
     }
+    tell_if_full(config, *set);
     const auto depth = fuse::choose_depth(config, *set);
     const std::size_t budget = descriptor_budget();
     if (auto dropped = sys::drop_reserve_privilege(); !dropped) {

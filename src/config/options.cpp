@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 
 #include "config/error.h"
 #include "config/nearest.h"
@@ -77,6 +78,11 @@ std::string nearest_option(std::string_view word) {
 }
 
 std::string unknown_option(std::string_view word) {
+    // As in branches=/a=RW,50G.
+    if (!word.empty() && std::isdigit(static_cast<unsigned char>(word.front())) != 0) {
+        return "unknown option '" + std::string(word) +
+               "'; if it belongs to the value before it, write a backslash before the comma";
+    }
     const std::string near = nearest_option(word);
     return "unknown option '" + std::string(word) + "'; " +
            (near.empty() ? std::string("plyfs --help lists those there are") : "did you mean '" + near + "'?");

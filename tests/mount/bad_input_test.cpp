@@ -41,11 +41,12 @@ struct Ground {
         CHECK(std::count(ran.err.begin(), ran.err.end(), '\n') == 1);
         for (const std::string& word : words) CHECK(ran.err.find(word) != std::string::npos);
         CHECK_FALSE(is_mounted(mnt));
-        CHECK(list_dir(mnt).empty());
+        CHECK(list_dir(mnt) == mnt_holds);
     }
     Scratch scratch;
     LoopFs disk, other;
     std::string mnt;
+    std::vector<std::string> mnt_holds;
 };
 
 }  // namespace
@@ -165,4 +166,70 @@ TEST_CASE("bad input: --help and --version are no errors") {
     Ran version = run_plyfs({"--version"});
     CHECK(version.code == 0);
     CHECK(version.out.find("libfuse") != std::string::npos);
+}
+
+TEST_CASE("bad input: pools") {
+    Ground g;
+    make_dirs(g.disk / "a/in");
+    make_dirs(g.mnt + "/in");
+    write_file(g.disk / "file", "x");
+    const std::string a = g.disk / "a", b = g.disk / "b", both = a + ":" + b;
+    g.mnt_holds = {"in"};
+    // One line each, with what is wrong, its value, and where it stands.
+    g.refused({a + ":" + a + "/in", g.mnt}, kMountFailure, {"branch " + a + "/in", "inside branch " + a + ","});
+    g.refused({a + "/in:" + a, g.mnt}, kMountFailure, {"branch " + a + "/in", "inside branch " + a + ","});
+    g.refused({both + ":" + a, g.mnt}, kUsage, {a, "twice"});
+    g.refused({both + ":" + a + "/../b", g.mnt}, kMountFailure, {a + "/../b", "same directory as branch " + b});
+    g.refused({a + ":" + g.mnt + "/in", g.mnt}, kMountFailure, {g.mnt + "/in", "inside the mountpoint " + g.mnt});
+    g.refused({a + ":" + g.mnt, g.mnt}, kMountFailure, {"mountpoint " + g.mnt, "branch " + g.mnt});
+    g.refused({both, a + "/in"}, kMountFailure, {"mountpoint " + a + "/in", "inside branch " + a});
+    g.refused({a + ":" + (g.disk / "file"), g.mnt}, kMountFailure, {"branch " + (g.disk / "file"), "not a directory"});
+    g.refused({a + ":" + (g.disk / "none*"), g.mnt}, kMountFailure, {"branches", "pattern " + (g.disk / "none*")});
+    const std::string misplaced = "branches=" + a + "=RW,50G:" + b;
+    g.refused({"-o", misplaced, g.mnt}, kUsage, {"'50G:" + b + "'", "backslash before the comma"});
+    const struct {
+        std::string option, value;
+        std::vector<std::string> words;
+    } rows[] = {
+        {"minfreespace", "-5G", {"free space"}},
+        {"minfreespace", "5X", {"free space"}},
+        {"minfreespace", "120%", {"0% to 100%"}},
+        {"moveonenospc-reserve", "-1", {"free space"}},
+        {"fuse-msg-size", "-4", {"size"}},
+        {"cache.attr", "-1", {"seconds"}},
+        {"category.create", "mostfree", {"unknown policy", "pfrd"}},
+        {"category.create", "mfss", {"unknown policy", "did you mean 'mfs'"}},
+        {"category.search", "epmsf", {"unknown policy", "did you mean 'epmfs'"}},
+        {"func.unlink", "nosuch", {"unknown policy", "epall"}},
+        {"moveonenospc", "maybe", {"unknown policy", "mspmfs"}},
+        {"statfs-ignore", "rw", {"none", "nc"}},
+    };
+    for (const auto& row : rows) {
+        std::vector<std::string> words = row.words;
+        words.insert(words.end(), {"'" + row.value + "'", row.option + ":"});
+        g.refused({"-o", row.option + "=" + row.value, both, g.mnt}, kUsage, words);
+        // In a file the place is a line.
+        words.back() = "pool.yaml:2:";
+        write_file(g.disk / "pool.yaml", "branches: " + both + "\n" + row.option + ": \"" + row.value + "\"\n");
+        g.refused({"-o", "config=" + (g.disk / "pool.yaml"), g.mnt}, kUsage, words);
+        words.back() = "pool.conf:2:";
+        write_file(g.disk / "pool.conf", "branches=" + both + "\n" + row.option + "=" + row.value + "\n");
+        g.refused({"-o", "config=" + (g.disk / "pool.conf"), g.mnt}, kUsage, words);
+    }
+    g.refused({a + "=RW,-1G:" + b, g.mnt}, kUsage, {"BRANCHES " + a + "=RW,-1G:" + b, "'-1G'"});
+    g.refused({a + "=XX:" + b, g.mnt}, kUsage, {"BRANCHES " + a, "branch mode 'XX'"});
+}
+
+TEST_CASE("bad input: a pool that has no room for anything says so") {
+    Ground g;
+    const std::string both = (g.disk / "a") + ":" + (g.disk / "b");
+    for (const std::string size : {"1T", "0"}) {
+        const Ran ran = run_plyfs({"-o", "transport=" + wanted_transport() + ",minfreespace=" + size, both, g.mnt});
+        INFO(ran.err);
+        REQUIRE(ran.code == 0);
+        Mount mount = Mount::adopt(g.mnt);
+        const bool refused = size == "1T";
+        CHECK((ran.err.find("minfreespace") != std::string::npos) == refused);
+        CHECK(try_open(mount / "f", O_CREAT | O_WRONLY) == (refused ? ENOSPC : 0));
+    }
 }
