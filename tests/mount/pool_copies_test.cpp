@@ -1,6 +1,5 @@
 // A file that several branches of a pool have, and branches that nothing is changed on: which copy answers, which is
 // removed, which is read when another can not be.
-#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
@@ -19,15 +18,6 @@ namespace {
 void set_time(const std::string& path, long seconds, long nanoseconds = 0) {
     const timespec times[2] = {{seconds, nanoseconds}, {seconds, nanoseconds}};
     OK(::utimensat(AT_FDCWD, path.c_str(), times, AT_SYMLINK_NOFOLLOW));
-}
-
-// From now on the file system fails every open and read with EIO.
-void shut_down(const std::string& path) {
-    constexpr unsigned long kShutdown = _IOR('X', 125, unsigned);
-    constexpr unsigned kNoLogFlush = 2;
-    UniqueFd root = open_file(path, O_RDONLY | O_DIRECTORY);
-    unsigned how = kNoLogFlush;
-    if (::ioctl(root.get(), kShutdown, &how) != 0) skip("this file system can not be shut down");
 }
 
 std::string words(const Ran& ran) {
@@ -118,7 +108,7 @@ TEST_CASE("pool copies: what is open or read through the daemon goes on with a t
     for (const char* name : {"open", "read", "other_time", "other_size"}) stat_of(mount / name);
     UniqueFd before = open_file(mount / "read", O_RDONLY);
     UniqueFd alone = open_file(mount / "other_time", O_RDONLY);
-    shut_down(bad.path());
+    bad.shut_down();
     CHECK(read_file(mount / "open") == content);
     CHECK(read_fd(before.get()) == content);
     char byte;
@@ -147,7 +137,7 @@ TEST_CASE("pool copies: read-failover=always reads files that have a copy throug
     CHECK(count("opens.passthrough") == 1);
     UniqueFd fd = open_file(mount / "both", O_RDONLY);
     CHECK(count("opens.cached") == 1);
-    shut_down(bad.path());
+    bad.shut_down();
     CHECK(read_fd(fd.get()) == pattern(100000));
     fd = UniqueFd();
     mount.unmount();

@@ -46,10 +46,12 @@ in_own_world() {
   exit "$status"
 }
 
-# loop_disk NAME MIB: an ext4 of its own, mounted on $scratch/NAME.
+# loop_disk NAME MIB [KIND]: an ext4, xfs or btrfs of its own, mounted on $scratch/NAME.
 loop_disk() {
+  local kind=${3:-ext4} words=(-q -f)
+  [[ $kind != ext4 ]] || words=(-q -F -b 4096 -m 0)
   truncate -s "$2M" "$scratch/$1.img"
-  mkfs.ext4 -q -F -b 4096 -m 0 "$scratch/$1.img"
+  "mkfs.$kind" "${words[@]}" "$scratch/$1.img"
   mkdir "$scratch/$1"
   mount -o loop "$scratch/$1.img" "$scratch/$1"
 }

@@ -10,11 +10,15 @@
 
 #include "base/fd.h"
 #include "support/check.h"
+#include "support/files.h"
 #include "support/run.h"
 #include "support/sandbox.h"
 
 namespace plyfs::test {
 namespace {
+
+// linux/fs.h can not be had beside sys/mount.h.
+constexpr unsigned long kFreeze = _IOWR('X', 119, int), kThaw = _IOWR('X', 120, int);
 
 // An attached loop device: keep fd open until it is mounted, then the mount keeps the device.
 struct Loop {
@@ -136,6 +140,24 @@ std::string LoopFs::dir(const std::string& name) const {
     OK(::mkdir(made.c_str(), 0755));
     OK(::chmod(made.c_str(), 0755));
     return made;
+}
+
+void LoopFs::shut_down() const {
+    constexpr unsigned long kShutdown = _IOR('X', 125, unsigned);
+    constexpr unsigned kNoLogFlush = 2;
+    UniqueFd root = open_file(path(), O_RDONLY | O_DIRECTORY);
+    unsigned how = kNoLogFlush;
+    if (::ioctl(root.get(), kShutdown, &how) != 0) skip("this file system can not be shut down");
+}
+
+Frozen::Frozen(const LoopFs& fs) : path_(fs.path()) {
+    UniqueFd root = open_file(path_, O_RDONLY | O_DIRECTORY);
+    if (::ioctl(root.get(), kFreeze, 0) != 0) skip("this file system can not be frozen");
+}
+
+Frozen::~Frozen() {
+    UniqueFd root(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (::ioctl(root.get(), kThaw, 0) != 0) FAILED_CHECK(path_ + " stays frozen");
 }
 
 }  // namespace plyfs::test

@@ -43,10 +43,24 @@ class LoopFs {
     std::string operator/(const std::string& name) const { return path() + "/" + name; }
     // A new directory in it.
     std::string dir(const std::string& name) const;
+    // From now on it fails with EIO whatever would write to the disk, and every open and read.
+    void shut_down() const;
 
   private:
     LoopFs() = default;
     Mounted mounted_;
+};
+
+// While it is there whatever would write to the file system waits.
+class Frozen {
+  public:
+    explicit Frozen(const LoopFs& fs);
+    ~Frozen();
+    Frozen(const Frozen&) = delete;
+    Frozen& operator=(const Frozen&) = delete;
+
+  private:
+    const std::string path_;
 };
 
 }  // namespace plyfs::test
