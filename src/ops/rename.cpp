@@ -150,6 +150,7 @@ Status carry(Context& ctx, const Request& request, const RenamePlan& plan, const
              const RenameSide& to) {
     const RenameSide& moved = from.at->winner().branch != plan.branch || plan.carry_above >= 0 ? from : to;
     if (!moved.at->node) return Errno(ESTALE);
+    if (moved.at->node->is_dir()) return ensure_dir_on(ctx.tree, moved.at->node, plan.branch);
     std::vector<BranchIndex> branches{plan.branch};
     if (plan.carry_above >= 0) {
         auto ranking = ctx.tree.rank_branches(moved.parent, {.above = plan.carry_above});

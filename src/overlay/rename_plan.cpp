@@ -73,20 +73,26 @@ Result<RenamePlan> plan_exchange(const RenameFacts& facts) {
     const Presence& target = facts.target[0];
     if (!source.writable || !target.writable) return Errno(EXDEV);
     if (!may_take(facts, source.branch)) return Errno(EXDEV);
-    // A directory that a file takes the place of takes its other parts along; overlayfs does that with a whiteout for
-    // each directory that it removes.
-    const bool mixed = source.kind != target.kind;
-    const bool may_part = mixed && !any_fixed(facts.source) && !any_fixed(facts.target);
+    // In a pool a directory takes its other parts along. Overlayfs exchanges each directory that it removes twice: with
+    // an empty one and with a whiteout.
+    const bool may_part = !any_fixed(facts.source) && !any_fixed(facts.target);
     if (facts.source_layers > 1 && !facts.source_redirects && !may_part) return Errno(EXDEV);
     if (facts.target_layers > 1 && !facts.target_redirects && !may_part) return Errno(EXDEV);
     RenamePlan plan;
     plan.branch = std::min(source.branch, target.branch);
-    if (source.branch != target.branch) {
-        if (mixed ? !may_part : source.kind == Kind::directory) return Errno(EXDEV);
-        if (mixed) plan.branch = source.kind == Kind::directory ? source.branch : target.branch;
+    if (source.kind != target.kind) {
+        // Where the file is. It may have other names, and a directory can have a part anywhere.
+        const bool directory_moves = source.kind == Kind::directory;
+        plan.branch = directory_moves ? target.branch : source.branch;
+        const Presence* part = on_branch(directory_moves ? facts.source : facts.target, plan.branch);
+        if (part && part->kind != Kind::directory) return Errno(EXDEV);
+        plan.carry = !part;
+    } else if (source.branch != target.branch) {
         plan.carry = true;
-        return plan;
     }
+    const bool directories = source.kind == Kind::directory || target.kind == Kind::directory;
+    if (plan.carry && directories && !may_part) return Errno(EXDEV);
+    if (plan.carry) return plan;
     plan.make_opaque =
         source.kind == Kind::directory && !facts.source_redirects && directory_below(facts.target, plan.branch);
     plan.make_target_opaque =

@@ -40,7 +40,8 @@ struct RenameFacts {
 struct RenamePlan {
     BranchIndex branch = -1;  // the one rename that decides happens here
     // The rest is not decided yet: first the source has to be carried to a branch above this one (-1: no need), which
-    // may not be modified and has the new name; or, of an exchange, whichever lies elsewhere to `branch`.
+    // may not be modified and has the new name; or, of an exchange, whichever lies elsewhere to `branch`;
+    // of a directory a part there is enough.
     BranchIndex carry_above = -1;
     bool carry = false;
     // What lies at a file's new name on other branches could be seen instead, or hide it, until it is removed: the file
@@ -65,8 +66,8 @@ struct RenamePlan {
 };
 
 // EXDEV where the caller has to copy instead: a directory with a part that may not be modified and can not be
-// redirected to, or of which not every part may take the new name; an exchange of two directories across branches; a
-// directory to a name that lies above it on a read-only branch.
+// redirected to, or of which not every part may take the new name; a directory to a name that lies above it on a
+// read-only branch.
 Result<RenamePlan> plan_rename(const RenameFacts& facts);
 
 }  // namespace plyfs

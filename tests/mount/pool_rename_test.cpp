@@ -112,11 +112,15 @@ TEST_CASE("pool rename: exchange, also across branches") {
         {"into a directory of the other branch", "", "a:b", "a/f b/d/g", "f", "d/g", 0, "a", "a", "a:f",
          RENAME_EXCHANGE, "b:d/g"},
         {"copies of one", "", "a:b", "a/f b/f a/g", "f", "g", 0, "a", "ab", "a:f", RENAME_EXCHANGE, "a:g"},
-        {"a directory across branches", "", "a:b", "a/f b/d/x", "f", "d", 0, "b", "b", "a:f", RENAME_EXCHANGE, ""},
-        {"a directory on several", "", "a:b:c", "a/f b/d/x c/d/y", "f", "d", 0, "bc", "b", "a:f", RENAME_EXCHANGE, ""},
-        {"the other way round with one", "", "a:b:c", "a/d/x b/d/y c/f", "d", "f", 0, "a", "ab", "", RENAME_EXCHANGE,
+        {"a directory across branches", "", "a:b", "a/f b/d/x", "f", "d", 0, "ab", "a", "a:f", RENAME_EXCHANGE, ""},
+        {"a directory on several", "", "a:b:c", "a/f b/d/x c/d/y", "f", "d", 0, "abc", "a", "a:f", RENAME_EXCHANGE, ""},
+        {"the other way round with one", "", "a:b:c", "a/d/x b/d/y c/f", "d", "f", 0, "c", "abc", "", RENAME_EXCHANGE,
          "c:f"},
-        {"two directories across branches", "", "a:b", "a/e/x b/d/x", "e", "d", EXDEV, "a", "b", "", RENAME_EXCHANGE},
+        {"two directories across branches", "", "a:b", "a/e/x b/d/y", "e", "d", 0, "ab", "a", "", RENAME_EXCHANGE, ""},
+        {"two with parts of their own", "", "a:b:c", "a/e/x b/e/x b/d/y c/d/y", "e", "d", 0, "abc", "ab", "",
+         RENAME_EXCHANGE, ""},
+        {"two, one of them with a read-only part", "", "a:b:c=ro", "a/e/x b/d/y c/d/z", "e", "d", EXDEV, "a", "bc", "",
+         RENAME_EXCHANGE, ""},
         {"a directory on one", "", "a:b", "a/f a/d/x", "f", "d", 0, "a", "a", "a:f", RENAME_EXCHANGE, ""},
         {"with nothing", "", "a:b", "a/f", "f", "g", ENOENT, "a", "", "", RENAME_EXCHANGE},
         {"with what is on a read-only branch", "", "a:b=ro", "a/f b/g", "f", "g", 0, "a", "ab", "a:f", RENAME_EXCHANGE,
@@ -125,10 +129,21 @@ TEST_CASE("pool rename: exchange, also across branches") {
     for (const Row& row : rows) check(row);
     PoolGround g;
     g.fill("a/f b/f a/g b/g");
-    Mount mount("timeout=0", g.branches("a:b"), g.mnt);
+    Mount mount("timeout=0", g.branches("a:b:c"), g.mnt);
     OK(rename2(mount / "f", mount / "g", RENAME_EXCHANGE));
     CHECK(read_file(g.at('b', "f")) == "b:g");
     CHECK(read_file(g.at('b', "g")) == "b:f");
+    // Directories with all that is in them, whoever has them open, and again.
+    g.fill("a/e/x b/e/y b/d/z c/d/w");
+    UniqueFd in_e = open_file(mount / "e", O_RDONLY | O_DIRECTORY);
+    const std::vector<std::string> of_e = {"x", "y"}, of_d = {"w", "z"};
+    for (int round = 0; round < 3; ++round) {
+        CHECK(list_dir(mount / (round % 2 ? "d" : "e")) == of_e);
+        CHECK(list_dir(mount / (round % 2 ? "e" : "d")) == of_d);
+        CHECK(UniqueFd(::openat(in_e.get(), "y", O_RDONLY | O_CLOEXEC)).valid());
+        CHECK(stat_of(in_e.get()).st_ino == stat_of(mount / (round % 2 ? "d" : "e")).st_ino);
+        OK(rename2(mount / "e", mount / "d", RENAME_EXCHANGE));
+    }
 }
 
 TEST_CASE("pool rename: a whiteout is left for another overlay to see") {
