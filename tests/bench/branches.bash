@@ -3,7 +3,7 @@
 # shellcheck shell=bash disable=SC2154
 
 readonly kBranchCounts=(2 8 64)
-readonly kBranchRows=(stat-cold stat-warm missing-name open-close create-close unlink readdir-stat)
+readonly kBranchRows=(stat-cold stat-warm missing-name open-close create-close unlink readdir readdir-stat)
 
 # mount_branches COUNT TRANSPORT: on $work/b/COUNT
 mount_branches() {

@@ -51,7 +51,7 @@ loop_disk() {
   local kind=${3:-ext4} words=(-q -f)
   [[ $kind != ext4 ]] || words=(-q -F -b 4096 -m 0)
   truncate -s "$2M" "$scratch/$1.img"
-  "mkfs.$kind" "${words[@]}" "$scratch/$1.img"
+  "mkfs.$kind" "${words[@]}" "$scratch/$1.img" >/dev/null
   mkdir "$scratch/$1"
   mount -o loop "$scratch/$1.img" "$scratch/$1"
 }
