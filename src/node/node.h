@@ -135,9 +135,10 @@ struct NodeState {
     bool had_writer = false;          // its times may change without a request (mmap): short attribute timeout
     bool changed_since_copy = false;  // the copy's bytes may differ from the original's
     bool unlinked = false;
-    bool told = false;         // the kernel was given an id
-    bool marked = false;       // overlay.origin: directories it comes to have to say that they hold such
-    bool below_names = false;  // of an indexed file: some of `links` may still lie below only
+    bool pinned_while_open = false;  // it has lost its name behind our back (node/open_object)
+    bool told = false;               // the kernel was given an id
+    bool marked = false;             // overlay.origin: directories it comes to have to say that they hold such
+    bool below_names = false;        // of an indexed file: some of `links` may still lie below only
     Impure impure = Impure::unknown;
 
     Face* face_of(NodeId id) {

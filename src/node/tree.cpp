@@ -4,6 +4,7 @@
 #include <random>
 
 #include "base/log.h"
+#include "node/open_object.h"
 #include "node/winner.h"
 #include "overlay/layer_names.h"
 #include "overlay/marks.h"
@@ -301,7 +302,7 @@ Result<Located> Tree::find_object(const NodeRef& node) {
         auto st = TRY(set_->at(branch).stat_fd(fd));
         return Located{std::move(fd), st, branch, node->generation(), node->data_generation()};
     }
-    return with_place(node, [](const Branch& branch, BorrowedFd dir, const Name& name) -> Result<Located> {
+    auto found = with_place(node, [](const Branch& branch, BorrowedFd dir, const Name& name) -> Result<Located> {
         Located out;
         out.fd = TRY(sys::open_path(dir, name));
         out.st = TRY(branch.stat_fd(out.fd));
@@ -313,6 +314,7 @@ Result<sys::Stat> Tree::stat_object(const NodeRef& node) {
     BranchIndex branch;
     bool metacopy;
     bool pinned;
+    return found.failed_with(ESTALE) && pin_while_open(*this, node) ? find_object(node) : std::move(found);
     sys::Stat st;
     std::vector<BranchIndex> layers;
     SharedNames names;
@@ -346,11 +348,13 @@ Result<sys::Stat> Tree::stat_object(const NodeRef& node) {
         return st;
     }
     if (!pinned) {
-        st = TRY(with_place(node, [](const Branch& at, BorrowedFd dir, const Name& name) -> Result<Located> {
-                 Located out;
-                 out.st = TRY(at.stat_at(dir, name));
-                 return out;
-             })).st;
+        auto found = with_place(node, [](const Branch& at, BorrowedFd dir, const Name& name) -> Result<Located> {
+            Located out;
+            out.st = TRY(at.stat_at(dir, name));
+            return out;
+        });
+        if (found.failed_with(ESTALE) && pin_while_open(*this, node)) return stat_object(node);
+        st = TRY(std::move(found)).st;
     }
     if (metacopy) {
         if (auto content = stat_content(node)) st.stx_blocks = content->stx_blocks;

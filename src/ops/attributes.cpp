@@ -5,6 +5,7 @@
 #include "branch/acl.h"
 #include "node/faces.h"
 #include "node/link_cow.h"
+#include "node/open_object.h"
 #include "node/winner.h"
 #include "ops/copies.h"
 #include "ops/protection.h"
@@ -87,6 +88,7 @@ config::Function function_of(const AttrChange& change) {
 // A size change under readers of the original would cut their file short in the kernel's eyes.
 Status split_for_size(Context& ctx, const Request& request, const NodeRef& node, NodeId id) {
     LockedNode state(*node);
+    TRY(require_name(state, request.caller.pid));
     Face* face = state->face_of(id);
     if (!face || !face->opens || face->opens->passthrough == 0) return {};
     Opens& opens = *face->opens;

@@ -211,7 +211,10 @@ Result<Entered> enter_file(Context& ctx, const NodeRef& parent, const Name& name
         if (!copied && !state->index && found.st.stx_nlink == 1) state->links.clear();
         state->links.push_back(std::move(here));
         state->unlinked = false;
-        if (!copied || state->index) state->pinned.reset();
+        if (!copied || state->index) {
+            state->pinned.reset();
+            state->pinned_while_open = false;
+        }
     }
     if (!state->index) return Entered{at.node, copied};
     // Shown by the index; nothing is changed on a branch for being looked at.
