@@ -194,7 +194,11 @@ Result<Outcome> rename_once(Context& ctx, const Request& request, RenameSide& fr
     }
     // Where a directory above hides the source's branch the object would vanish: the caller copies.
     if (!ctx.tree.reaches(to.parent, plan.branch) || whiteout_must_stay(ctx, to, plan.branch)) return Errno(EXDEV);
-    const auto steps = TRY(prepare_steps(ctx, plan, from, to, exchange));
+    auto prepared = prepare_steps(ctx, plan, from, to, exchange);
+    // No room for the parent's directory where it lies: a copy may go where there is.
+    const bool elsewhere = !exchange && ctx.tree.set().several_writable();
+    if (!prepared && may_try_next(prepared.error()) && elsewhere) return Errno(EXDEV);
+    const auto steps = TRY(std::move(prepared));
     TRY(mark_target(ctx, from, to.parent));
     if (exchange) TRY(mark_target(ctx, to, from.parent));
 
