@@ -55,6 +55,7 @@ Tree::Tree(std::shared_ptr<BranchSet> set, config::PoolOptions pool, std::unique
            std::size_t descriptor_budget, config::LayerOptions layer_options)
     : set_(std::move(set)),
       can_move_files_(!workdir && set_->several_writable()),
+      dirs_have_places_(!workdir && !set_->rules().fixed),
       layer_options_(std::move(layer_options)),
       workdir_(std::move(workdir)),
       pool_workdirs_(static_cast<std::size_t>(set_->size())),
@@ -226,6 +227,11 @@ void Tree::keep_names(const NodeRef& dir, std::uint32_t layers_replaced, SharedN
     if (state->layers_replaced == layers_replaced && !state->layer_names) state->layer_names = std::move(names);
 }
 
+std::uint32_t Tree::parts_news() const {
+    const auto heard = names_means_->watch ? names_means_->watch->directories_made() : 0;
+    return heard + parts_changed_.load(std::memory_order_acquire);
+}
+
 bool Tree::drop_removed(const NodeRef& dir, const Layers& layers) {
     bool any = false;
     for (const Layer& layer : layers) {
@@ -308,13 +314,13 @@ Result<Located> Tree::find_object(const NodeRef& node) {
         out.st = TRY(branch.stat_fd(out.fd));
         return out;
     });
+    return found.failed_with(ESTALE) && pin_while_open(*this, node) ? find_object(node) : std::move(found);
 }
 
 Result<sys::Stat> Tree::stat_object(const NodeRef& node) {
     BranchIndex branch;
     bool metacopy;
     bool pinned;
-    return found.failed_with(ESTALE) && pin_while_open(*this, node) ? find_object(node) : std::move(found);
     sys::Stat st;
     std::vector<BranchIndex> layers;
     SharedNames names;

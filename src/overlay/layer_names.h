@@ -51,6 +51,10 @@ class LayerNames {
     // The directory on a branch as of the last catch_up(), as far as it goes into sys::add_directory(): a system call
     // only if something happened there.
     Result<sys::Stat> stat_part(const Layer& layer) const;
+    // The branches on which the name was made since they were read, as far as was heard.
+    std::vector<BranchIndex> made(std::string_view name) const {
+        return news_ ? news_->made(name) : std::vector<BranchIndex>();
+    }
     // None: nothing could be known, and trying again is of no use.
     bool empty() const { return known_.empty(); }
     // Nothing is known any more; read anew, it may be.
