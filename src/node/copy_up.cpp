@@ -6,6 +6,7 @@
 
 #include "base/defer.h"
 #include "base/log.h"
+#include "node/changing.h"
 #include "node/copy_names.h"
 #include "node/kept_times.h"
 #include "node/metacopy.h"
@@ -40,18 +41,6 @@ Need needed(Tree& tree, LockedNode& node, const CopyUpRequest& request) {
 bool may_leave_content(Tree& tree, LockedNode& node, const CopyUpRequest& request) {
     return request.metadata_only && node.node().is_regular() && tree.set().rules().make_metacopies &&
            !node->links.empty();
-}
-
-// For a file that leaves a branch where it may be changed: nobody changes meanwhile what is copied already
-// (node/changing).
-Status keep_changes_out(Tree& tree, LockedNode& state, const CopyUpRequest& request) {
-    if (!request.may_block) return Errno(EINPROGRESS);
-    while (state->moving) TRY(wait_for_copying(tree, state, request));
-    state->moving = true;
-    Defer give_up([&] { state->moving = false; });
-    while (state->changing > 0) TRY(wait_for_copying(tree, state, request));
-    give_up.cancel();
-    return {};
 }
 
 // Waits until nobody copies the node; when it still has to be copied, it is this thread's turn and marked so.

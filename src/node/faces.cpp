@@ -8,9 +8,13 @@ constexpr std::size_t kMaxTold = 256;
 
 }  // namespace
 
-void retire_face(Tree& tree, LockedNode& node, Face& face, std::int32_t pid) {
+void note_told(Face& face, std::int32_t pid) {
     Opens& opens = face.need_opens();
     if (opens.told_stale.size() < kMaxTold) opens.told_stale.push_back(pid);
+}
+
+void retire_face(Tree& tree, LockedNode& node, Face& face, std::int32_t pid) {
+    note_told(face, pid);
     tree.counters().stale.fetch_add(1, std::memory_order_relaxed);
     if (&face != &node->face) return;
     tree.counters().splits.fetch_add(1, std::memory_order_relaxed);

@@ -5,6 +5,8 @@
 
 namespace plyfs {
 
+// The caller, named by pid, is about to be answered ESTALE for the face.
+void note_told(Face& face, std::int32_t pid);
 // The caller, named by pid, is about to be answered ESTALE for `face`; a current face is retired, and lookups from now
 // on answer a new id.
 void retire_face(Tree& tree, LockedNode& node, Face& face, std::int32_t pid);

@@ -4,18 +4,22 @@
 
 #include "base/defer.h"
 #include "base/log.h"
+#include "node/changing.h"
 #include "node/kept_times.h"
 #include "overlay/staging.h"
 
 namespace plyfs {
 namespace {
 
-// The only name, or none for a file without: its turn to be copied is ours then.
+// The only name, or none for a file without: its turn to be copied is ours then, and nobody changes it.
 Result<Link> take_name(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
     LockedNode state(*node);
+    TRY(keep_changes_out(tree, state, request));
+    Defer give_up([&] { state->moving = false; });
     TRY(wait_until_copied(tree, state, request));
     if (state->unlinked) return Link{};
     if (state->links.size() != 1) return Errno(ESTALE);
+    give_up.cancel();
     state->copying = true;
     return state->links[0];
 }
@@ -54,7 +58,7 @@ Status part_name(Tree& tree, const NodeRef& node, const CopyUpRequest& request) 
     Defer end([&] {
         {
             LockedNode state(*node);
-            state->copying = false;
+            state->copying = state->moving = false;
         }
         tree.copy_condition(*node).notify_all();
     });

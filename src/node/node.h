@@ -78,6 +78,14 @@ struct DirPart {
     friend bool operator==(const DirPart&, const DirPart&) = default;
 };
 
+// Of a directory whose branches others may change: when it was last known to have no other parts (ops/parts).
+struct PartsKnown {
+    static constexpr std::uint32_t kNever = 0xffffffff;
+    std::uint32_t news = 0;          // Tree::parts_news()
+    std::uint32_t parents = kNever;  // layers_replaced of the parent
+    std::uint32_t at = 0;            // milliseconds of a steady clock
+};
+
 // Of a directory: whether the listing that the kernel keeps is still right (ops/dirs).
 struct Listings {
     std::uint32_t open = 0;      // handles
@@ -104,8 +112,6 @@ struct NodeState {
     std::vector<std::unique_ptr<Face>> retired;
     sys::FileKey key;       // of the winner
     sys::FileKey original;  // of what the winner was copied up from; leads here as well
-    // Of a directory: those that the key was before. Who met the directory by its name then may come late.
-    std::unique_ptr<std::vector<sys::FileKey>> older_keys;
     BranchIndex winner = -1;
     std::vector<BranchIndex> layers;        // of a directory: where it exists and is merged, the winner first
     Detours detours;                        // where that is, and the content, on branches that have it elsewhere
@@ -121,7 +127,8 @@ struct NodeState {
     std::uint32_t asked_in_vain = 0;                // read-only layers of a directory that lacked what was looked for
     std::uint32_t id_generation = 0;                // of a lasting id (node/lasting_ids)
     std::uint32_t layers_replaced = 0;              // how often other directories became the layers
-    UniqueFd pinned;                                // O_PATH of an object without a name
+    PartsKnown parts_known;
+    UniqueFd pinned;     // O_PATH of an object without a name
     NodeRef kept;        // to itself while names of the original still lie below: only this node knows the copy
     NodeRef remembered;  // to itself, so that a file handle leads here until the file is gone
     std::uint32_t hidden_links = 0;   // names of the copied-up original that still lie below
@@ -135,9 +142,10 @@ struct NodeState {
     bool had_writer = false;          // its times may change without a request (mmap): short attribute timeout
     bool changed_since_copy = false;  // the copy's bytes may differ from the original's
     bool unlinked = false;
-    bool told = false;         // the kernel was given an id
-    bool marked = false;       // overlay.origin: directories it comes to have to say that they hold such
-    bool below_names = false;  // of an indexed file: some of `links` may still lie below only
+    bool pinned_while_open = false;  // it has lost its name behind our back (node/open_object)
+    bool told = false;               // the kernel was given an id
+    bool marked = false;             // overlay.origin: directories it comes to have to say that they hold such
+    bool below_names = false;        // of an indexed file: some of `links` may still lie below only
     Impure impure = Impure::unknown;
 
     Face* face_of(NodeId id) {

@@ -1,4 +1,7 @@
+#include <sys/stat.h>
+
 #include <algorithm>
+#include <functional>
 
 #include "node/lasting_ids.h"
 #include "node/node_table.h"
@@ -11,6 +14,13 @@ constexpr NodeId kSlotMask = (NodeId{1} << kUseShift) - 1;
 constexpr std::uint32_t kUseMask = (1U << 23) - 1;  // the highest bit is that of lasting ids
 
 }  // namespace
+
+// No object has this device.
+sys::FileKey key_of_place(const Node& parent, std::string_view name) {
+    const auto above = reinterpret_cast<std::uintptr_t>(&parent) >> 4;
+    const auto birth = static_cast<std::uint32_t>(above ^ above >> 32);
+    return {~std::uint64_t{0}, std::uint64_t{std::hash<std::string_view>()(name)}, birth, S_IFDIR};
+}
 
 NodeRef::NodeRef(const NodeRef& other) : node_(other.node_) {
     if (node_) node_->references_.fetch_add(1, std::memory_order_relaxed);
@@ -221,7 +231,9 @@ std::vector<Link> NodeTable::reap(Node* node) {
         LockedNode state(*node);
         keys = {state->key};
         if (state->original != sys::FileKey{}) keys.push_back(state->original);
-        if (state->older_keys) keys.insert(keys.end(), state->older_keys->begin(), state->older_keys->end());
+        if (node->is_dir()) {
+            for (const Link& link : state->links) keys.push_back(key_of_place(*link.parent, link.name));
+        }
         links = std::move(state->links);
         end_id(state->face.id);
         for (auto& old : state->retired) end_id(old->id);

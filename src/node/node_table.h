@@ -8,6 +8,7 @@
 #include <atomic>
 #include <deque>
 #include <memory>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -15,6 +16,10 @@
 #include "node/node.h"
 
 namespace plyfs {
+
+// The key that leads to the directory at a place of the union (Tree::dirs_have_places), whatever lies there on which
+// branch.
+sys::FileKey key_of_place(const Node& parent, std::string_view name);
 
 class NodeTable {
   public:

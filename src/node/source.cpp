@@ -5,11 +5,7 @@
 namespace plyfs {
 
 void leave_key(Tree& tree, LockedNode& node) {
-    if (node->key == node->original) return;
-    if (!node.node().is_dir() || !tree.set().several_writable()) return tree.nodes().drop_key(node->key, node.node());
-    if (!node->older_keys) node->older_keys = std::make_unique<std::vector<sys::FileKey>>();
-    auto& keys = *node->older_keys;
-    if (std::find(keys.begin(), keys.end(), node->key) == keys.end()) keys.push_back(node->key);
+    if (node->key != node->original) tree.nodes().drop_key(node->key, node.node());
 }
 
 void take_source(Tree& tree, LockedNode& node, const sys::FileKey& key, BranchIndex branch) {
@@ -22,6 +18,46 @@ void take_source(Tree& tree, LockedNode& node, const sys::FileKey& key, BranchIn
     node->key = key;
     node->winner = branch;
     node.next_generation();
+}
+
+void take_parts(Tree& tree, LockedNode& dir, const sys::FileKey& key, std::vector<BranchIndex> layers) {
+    for (const BranchIndex had : dir->layers) {
+        if (std::find(layers.begin(), layers.end(), had) == layers.end()) tree.dirs().drop(dir.node(), had);
+    }
+    const bool another = dir->winner != layers.front() || dir->key != key;
+    if (dir->key != key) {
+        leave_key(tree, dir);
+        tree.nodes().add_key(key, dir.node());
+        if (tree.dirs_have_places()) tree.shown_inodes().keep(key.dev, key.ino, dir->shown_inode);
+        dir->key = key;
+    }
+    dir->winner = layers.front();
+    dir->layers = std::move(layers);
+    dir->layer_names = nullptr;
+    ++dir->layers_replaced;
+    if (another) dir.next_generation();
+    tree.parts_changed();
+}
+
+void take_place(Tree& tree, LockedNode& dir, const Link& link) {
+    if (dir.node().is_dir() && tree.dirs_have_places()) {
+        tree.nodes().add_key(key_of_place(*link.parent, link.name), dir.node());
+    }
+}
+
+void leave_place(Tree& tree, LockedNode& dir, const Link& link) {
+    if (dir.node().is_dir() && tree.dirs_have_places()) {
+        tree.nodes().drop_key(key_of_place(*link.parent, link.name), dir.node());
+    }
+}
+
+NodeRef find_at_place(Tree& tree, const NodeRef& parent, std::string_view name) {
+    if (!tree.dirs_have_places()) return {};
+    NodeRef dir = tree.nodes().find(key_of_place(*parent, name));
+    if (!dir) return {};
+    LockedNode state(*dir);
+    const bool here = !state->links.empty() && state->links[0].parent == parent && state->links[0].name == name;
+    return here ? dir : NodeRef();
 }
 
 void forget_original(Tree& tree, LockedNode& node) {

@@ -6,11 +6,17 @@
 
 namespace plyfs {
 
-// The node's key is about to be another one. A pool's directory is found by this one as well, as long as the node
-// lives.
+// The node's key is about to be another one.
 void leave_key(Tree& tree, LockedNode& node);
 // The node's source becomes the object on `branch` that has this key, which leads to the node already.
 void take_source(Tree& tree, LockedNode& node, const sys::FileKey& key, BranchIndex branch);
+// A directory has these parts from now on, the first of them with this key. It goes on showing the number it has.
+void take_parts(Tree& tree, LockedNode& dir, const sys::FileKey& key, std::vector<BranchIndex> layers);
+// The directory is at this place of the union, and is there no more; for every change of its name.
+void take_place(Tree& tree, LockedNode& dir, const Link& link);
+void leave_place(Tree& tree, LockedNode& dir, const Link& link);
+// The directory that is at a place, as far as it is known; always null where Tree::dirs_have_places() is false.
+NodeRef find_at_place(Tree& tree, const NodeRef& parent, std::string_view name);
 // What was the source is no more: its key leads nowhere.
 void forget_original(Tree& tree, LockedNode& node);
 // The same for an object that moved there with its content and is gone where it was: its number is still the node's,

@@ -4,6 +4,7 @@
 #include <random>
 
 #include "base/log.h"
+#include "node/open_object.h"
 #include "node/winner.h"
 #include "overlay/layer_names.h"
 #include "overlay/marks.h"
@@ -54,6 +55,7 @@ Tree::Tree(std::shared_ptr<BranchSet> set, config::PoolOptions pool, std::unique
            std::size_t descriptor_budget, config::LayerOptions layer_options)
     : set_(std::move(set)),
       can_move_files_(!workdir && set_->several_writable()),
+      dirs_have_places_(!workdir && !set_->rules().fixed),
       layer_options_(std::move(layer_options)),
       workdir_(std::move(workdir)),
       pool_workdirs_(static_cast<std::size_t>(set_->size())),
@@ -225,6 +227,11 @@ void Tree::keep_names(const NodeRef& dir, std::uint32_t layers_replaced, SharedN
     if (state->layers_replaced == layers_replaced && !state->layer_names) state->layer_names = std::move(names);
 }
 
+std::uint32_t Tree::parts_news() const {
+    const auto heard = names_means_->watch ? names_means_->watch->directories_made() : 0;
+    return heard + parts_changed_.load(std::memory_order_acquire);
+}
+
 bool Tree::drop_removed(const NodeRef& dir, const Layers& layers) {
     bool any = false;
     for (const Layer& layer : layers) {
@@ -301,12 +308,13 @@ Result<Located> Tree::find_object(const NodeRef& node) {
         auto st = TRY(set_->at(branch).stat_fd(fd));
         return Located{std::move(fd), st, branch, node->generation(), node->data_generation()};
     }
-    return with_place(node, [](const Branch& branch, BorrowedFd dir, const Name& name) -> Result<Located> {
+    auto found = with_place(node, [](const Branch& branch, BorrowedFd dir, const Name& name) -> Result<Located> {
         Located out;
         out.fd = TRY(sys::open_path(dir, name));
         out.st = TRY(branch.stat_fd(out.fd));
         return out;
     });
+    return found.failed_with(ESTALE) && pin_while_open(*this, node) ? find_object(node) : std::move(found);
 }
 
 Result<sys::Stat> Tree::stat_object(const NodeRef& node) {
@@ -349,11 +357,13 @@ Result<sys::Stat> Tree::stat_object(const NodeRef& node) {
         return st;
     }
     if (!pinned) {
-        st = TRY(with_place(node, [](const Branch& at, BorrowedFd dir, const Name& name) -> Result<Located> {
-                 Located out;
-                 out.st = TRY(at.stat_at(dir, name));
-                 return out;
-             })).st;
+        auto found = with_place(node, [](const Branch& at, BorrowedFd dir, const Name& name) -> Result<Located> {
+            Located out;
+            out.st = TRY(at.stat_at(dir, name));
+            return out;
+        });
+        if (found.failed_with(ESTALE) && pin_while_open(*this, node)) return stat_object(node);
+        st = TRY(std::move(found)).st;
     }
     if (metacopy) {
         if (auto content = stat_content(node)) st.stx_blocks = content->stx_blocks;

@@ -19,6 +19,7 @@
 #include "node/node_table.h"
 #include "node/shown_inodes.h"
 #include "overlay/index.h"
+#include "overlay/layer_names.h"
 #include "overlay/origins.h"
 #include "overlay/own_names.h"
 #include "overlay/workdir.h"
@@ -26,8 +27,6 @@
 #include "sys/cred.h"
 
 namespace plyfs {
-
-struct NamesMeans;
 
 // An object found on its branch.
 struct Located {
@@ -97,6 +96,16 @@ class Tree : NodeTable::Observer {
     // What somebody who read the layers found, if they are the node's still; see NodeState::layers_replaced.
     void keep_names(const NodeRef& dir, std::uint32_t layers_replaced, std::shared_ptr<const LayerNames> names);
     const std::shared_ptr<NamesMeans>& names_means() const { return names_means_; }
+    // A directory of a pool is the node of its place, parent and name: the branches may have it anew, or one more or
+    // less of them (node/source). Of layers it is the node of its first part.
+    bool dirs_have_places() const { return dirs_have_places_; }
+    // Rises when a directory has got a part on a branch, or may have, as far as was heard; see ops/parts.
+    std::uint32_t parts_news() const;
+    // What was told of names until now (overlay/dir_watch).
+    void hear_names() {
+        if (names_means_->watch) names_means_->watch->catch_up();
+    }
+    void parts_changed() { parts_changed_.fetch_add(1, std::memory_order_release); }
     // Lets go of those that somebody removed on their branch, so that what has their name now is found; true if any
     // was.
     bool drop_removed(const NodeRef& dir, const Layers& layers);
@@ -188,6 +197,8 @@ class Tree : NodeTable::Observer {
 
     std::shared_ptr<BranchSet> set_;
     const bool can_move_files_;
+    const bool dirs_have_places_;
+    std::atomic<std::uint32_t> parts_changed_{0};
     Mutex options_mutex_;
     std::vector<std::unique_ptr<const config::PoolOptions>> pools_ GUARDED_BY(options_mutex_);
     std::atomic<const config::PoolOptions*> pool_{nullptr};

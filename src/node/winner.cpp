@@ -37,14 +37,7 @@ bool lose_winner(Tree& tree, const NodeRef& dir, BranchIndex lost) {
         }
         LockedNode state(*dir);
         if (state->winner != lost) return true;
-        leave_key(tree, state);
-        state->key = sys::key_of(*st);
-        tree.nodes().add_key(state->key, *dir);
-        state->winner = rest.front();
-        state->layers = std::move(rest);
-        state->layer_names = nullptr;
-        ++state->layers_replaced;
-        state.next_generation();
+        take_parts(tree, state, sys::key_of(*st), std::move(rest));
         return true;
     }
     return false;

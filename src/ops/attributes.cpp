@@ -5,6 +5,7 @@
 #include "branch/acl.h"
 #include "node/faces.h"
 #include "node/link_cow.h"
+#include "node/open_object.h"
 #include "node/winner.h"
 #include "ops/copies.h"
 #include "ops/protection.h"
@@ -84,9 +85,10 @@ config::Function function_of(const AttrChange& change) {
     return change.mode ? config::Function::chmod : config::Function::utimens;
 }
 
-// A size change under readers of the original would cut their file short in the kernel's eyes.
+// By a path. A size change under readers of the original would cut their file short in the kernel's eyes.
 Status split_for_size(Context& ctx, const Request& request, const NodeRef& node, NodeId id) {
     LockedNode state(*node);
+    TRY(require_name(state, request.caller.pid));
     Face* face = state->face_of(id);
     if (!face || !face->opens || face->opens->passthrough == 0) return {};
     Opens& opens = *face->opens;
@@ -232,8 +234,6 @@ Status setxattr(Context& ctx, const Request& request, NodeId id, const char* nam
                 int flags) {
     const NodeRef node = TRY(node_of(ctx, id));
     TRY(may_change(node));
-    const auto turn = TRY(Changing::begin(ctx.tree, node, request.copy_up_metadata()));
-    const auto copies = TRY(copies_to_change(ctx, node, config::Function::setxattr, request.copy_up_metadata()));
     const IdMap& ids = ctx.tree.set().ids();
     std::vector<std::byte> translated;
     if (ids.translates_value(name)) {
@@ -245,7 +245,7 @@ Status setxattr(Context& ctx, const Request& request, NodeId id, const char* nam
     const bool acl = std::string_view(name) == acl::kAccess;
     std::vector<gid_t> groups;
     if (acl && request.caller.uid != 0) groups = groups_of(ids, request.caller);
-    return change_each(ctx, node, copies, [&](const ChangedCopy& object) -> Status {
+    const auto set = [&](const ChangedCopy& object) -> Status {
         const std::string stored = TRY(stored_name(ctx, object.branch, name));
         if (acl && !ctx.tree.set().at(object.branch).ownership().overrides()) {
             sys::ActAs caller(request.caller, groups);
@@ -256,6 +256,10 @@ Status setxattr(Context& ctx, const Request& request, NodeId id, const char* nam
             if (acl) TRY(follow_acl(ctx, request.caller, object, value));
         }
         return {};
+    };
+    return with_room(ctx, request, node, {.bytes = value.size(), .of_inode = true}, [&]() -> Status {
+        const auto copies = TRY(copies_to_change(ctx, node, config::Function::setxattr, request.copy_up_metadata()));
+        return change_each(ctx, node, copies, set);
     });
 }
 

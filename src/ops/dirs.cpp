@@ -7,6 +7,7 @@
 #include <chrono>
 
 #include "node/origin.h"
+#include "ops/parts.h"
 #include "sys/entry.h"
 #include "sys/open.h"
 
@@ -109,6 +110,8 @@ class DirReading {
   private:
     // A copy-up or a creation since the directory was opened may have given it another branch.
     Status refresh() NO_THREAD_SAFETY_ANALYSIS {
+        ctx_.tree.hear_names();
+        hear_of_parts(ctx_, handle_.node_);
         std::vector<BranchIndex> now;
         std::uint32_t replaced = 0;
         {
@@ -206,6 +209,8 @@ class DirReading {
 Result<DirHandle*> opendir(Context& ctx, NodeId id) {
     NodeRef node = TRY(node_of(ctx, id));
     if (!node->is_dir()) return Errno(ENOTDIR);
+    ctx.tree.hear_names();
+    hear_of_parts(ctx, node);
     Layers layers;
     const std::uint32_t layers_replaced = LockedNode(*node)->layers_replaced;
     // A directory that was removed while somebody is in it has no entries.

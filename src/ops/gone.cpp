@@ -5,6 +5,8 @@
 #include "node/link_cow.h"
 #include "node/move.h"
 #include "node/origin.h"
+#include "node/source.h"
+#include "ops/parts.h"
 #include "ops/protection.h"
 #include "overlay/holders.h"
 #include "overlay/listing.h"
@@ -23,13 +25,24 @@ Status remove_object(Context& ctx, const Layer& layer, const Name& name, bool is
     return TRY(ctx.tree.workdir_of(layer.branch))->take_away(layer.fd(), name, false);
 }
 
+Result<Tree::Searched> choose_layers(Context& ctx, const NodeRef& parent, const Name& name) {
+    auto searched = TRY(ctx.tree.layers_to_search(parent, name));
+    ctx.tree.hear_names();
+    return hear_of_parts(ctx, parent) ? ctx.tree.layers_to_search(parent, name) : std::move(searched);
+}
+
 Result<AtName> look_once(Context& ctx, const NodeRef& parent, const Name& name, Open open) {
     AtName at;
-    auto searched = TRY(ctx.tree.layers_to_search(parent, name));
+    if ((at.node = find_at_place(ctx.tree, parent, name.view()))) at.parts = LockedNode(*at.node)->layers;
+    auto searched = TRY(choose_layers(ctx, parent, name));
     at.layers = std::move(searched.layers);
     if (ctx.tree.own_names(*parent).has_control(name.view())) return Errno(EPERM);
     if (ctx.tree.reserves(*parent, name)) return at;
     at.hits = TRY(find_all(ctx.tree.set(), searched.candidates, name, open == Open::winner ? &at.object : nullptr));
+    if (!is_seen(at) || !sys::is_dir(at.hits[0].st)) {
+        at.node = {};
+        at.parts.clear();
+    }
     if (!is_seen(at)) return at;
     const BranchIndex first = at.hits[0].branch;
     TRY(put_winner_first(ctx.tree.set(), name, at.hits));
@@ -53,6 +66,11 @@ Result<AtName> look_once(Context& ctx, const NodeRef& parent, const Name& name, 
 
 const Layer& layer_of(const Layers& layers, BranchIndex branch) {
     return *std::find_if(layers.begin(), layers.end(), [&](const Layer& layer) { return layer.branch == branch; });
+}
+
+bool is_as_seen(const AtName& at, LockedNode& node) {
+    if (node.node().generation() != at.generation) return false;
+    return at.parts.empty() || node->layers == at.parts;
 }
 
 Result<AtName> look_at(Context& ctx, const NodeRef& parent, const Name& name, Open open) {
@@ -148,7 +166,7 @@ Status require_all_parts(Context& ctx, const AtName& at) {
 
 Status require_empty(Context& ctx, const Name& name, const AtName& at) {
     Layers inside;
-    if (at.node) {
+    if (at.node && !ctx.tree.dirs_have_places()) {
         inside = TRY(ctx.tree.layers_of(at.node));
     } else {
         const auto found = TRY(find_winner(ctx.tree.set(), at.layers, name));
@@ -181,6 +199,7 @@ void unpin(LockedNode& node) {
 }
 
 void forget_name(Context& ctx, LockedNode& node, const NodeRef& parent, const Name& name, const AtName& at) {
+    leave_place(ctx.tree, node, {parent, name.str()});
     std::erase(node->links, Link{parent, name.str()});
     if (!ctx.tree.set().at(at.winner().branch).writable()) {
         if (sys::key_of(at.winner().st) == node->key) {

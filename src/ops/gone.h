@@ -11,16 +11,20 @@ namespace plyfs::ops {
 const Layer& layer_of(const Layers& layers, BranchIndex branch);
 
 struct AtName {
-    Layers layers;                 // of the parent
-    std::vector<Hit> hits;         // winner first; a whiteout, if any, last
-    NodeRef node;                  // of the winner, if the kernel knows it
-    std::uint32_t generation = 0;  // of the node when this was seen
-    Detours content;               // where the node's content stays if this is its last name and it is a metacopy
-    UniqueFd object;               // O_PATH of the winner, if it was asked for
+    Layers layers;                   // of the parent
+    std::vector<Hit> hits;           // winner first; a whiteout, if any, last
+    NodeRef node;                    // of the winner, if the kernel knows it
+    std::uint32_t generation = 0;    // of the node when this was seen
+    std::vector<BranchIndex> parts;  // of a directory known by its place: the node's, before the branches were asked
+    Detours content;                 // where the node's content stays if this is its last name and it is a metacopy
+    UniqueFd object;                 // O_PATH of the winner, if it was asked for
 
     const Hit& winner() const { return hits[0]; }
     const Layer& layer(BranchIndex branch) const { return layer_of(layers, branch); }
 };
+
+// Under the node's lock: it is what it was when the branches were asked, and a directory has no parts more.
+bool is_as_seen(const AtName& at, LockedNode& node);
 
 enum class Open { nothing, winner };
 

@@ -166,6 +166,7 @@ Result<Entry> link(Context& ctx, const Request& request, NodeId id, NodeId new_p
         state->links.push_back({parent, name.str()});
         state->unlinked = false;
         state->pinned.reset();
+        state->pinned_while_open = false;
     }
     return entry_of(ctx, node);
 }

@@ -3,11 +3,13 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "node/inode_calc.h"
 #include "node/link_cow.h"
 #include "node/move.h"
 #include "node/origin.h"
 #include "node/source.h"
 #include "ops/handles.h"
+#include "ops/parts.h"
 #include "overlay/layer_names.h"
 #include "overlay/staging.h"
 
@@ -36,6 +38,8 @@ void start_node(Context& ctx, LockedNode& node, const NodeRef& parent, const Nam
     node->content_branch = found.content_branch;
     if (!found.redirect.empty()) node->redirect = std::make_unique<std::string>(found.redirect);
     node->links = {Link{parent, name.str()}};
+    take_place(ctx.tree, node, node->links[0]);
+    if (node.node().is_dir()) node->parts_known = parts_known_now(ctx);
     node->shown_inode = ctx.tree.shown_inodes().of(ctx.tree.set(), key.dev, key.ino);
     const auto& original = found.original;
     node->marked = original.marked;
@@ -70,17 +74,23 @@ NodeRef make_instead(Context& ctx, const NodeRef& parent, const Name& name, cons
     return fresh;
 }
 
-// The node that the key of what was found leads to, locked; one that nobody knew yet is started as what was found.
+// The node that what was found leads to, by its key or by its place, locked; one that nobody knew yet is started as
+// what was found.
 struct Arrival {
     Arrival(Context& ctx, const NodeRef& parent, const Name& name, const Resolved& found) NO_THREAD_SAFETY_ANALYSIS
         : key(sys::key_of(found.st)),
-          node(find_or_make(ctx, key)),
+          node(find_or_make(ctx, parent, name, found)),
           state(*node),
           fresh(state->winner < 0) {
         if (fresh) start_node(ctx, state, parent, name, found);
+        if (fresh && by_place(ctx, found)) ctx.tree.nodes().add_key(key, *node);
     }
-    static NodeRef find_or_make(Context& ctx, const sys::FileKey& key) {
+    static bool by_place(const Context& ctx, const Resolved& found) {
+        return ctx.tree.dirs_have_places() && sys::is_dir(found.st);
+    }
+    static NodeRef find_or_make(Context& ctx, const NodeRef& parent, const Name& name, const Resolved& found) {
         bool made;
+        const auto key = by_place(ctx, found) ? key_of_place(*parent, name.view()) : sys::key_of(found.st);
         return ctx.tree.nodes().find_or_make(key, made);
     }
 
@@ -105,36 +115,13 @@ void drop_replaced_parts(Context& ctx, LockedNode& dir, const Resolved& found) {
     }
 }
 
-// Under the lock of a directory that has other parts than were found: a copy-up may have added one since.
-Result<Entered> look_again(Context& ctx, LockedNode& state, const NodeRef& node, const Layers& layers, const Name& name,
-                           const Resolved& found) {
-    auto now = TRY(find_winner(ctx.tree.set(), layers, name));
-    // The second: renamed meanwhile, and `layers` may not be all.
-    if (!sys::is_dir(now.st) || (now.other_name && !found.other_name)) return Errno(ESTALE);
-    for (BranchIndex had : state->layers) {
-        if (std::find(now.layers.begin(), now.layers.end(), had) == now.layers.end()) ctx.tree.dirs().drop(*node, had);
-    }
-    state->layers = std::move(now.layers);
-    state->detours = std::move(now.detours);
-    state->layer_names = nullptr;
-    ++state->layers_replaced;
-    state->redirect = now.redirect.empty() ? nullptr : std::make_unique<std::string>(std::move(now.redirect));
-    state->winner = now.branch;
-    state->protection = now.protection;
-    const auto key = sys::key_of(now.st);
-    if (state->key != key) {
-        leave_key(ctx.tree, state);
-        ctx.tree.nodes().add_key(key, *node);
-        state->key = key;
-    }
-    return Entered{node};
-}
-
-// Whether the second look would find every part. A redirect leads to its part from anywhere.
-bool were_asked(const Layers& layers, const NodeState& dir) {
+// Whether the second look would find every part. A redirect leads to its part from anywhere. had: the parts of before
+// the layers were chosen, which all of the parent's are: where those lack one of these it went with the parent's.
+bool were_asked(const Layers& layers, const NodeState& dir, const std::vector<BranchIndex>& had) {
     return std::all_of(dir.layers.begin(), dir.layers.end(), [&](BranchIndex part) {
         const auto is_its = [&](const Layer& layer) { return layer.branch == part; };
-        return detour_on(dir.detours, part) || std::any_of(layers.begin(), layers.end(), is_its);
+        return detour_on(dir.detours, part) || std::any_of(layers.begin(), layers.end(), is_its) ||
+               std::find(had.begin(), had.end(), part) != had.end();
     });
 }
 
@@ -142,7 +129,8 @@ bool were_asked(const Layers& layers, const NodeState& dir) {
 // the old node keeps its id and goes stale, the place found now gets a new node.
 // looks: how often the branches may be asked again for parts that were made since `layers` were chosen.
 Result<Entered> enter_dir(Context& ctx, const NodeRef& parent, const Layers& layers, const Name& name,
-                          const Resolved& found, int looks = kMostLooks) {
+                          const Resolved& found, int looks = kMostLooks, const std::vector<BranchIndex>& had = {}) {
+    std::vector<BranchIndex> has;
     {
         Arrival at(ctx, parent, name, found);
         if (at.fresh) {
@@ -150,16 +138,22 @@ Result<Entered> enter_dir(Context& ctx, const NodeRef& parent, const Layers& lay
             return Entered{at.node};
         }
         LockedNode& state = at.state;
-        if (state->unlinked || state->links.empty() || state->links[0] != Link{parent, name.str()}) {
+        const bool same = ctx.tree.dirs_have_places() ? has_its_part(state, found) : true;
+        if (!same || state->unlinked || state->links.empty() || state->links[0] != Link{parent, name.str()}) {
             return Entered{make_instead(ctx, parent, name, found)};
         }
         drop_replaced_parts(ctx, state, found);
         if (state->layers == found.layers && state->key == at.key) return Entered{at.node};
-        if (were_asked(layers, *state)) return look_again(ctx, state, at.node, layers, name, found);
+        // Since then a copy-up may have added more.
+        if (were_asked(layers, *state, had)) {
+            TRY(renew_parts(ctx, at.state, layers, name, found.other_name));
+            return Entered{at.node};
+        }
+        has = state->layers;
     }
     // A part on a branch that was left out: it had none when the names were asked, or the parent was not there.
     if (looks == 0) return Errno(ESTALE);
-    return enter_dir(ctx, parent, TRY(ctx.tree.layers_of(parent)), name, found, looks - 1);
+    return enter_dir(ctx, parent, TRY(ctx.tree.layers_of(parent)), name, found, looks - 1, has);
 }
 
 // Each name of a file with several is a node of its own, known by the name's key (node/link_cow).
@@ -211,7 +205,10 @@ Result<Entered> enter_file(Context& ctx, const NodeRef& parent, const Name& name
         if (!copied && !state->index && found.st.stx_nlink == 1) state->links.clear();
         state->links.push_back(std::move(here));
         state->unlinked = false;
-        if (!copied || state->index) state->pinned.reset();
+        if (!copied || state->index) {
+            state->pinned.reset();
+            state->pinned_while_open = false;
+        }
     }
     if (!state->index) return Entered{at.node, copied};
     // Shown by the index; nothing is changed on a branch for being looked at.
@@ -296,6 +293,15 @@ Result<Entry> entry_of(Context& ctx, const NodeRef& node) {
     return answer(ctx, state, st);
 }
 
+namespace {
+
+// Of a directory that has other parts than when it was first shown.
+bool keeps_number(const Context& ctx, LockedNode& node) {
+    return node.node().is_dir() && node->told && !inode_is_of_path(ctx.tree.pool().files.inodes, true);
+}
+
+}  // namespace
+
 Result<Entry> enter(Context& ctx, const NodeRef& parent, const Layers& layers, const Name& name,
                     const Resolved& resolved) {
     auto entered = sys::is_dir(resolved.st) ? TRY(enter_dir(ctx, parent, layers, name, resolved))
@@ -311,7 +317,7 @@ Result<Entry> enter(Context& ctx, const NodeRef& parent, const Layers& layers, c
     {
         LockedNode state(*entered.node);
         if (identity && state->key == sys::key_of(resolved.st)) take_identity(ctx, state, *identity);
-        if (number) state->shown_inode = *number;
+        if (number && !keeps_number(ctx, state)) state->shown_inode = *number;
         const bool sized = !S_ISLNK(resolved.st.stx_mode) || !ctx.tree.pool().files.symlinkify;
         if (sized && state->key == sys::key_of(resolved.st)) return answer(ctx, state, resolved.st);
     }
@@ -333,8 +339,15 @@ std::uint32_t count_vain(Context& ctx, const Layers& layers, const Result<Resolv
     return vain;
 }
 
+// Of directories that got parts on other branches as well. Where names are known it was heard of when they were asked.
+Result<Tree::Candidates> choose_layers(Context& ctx, const NodeRef& parent, const Name& name) {
+    auto candidates = TRY(ctx.tree.candidates_for(parent, name));
+    if (candidates.all) ctx.tree.hear_names();
+    return hear_of_parts(ctx, parent) ? ctx.tree.candidates_for(parent, name) : std::move(candidates);
+}
+
 Result<Entry> lookup_once(Context& ctx, const NodeRef& parent, const Name& name) {
-    auto [layers, all] = TRY(ctx.tree.candidates_for(parent, name));
+    auto [layers, all] = TRY(choose_layers(ctx, parent, name));
     auto found = find_winner(ctx.tree.set(), layers, name);
     if (all) {
         if (const auto vain = count_vain(ctx, layers, found)) ctx.tree.note_vain(parent, layers, vain);

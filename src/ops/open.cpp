@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "node/faces.h"
 #include "node/link_cow.h"
+#include "node/open_object.h"
 #include "ops/attributes.h"
 #include "ops/failover.h"
 #include "ops/lookup.h"
@@ -202,7 +203,9 @@ Status prepare_writing(Context& ctx, const Request& request, const NodeRef& node
     TRY(ensure_writable(ctx.tree, node, copy));
     if (ctx.tree.pool().files.link_cow) TRY(part_name(ctx.tree, node, copy));
     // Of the inode: checked by open(2), which passthrough bypasses.
-    return may_write(sys::Protection::of(TRY(ctx.tree.stat_object(node))), flags);
+    TRY(may_write(sys::Protection::of(TRY(ctx.tree.stat_object(node))), flags));
+    LockedNode state(*node);
+    return require_name(state, request.caller.pid);
 }
 
 Status truncate_opened(Context& ctx, const Request& request, const NodeRef& node, bool kill) {
@@ -275,6 +278,10 @@ Result<Opened> open(Context& ctx, const Request& request, NodeId id, int flags, 
     if (ready && !opened.handle->passes_through()) {
         if (auto fd = opened.handle->descriptor(ctx); !fd) ready = fd.error();
     }
+    if (ready && !wants_write(flags)) {
+        LockedNode state(*node);
+        ready = require_name(state, request.caller.pid);
+    }
     if (!ready) {
         release(ctx, opened.handle);
         return ready.error();
@@ -296,6 +303,7 @@ Result<Opened> open_new(Context& ctx, NodeId id, int flags, Located created) {
 void release(Context& ctx, FileHandle* handle) {
     std::unique_ptr<FileHandle> owned(handle);
     std::shared_ptr<Backing> closed_later;
+    UniqueFd unpinned;
     {
         LockedNode state(*handle->node());
         if (handle->writes() && state->writers > 0) --state->writers;
@@ -304,6 +312,7 @@ void release(Context& ctx, FileHandle* handle) {
             std::erase(face->opens->kept, &handle->kept());
             (handle->mode() == IoMode::cached ? face->opens->cached : face->opens->passthrough) -= 1;
             closed_later = end_of_opens(ctx.tree, state, *face);
+            unpinned = unpin_closed(state);
         }
     }
     if (ctx.releases_are_late) ctx.tree.copy_condition(*handle->node()).notify_all();

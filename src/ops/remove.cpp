@@ -78,7 +78,7 @@ Result<Outcome> remove_once(Context& ctx, const Request& request, const NodeRef&
 
     LockedNode node(*at.node);
     TRY(wait_until_copied(ctx.tree, node, request.copy_up()));
-    if (at.node->generation() != at.generation) return Outcome::look_again;
+    if (!is_as_seen(at, node)) return Outcome::look_again;
     pin_if_last(node, parent, name, at);
     auto removed = remove(hiding);
     if (!removed || *removed != Outcome::done) {

@@ -5,6 +5,7 @@
 
 #include "node/origin.h"
 #include "node/redirect.h"
+#include "node/source.h"
 #include "ops/copies.h"
 #include "ops/links.h"
 #include "ops/place.h"
@@ -74,7 +75,9 @@ Status make_movable(Context& ctx, const Request& request, RenameSide& side) {
     return make_findable(ctx.tree, side.at->node);
 }
 
-void rename_link(LockedNode& node, const Link& from, const Link& to) {
+void rename_link(Context& ctx, LockedNode& node, const Link& from, const Link& to) {
+    leave_place(ctx.tree, node, from);
+    take_place(ctx.tree, node, to);
     auto place = std::find(node->links.begin(), node->links.end(), from);
     if (place == node->links.end()) {
         node->links.push_back(to);
@@ -195,7 +198,11 @@ Result<Outcome> rename_once(Context& ctx, const Request& request, RenameSide& fr
     }
     // Where a directory above hides the source's branch the object would vanish: the caller copies.
     if (!ctx.tree.reaches(to.parent, plan.branch) || whiteout_must_stay(ctx, to, plan.branch)) return Errno(EXDEV);
-    const auto steps = TRY(prepare_steps(ctx, plan, from, to, exchange));
+    auto prepared = prepare_steps(ctx, plan, from, to, exchange);
+    // No room for the parent's directory where it lies: a copy may go where there is.
+    const bool elsewhere = !exchange && ctx.tree.set().several_writable();
+    if (!prepared && may_try_next(prepared.error()) && elsewhere) return Errno(EXDEV);
+    const auto steps = TRY(std::move(prepared));
     TRY(mark_target(ctx, from, to.parent));
     if (exchange) TRY(mark_target(ctx, to, from.parent));
 
@@ -203,15 +210,18 @@ Result<Outcome> rename_once(Context& ctx, const Request& request, RenameSide& fr
     LockedNode* source = locks.of(from.at->node.get());
     LockedNode* target = to.at ? locks.of(to.at->node.get()) : nullptr;
     if ((source && (*source)->copying) || (target && (*target)->copying)) return Outcome::look_again;
-    if (changed_since(from) || changed_since(to)) return Outcome::look_again;
+    // A part that came since the branches were asked would keep its name.
+    if ((source && !is_as_seen(*from.at, *source)) || (target && !is_as_seen(*to.at, *target))) {
+        return Outcome::look_again;
+    }
     if (target && !exchange) pin_if_last(*target, to.parent, to.name, *to.at);
     auto moved = take_steps(ctx, plan, from, to, steps);
     if (!moved) {
         if (target && !exchange) unpin(*target);
         return moved.error();
     }
-    if (source) rename_link(*source, from.link(), to.link());
-    if (target && exchange) rename_link(*target, to.link(), from.link());
+    if (source) rename_link(ctx, *source, from.link(), to.link());
+    if (target && exchange) rename_link(ctx, *target, to.link(), from.link());
     if (target && !exchange) forget_name(ctx, *target, to.parent, to.name, *to.at);
     TRY(remove_leftovers(ctx, plan, from, to));
     return Outcome::done;

@@ -12,7 +12,12 @@ namespace plyfs::ops {
 struct Growth {
     std::uint64_t end = 0;    // up to where the file will reach
     std::uint64_t bytes = 0;  // written or allocated for it
+    // ENOSPC may as well mean that there is room for no more in the inode, wherever it lies.
+    bool of_inode = false;
 };
+
+// Whether the node's branch has room for more than an attribute.
+bool has_room_for_attributes(Context& ctx, const NodeRef& node);
 
 // Runs change(), which gives a Result, while the file is not moved by others, and again after each move. It has to find
 // its descriptor itself each time, and may have done some of its work before it failed. EINTR: the caller is killed.
@@ -31,6 +36,7 @@ auto with_room(Context& ctx, const Request& request, const NodeRef& node, const 
             auto done = change();
             const bool can_move = ctx.tree.moves_files() && node->is_regular() && moves < ctx.tree.set().size();
             if (done || !says_full(done.error()) || !can_move) return done;
+            if (growth.of_inode && done.failed_with(ENOSPC) && has_room_for_attributes(ctx, node)) return done;
             full = done.error();
         }
         TRY(move_off_full(ctx.tree, node, {full, generation, growth.end, growth.bytes}, how));

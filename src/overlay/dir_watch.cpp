@@ -75,6 +75,7 @@ bool DirWatch::follow(DirNews& names, BranchIndex branch, BorrowedFd dir) {
     if (followers_.size() >= most_) return false;
     const auto watch = events_.watch(dir);
     if (!watch) return false;
+    follows_.store(true, std::memory_order_release);
     Followed& mine = followed_[&names];
     if (mine.watches.empty()) mine.place = oldest_first_.insert(oldest_first_.end(), &names);
     mine.watches.push_back(*watch);
@@ -100,6 +101,7 @@ void DirWatch::let_go(const DirNews& names) {
     }
     oldest_first_.erase(mine->second.place);
     followed_.erase(mine);
+    follows_.store(!followed_.empty(), std::memory_order_release);
 }
 
 void DirWatch::drop_oldest(const DirNews& but) {
@@ -113,6 +115,7 @@ void DirWatch::drop_oldest(const DirNews& but) {
 
 void DirWatch::catch_up() {
     using What = sys::DirEvents::Event::What;
+    if (!follows_.load(std::memory_order_acquire)) return;
     MutexLock lock(mutex_);
     sys::DirEvents::Event event;
     for (;;) {
@@ -125,6 +128,7 @@ void DirWatch::catch_up() {
         }
         const auto place = followers_.find(event.watch);
         if (place == followers_.end()) continue;
+        if (event.directory && event.what == What::made) directories_made_.fetch_add(1, std::memory_order_release);
         for (const Follower& follower : place->second) {
             if (event.what == What::ended) {
                 follower.news->miss();

@@ -77,6 +77,10 @@ class DirWatch {
 
     // All DirNews have missed something.
     void distrust_all();
+    // Hears what was told until now, for all of them; no system call while nothing is followed.
+    void catch_up();
+    // How often a directory was made in one that is followed, or may have been, as far as was heard.
+    std::uint32_t directories_made() const { return directories_made_.load(std::memory_order_acquire); }
 
   private:
     friend class DirNews;
@@ -91,11 +95,12 @@ class DirWatch {
     DirWatch(sys::DirEvents events, std::size_t most) : most_(most), events_(std::move(events)) {}
     bool follow(DirNews& names, BranchIndex branch, BorrowedFd dir);
     void leave(DirNews& names);
-    void catch_up();
     void let_go(const DirNews& names) REQUIRES(mutex_);
     void drop_oldest(const DirNews& but) REQUIRES(mutex_);
 
     const std::size_t most_;
+    std::atomic<std::uint32_t> directories_made_{0};
+    std::atomic<bool> follows_{false};
     Mutex mutex_;
     sys::DirEvents events_ GUARDED_BY(mutex_);
     std::unordered_map<int, std::vector<Follower>> followers_ GUARDED_BY(mutex_);  // by watch

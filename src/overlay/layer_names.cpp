@@ -94,7 +94,7 @@ Result<sys::Stat> LayerNames::stat_part(const Layer& layer) const {
 // All lists are in the order of branches.
 std::vector<BranchIndex> LayerNames::filter(std::span<const BranchIndex> branches, std::string_view name) const {
     if (news_ && !news_->catch_up()) return {branches.begin(), branches.end()};
-    const auto made = news_ ? news_->made(name) : std::vector<BranchIndex>();
+    const auto made = this->made(name);
     const NamePlace first = place_of(name);
     auto place = std::lower_bound(places_.begin(), places_.end(), first);
     std::vector<BranchIndex> out;

@@ -53,6 +53,10 @@ class LayerNames {
     std::vector<BranchIndex> add_known_parts(sys::Stat& into, std::span<const BranchIndex> branches) const;
     // The directory on a branch, for sys::add_directory(); it is known then.
     Result<sys::Stat> stat_part(const Layer& layer) const;
+    // The branches on which the name was made since they were read, as far as was heard.
+    std::vector<BranchIndex> made(std::string_view name) const {
+        return news_ ? news_->made(name) : std::vector<BranchIndex>();
+    }
     // None: nothing could be known, and trying again is of no use.
     bool empty() const { return known_.empty(); }
     // Nothing is known any more; read anew, it may be.

@@ -49,6 +49,7 @@ Result<bool> DirEvents::next(Event& out) {
         const char* name = buffer_->bytes + at_ + sizeof event;
         at_ += sizeof event + event.len;
         out.watch = event.wd;
+        out.directory = (event.mask & IN_ISDIR) != 0;
         out.name = event.len ? std::string_view(name) : std::string_view();
         if (event.mask & IN_Q_OVERFLOW) {
             out.what = Event::What::lost;

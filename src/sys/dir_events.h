@@ -21,7 +21,8 @@ class DirEvents {
         enum class What { made, changed, ended, lost };
         What what = What::lost;
         int watch = -1;
-        std::string_view name;  // valid until the next call
+        bool directory = false;  // what was made or removed is one
+        std::string_view name;   // valid until the next call
     };
 
     // EMFILE at the user's limit of such objects.

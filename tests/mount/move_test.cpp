@@ -134,6 +134,25 @@ TEST_CASE("move: fallocate, copy_file_range, appending and stores through a map 
     }
 }
 
+TEST_CASE("move: an attribute finds room elsewhere, one that no inode has room for does not look for it") {
+    FullDisks disks;
+    disks.start();
+    const std::string wanted = pattern(kMiB, 1);
+    const UniqueFd file = open_file(disks / "f", O_CREAT | O_RDWR);
+    write_fd(file.get(), wanted, 0);
+    OK(::fsync(file.get()));
+    const std::string large(32 * 1024, 'x');
+    CHECK(::fsetxattr(file.get(), "user.large", large.data(), large.size(), 0) != 0);
+    CHECK(disks.moves() == 0);
+    disks.fill('a');
+    const std::string value(3000, 'y');  // more than fits beside the inode
+    OK(::fsetxattr(file.get(), "user.mine", value.data(), value.size(), 0));
+    CHECK(disks.moves() == 1);
+    CHECK(disks.where("f") == "b");
+    CHECK(get_xattr(disks.at('b', "f"), "user.mine") == value);
+    CHECK(read_file(disks / "f") == wanted);
+}
+
 TEST_CASE("move: what a file is comes along: owner, mode, times, attributes, ACL, holes") {
     FullDisks disks;
     disks.start();

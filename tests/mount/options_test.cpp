@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <sstream>
+#include <thread>
 
 #include "support/check.h"
 #include "support/files.h"
@@ -375,6 +376,27 @@ TEST_CASE("options: inode numbers are calculated as asked for, and listings show
         CHECK(inode("d") == dir);
         CHECK(inode("d/f") == file);
     }
+}
+
+TEST_CASE("options: no change of a file is lost while its names part") {
+    Ground g;
+    Mount mount("link-cow,create=ff,minfreespace=0", g.branches, g.mnt);
+    int lost = 0;
+    for (int i = 0; i < 40; ++i) {
+        const std::string name = "f" + std::to_string(i);
+        write_file(g.a_fs / name, pattern(1 << 20), 0600);
+        OK(::link((g.a_fs / name).c_str(), (g.a_fs / name + "x").c_str()));
+        std::thread writer([&] { UniqueFd fd = open_file(mount / name, O_WRONLY); });
+        for (const mode_t mode : {0601, 0602, 0603, 0604, 0605, 0606}) {
+            OK(::chmod((mount / name).c_str(), mode));
+            if ((lstat_of(mount / name).st_mode & 07777) != mode) ++lost;
+        }
+        writer.join();
+        if ((lstat_of(g.a_fs / name).st_mode & 07777) != 0606) ++lost;
+        OK(::unlink((mount / name).c_str()));
+        OK(::unlink((mount / name + "x").c_str()));
+    }
+    CHECK(lost == 0);
 }
 
 TEST_CASE("options: names of one file part when one is written to") {
