@@ -12,11 +12,11 @@
 namespace plyfs::fuse {
 
 struct Server {
-    Server(const config::Config& config, Tree& tree, BackingRegistrar& registrar, const ops::Timeouts& t,
-           bool releases_are_late, std::size_t executor_threads)
-        : ctx{tree, registrar, {t.entry.load(), t.attr.load(), t.negative.load()}, releases_are_late, {}, {}},
-          control(config),
-          executor(executor_threads) {}
+    Server(const config::Config& config, Tree& tree, BackingRegistrar& registrar, bool releases_are_late,
+           std::size_t executor_threads)
+        : ctx{tree, registrar, {}, releases_are_late, {}, {}}, control(config), executor(executor_threads) {
+        ctx.timeouts.set(config);
+    }
     ops::Context ctx;
     control::RequestCounters requests;
     control::MountFacts facts;

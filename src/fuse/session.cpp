@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "branch/probe.h"
 #include "fuse/handlers.h"
+#include "fuse/kernel_cache.h"
 #include "fuse/passthrough.h"
 #include "fuse/server.h"
 #include "sys/mounted.h"
@@ -37,12 +38,6 @@ bool ring_switched_on() {
     return c == 'Y' || c == '1';
 }
 #endif
-
-ops::Timeouts timeouts_of(const config::Config& config) {
-    const double usual = config.layered ? config::kLayerTimeout : config::kPoolTimeout;
-    return {config.entry_timeout.value_or(usual), config.attr_timeout.value_or(usual),
-            config.negative_timeout.value_or(config.layered ? usual : config::kPoolNegativeTimeout)};
-}
 
 // Commas and backslashes in a value would end it for libfuse's option parser.
 std::string escaped(const std::string& value) {
@@ -102,7 +97,7 @@ struct Session::Impl {
           reader_threads(config.reader_threads),
           read_ahead_kib(config.read_ahead_kib),
           registrar(tree_.counters()),
-          server(config, tree_, registrar, timeouts_of(config), !transport.io_uring, kExecutorThreads) {
+          server(config, tree_, registrar, !transport.io_uring, kExecutorThreads) {
         server.facts.transport = transport.io_uring ? "io_uring" : "devfuse";
         server.facts.transport_reason = transport.reason;
         server.facts.max_stack_depth = depth.passthrough ? std::to_string(depth.depth) : "off";
@@ -141,6 +136,8 @@ struct Session::Impl {
     fuse_session* session = nullptr;
     std::function<void()> ready;
     bool mounted = false;
+    std::unique_ptr<SessionCache> cache;
+    std::unique_ptr<ChangeWatch> changes;
 };
 
 // The kernel takes the lesser of what it is told now and what the mount has.
@@ -196,8 +193,12 @@ void Session::Impl::init(fuse_conn_info& conn) {
             log::warn("no passthrough: {}", server.facts.depth_reason);
         }
     }
-    log::info("mounted on {}: transport {} ({}), stacking depth {} ({})", mountpoint, server.facts.transport,
-              server.facts.transport_reason, server.facts.max_stack_depth, server.facts.depth_reason);
+    const auto& facts = server.facts;
+    log::info("mounted on {}: transport {} ({}), stacking depth {} ({}), coherence {} ({})", mountpoint,
+              facts.transport, facts.transport_reason, facts.max_stack_depth, facts.depth_reason, facts.coherence,
+              facts.coherence_reason);
+    // From now on the kernel can be told.
+    if (changes) changes->start(*cache);
     if (ready) ready();
 }
 
@@ -207,6 +208,12 @@ Session::Session(const config::Config& config, Tree& tree, TransportChoice trans
 Session::~Session() {
     unmount();
     if (impl_->session) fuse_session_destroy(impl_->session);
+}
+
+void Session::watch_changes(std::unique_ptr<ChangeWatch> watch, std::string reason) {
+    impl_->server.facts.coherence = watch ? "watch" : "timeout";
+    impl_->server.facts.coherence_reason = std::move(reason);
+    impl_->changes = std::move(watch);
 }
 
 bool Session::mount(std::string& failure) {
@@ -226,6 +233,9 @@ bool Session::mount(std::string& failure) {
         return false;
     }
     impl_->mounted = true;
+    impl_->cache = std::make_unique<SessionCache>(
+        impl_->session, impl_->mountpoint,
+        [&server = impl_->server](bool watched) { server.control.set_watched(server.ctx, watched); });
     return true;
 }
 
@@ -242,6 +252,7 @@ int Session::serve(const std::function<void()>& ready) {
     const int ended = fuse_session_loop_mt(impl_->session, loop);
     fuse_loop_cfg_destroy(loop);
     fuse_remove_signal_handlers(impl_->session);
+    if (impl_->changes) impl_->changes->stop();
     // Positive: a signal; both that and an umount are an orderly end.
     return ended < 0 ? 1 : 0;
 }
