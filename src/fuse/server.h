@@ -5,6 +5,7 @@
 #include "control/counters.h"
 #include "control/status.h"
 #include "fuse/executor.h"
+#include "fuse/heap_trim.h"
 #include "fuse/lock_waiter.h"
 #include "ops/context.h"
 #include "ops/locks.h"
@@ -25,6 +26,7 @@ struct Server {
     ops::LockOwners lock_owners;
     LockWaiter lock_waiter{ctx};
     bool forwards_locks = false;
+    HeapTrim heap_trim;
     Executor executor;  // last: its threads use the rest
 };
 

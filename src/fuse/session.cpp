@@ -12,6 +12,7 @@
 #include "fuse/kernel_cache.h"
 #include "fuse/passthrough.h"
 #include "fuse/server.h"
+#include "sys/guard.h"
 #include "sys/mounted.h"
 
 namespace plyfs::fuse {
@@ -117,6 +118,7 @@ struct Session::Impl {
     }
 
     void init(fuse_conn_info& conn);
+    void set_guard();
     void set_read_ahead(fuse_conn_info& conn) const;
 
     TransportChoice transport;
@@ -138,6 +140,7 @@ struct Session::Impl {
     bool mounted = false;
     std::unique_ptr<SessionCache> cache;
     std::unique_ptr<ChangeWatch> changes;
+    std::optional<sys::Guard> guard;
 };
 
 // The kernel takes the lesser of what it is told now and what the mount has.
@@ -147,6 +150,22 @@ void Session::Impl::set_read_ahead(fuse_conn_info& conn) const {
         log::debug("readahead: the mount has none to be set");
     }
     conn.max_readahead = std::max<std::uint32_t>(*read_ahead_kib * 1024, 4096);
+}
+
+// Without one nobody may tell the kernel of names.
+void Session::Impl::set_guard() {
+    if (!changes) return;
+    const auto mount = sys::find_mounted(mountpoint);
+    auto made = mount ? sys::Guard::start(mount->device) : Errno(ENOENT);
+    if (made) {
+        guard.emplace(std::move(*made));
+        return;
+    }
+    changes.reset();
+    cache->trust(false);
+    server.facts.coherence = "timeout";
+    server.facts.coherence_reason =
+        "the connection can not be guarded by /sys/fs/fuse/connections: " + log::errno_text(made.error().value());
 }
 
 void Session::Impl::init(fuse_conn_info& conn) {
@@ -242,6 +261,7 @@ bool Session::mount(std::string& failure) {
 int Session::serve(const std::function<void()>& ready) {
     impl_->ready = ready;
     if (fuse_set_signal_handlers(impl_->session) != 0) return 1;
+    impl_->set_guard();
     fuse_loop_config* loop = fuse_loop_cfg_create();
     const unsigned wanted = static_cast<unsigned>(impl_->reader_threads);
     const unsigned threads =
@@ -253,6 +273,7 @@ int Session::serve(const std::function<void()>& ready) {
     fuse_loop_cfg_destroy(loop);
     fuse_remove_signal_handlers(impl_->session);
     if (impl_->changes) impl_->changes->stop();
+    impl_->guard.reset();
     // Positive: a signal; both that and an umount are an orderly end.
     return ended < 0 ? 1 : 0;
 }
