@@ -24,6 +24,7 @@
 #include "config/validate.h"
 #include "fuse/session.h"
 #include "node/branch_watch.h"
+#include "node/change_watch.h"
 #include "node/tree.h"
 #include "overlay/index.h"
 #include "overlay/origins.h"
@@ -224,7 +225,16 @@ void tell_if_full(const config::Config& config, const BranchSet& set) {
     if (any) log::warn("new files are refused (ENOSPC): no branch has as much free as minfreespace asks for");
 }
 
-int serve(const config::Config& config, Readiness& readiness) {
+// Null: what others change on the branches is seen when the timeouts are over.
+std::unique_ptr<ChangeWatch> watch_changes(const config::Config& config, Tree& tree, std::string& why) {
+    why = config.layered ? "nobody else changes layers" : "asked for";
+    if (config.layered || config.coherence == config::Coherence::timeout) return nullptr;
+    auto watch = ChangeWatch::make(tree, why);
+    if (watch && config.coherence == config::Coherence::automatic) why = "the kernel tells of all branches";
+    return watch;
+}
+
+int serve(config::Config config, Readiness& readiness) {
     take_niceness(config.niceness);
     ProbeFailure probe;
     const auto set = probe_branches(config, probe);
@@ -278,7 +288,14 @@ int serve(const config::Config& config, Readiness& readiness) {
     auto tree = std::make_unique<Tree>(set, config.pool, std::move(workdir), budget, config.layers);
     tree->keep_origins(std::move(origins), std::move(index));
     set_read_ahead(config, *set);
+    std::string coherence;
+    auto changes = watch_changes(config, *tree, coherence);
+    if (!changes && config.coherence == config::Coherence::watch) {
+        return fail(kExitMount, "coherence=watch can not be had: " + coherence);
+    }
+    config.watched = changes != nullptr;
     fuse::Session session(config, *tree, transport, depth);
+    session.watch_changes(std::move(changes), coherence);
     std::string failure;
     if (!session.mount(failure)) return fail(kExitMount, failure);
     std::optional<BranchWatch> watch;

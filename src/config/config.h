@@ -14,14 +14,23 @@
 namespace plyfs::config {
 
 // The timeouts where none is given. Layers: nobody else changes the branches. Pools: files may come and go on a branch
-// by itself, and a name that was missing may appear there at any time.
-inline constexpr double kLayerTimeout = 3600;
-inline constexpr double kPoolTimeout = 1;
-inline constexpr double kPoolNegativeTimeout = 0;
+// by itself, and a name that was missing may appear there at any time. Watched: the kernel is told when they do, and
+// what should be missed all the same is seen within a minute; but who makes a file on a branch and looks for it in the
+// pool at once would not find it.
+struct UsualTimeouts {
+    double known;    // names and attributes
+    double missing;  // names
+};
+inline constexpr UsualTimeouts kLayerTimeouts{3600, 3600};
+inline constexpr UsualTimeouts kPoolTimeouts{1, 0};
+inline constexpr UsualTimeouts kWatchedTimeouts{60, 0};
 
 enum class Transport { automatic, io_uring, devfuse };
 enum class Locks { local, forward };
 enum class Passthrough { automatic, off };
+// How changes on a pool's branches that others make are noticed: by being told (automatic: where that can be had), or
+// by asking when the timeouts are over.
+enum class Coherence { automatic, watch, timeout };
 
 // How directories with a part on a read-only layer are renamed and found again: on writes and follows redirects, follow
 // only follows them, nofollow refuses what has one. off is overlayfs' word, and follow by the kernel's default.
@@ -78,6 +87,8 @@ struct Config {
     std::optional<double> entry_timeout;
     std::optional<double> attr_timeout;
     std::optional<double> negative_timeout;
+    Coherence coherence = Coherence::automatic;
+    bool watched = false;  // of a pool: changes on the branches are heard of; found when it is mounted
 
     Transport transport = Transport::automatic;
     Passthrough passthrough = Passthrough::automatic;

@@ -91,10 +91,10 @@ constexpr Option kRows[] = {
      [](D& d, const V& v) { d.config.exec = v.on; }},
 
     // What the kernel may remember.
-    {Group::caching, "entry_timeout", "", "cache.entry", Kind::seconds, "SECONDS", "layers 3600, pools 1", Use::both,
+    {Group::caching, "entry_timeout", "", "cache.entry", Kind::seconds, "SECONDS", "layers 3600, pools 60 or 1", Use::both,
      "how long a name is taken to lead where it did",
      [](D& d, const V& v) { d.config.entry_timeout = v.seconds; }},
-    {Group::caching, "attr_timeout", "", "cache.attr", Kind::seconds, "SECONDS", "layers 3600, pools 1", Use::both,
+    {Group::caching, "attr_timeout", "", "cache.attr", Kind::seconds, "SECONDS", "layers 3600, pools 60 or 1", Use::both,
      "how long attributes are taken to be as they were",
      [](D& d, const V& v) { d.config.attr_timeout = v.seconds; }},
     {Group::caching, "negative_timeout", "", "cache.negative-entry", Kind::seconds, "SECONDS", "layers 3600, pools 0", Use::both,
@@ -105,6 +105,9 @@ constexpr Option kRows[] = {
      [](D& d, const V& v) {
          d.config.entry_timeout = d.config.attr_timeout = d.config.negative_timeout = v.seconds;
      }},
+    {Group::caching, "coherence", "", "", Kind::words, "auto|watch|timeout", "auto", Use::pool,
+     "how what others change on a branch is noticed: told by the kernel, or asked for",
+     [](D& d, const V& v) { d.config.coherence = static_cast<Coherence>(v.word); }},
     {Group::caching, "cache.files", "", "", Kind::words, "off|partial|full|auto-full|per-process", "auto-full", Use::pool,
      "full, auto-full: what the daemon reads stays cached after the close",
      [](D& d, const V& v) { d.config.pool.files.keep_pages = v.word == 2 || v.word == 3; }},

@@ -59,9 +59,7 @@ bool is_live(const config::Option& option) {
 void apply(ops::Context& ctx, const config::Config& config) {
     ctx.tree.set_pool(config.pool);
     for (const auto& branch : ctx.tree.set().all()) branch->set_pool_min_free(config.pool.min_free);
-    ctx.timeouts.entry = config.entry_timeout.value_or(config::kPoolTimeout);
-    ctx.timeouts.attr = config.attr_timeout.value_or(config::kPoolTimeout);
-    ctx.timeouts.negative = config.negative_timeout.value_or(config::kPoolNegativeTimeout);
+    ctx.timeouts.set(config);
 }
 
 timespec now() {
@@ -98,6 +96,12 @@ ops::Attr ControlFile::show(const ops::Context& ctx, NodeId id) const {
         time->tv_nsec = static_cast<std::uint32_t>(since_.tv_nsec);
     }
     return out;
+}
+
+void ControlFile::set_watched(ops::Context& ctx, bool watched) {
+    MutexLock lock(mutex_);
+    config_.watched = watched;
+    ctx.timeouts.set(config_);
 }
 
 Result<std::string> ControlFile::get(std::string_view attribute) const {

@@ -31,6 +31,8 @@ class ControlFile {
     // EINVAL: no value of this option; EROFS: it can not be changed while mounted. All of a change is there for a
     // request, or nothing.
     Status set(ops::Context& ctx, std::string_view attribute, std::string_view value);
+    // Changes on the branches are heard of, or no longer: the timeouts follow.
+    void set_watched(ops::Context& ctx, bool watched);
 
   private:
     const timespec since_;

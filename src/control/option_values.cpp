@@ -8,6 +8,7 @@
 
 #include "config/options.h"
 #include "config/policy_words.h"
+#include "ops/timeouts.h"
 
 namespace plyfs::control {
 namespace {
@@ -22,6 +23,13 @@ std::string flag(bool on) {
 
 std::string seconds(double value) {
     return fmt::format("{:g}", value);
+}
+
+// What holds where none is given.
+std::string timeout(C c, std::atomic<double> ops::Timeouts::*which) {
+    ops::Timeouts timeouts;
+    timeouts.set(c);
+    return seconds(timeouts.*which);
 }
 
 // The n-th word that the option takes.
@@ -76,10 +84,10 @@ constexpr Row kRows[] = {
     {"branches", branches},
     {"branches-mount-timeout", [](C c) { return seconds(c.pool.mount_timeout); }},
     {"branches-mount-timeout-fail", [](C c) { return flag(c.pool.mount_timeout_fail); }},
-    {"cache.attr", [](C c) { return seconds(c.attr_timeout.value_or(config::kPoolTimeout)); }},
-    {"cache.entry", [](C c) { return seconds(c.entry_timeout.value_or(config::kPoolTimeout)); }},
+    {"cache.attr", [](C c) { return timeout(c, &ops::Timeouts::attr); }},
+    {"cache.entry", [](C c) { return timeout(c, &ops::Timeouts::entry); }},
     {"cache.files", [](C c) { return std::string(c.pool.files.keep_pages ? "auto-full" : "partial"); }},
-    {"cache.negative-entry", [](C c) { return seconds(c.negative_timeout.value_or(config::kPoolNegativeTimeout)); }},
+    {"cache.negative-entry", [](C c) { return timeout(c, &ops::Timeouts::negative); }},
     {"cache.readdir", [](C c) { return flag(c.pool.files.keep_listings); }},
     {"cache.statfs", [](C c) { return seconds(c.pool.space_age); }},
     {"cache.symlinks", [](C c) { return flag(c.pool.files.keep_targets); }},
@@ -87,6 +95,7 @@ constexpr Row kRows[] = {
     {"category.action", [](C c) { return category(c, Category::action); }},
     {"category.create", [](C c) { return category(c, Category::create); }},
     {"category.search", [](C c) { return category(c, Category::search); }},
+    {"coherence", [](C c) { return word("coherence", static_cast<int>(c.coherence)); }},
     {"copyup", [](C c) { return flag(c.pool.copy_up); }},
     {"dropcacheonclose", [](C) { return flag(false); }},
     {"export-support", [](C c) { return flag(c.pool.files.handles); }},

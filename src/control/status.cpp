@@ -43,6 +43,11 @@ std::string status_text(ops::Context& ctx, const RequestCounters& requests, cons
     line("transport_why", facts.transport_reason);
     line("max_stack_depth", facts.max_stack_depth);
     line("max_stack_depth_why", facts.depth_reason);
+    line("coherence", facts.coherence);
+    line("coherence_why", facts.coherence_reason);
+    line("timeouts.entry", ctx.timeouts.entry.load());
+    line("timeouts.attr", ctx.timeouts.attr.load());
+    line("timeouts.negative", ctx.timeouts.negative.load());
     line("nodes", ctx.tree.nodes().size());
     line("descriptors", ctx.tree.dirs().size());
     for (int i = 0; i < static_cast<int>(Slot::count_); ++i) {
@@ -61,6 +66,10 @@ std::string status_text(ops::Context& ctx, const RequestCounters& requests, cons
     line("estale", counters.stale.load());
     line("branches_spared", counters.spared.load());
     line("failovers", counters.failovers.load());
+    line("changes.heard", counters.heard.load());
+    line("changes.own", counters.heard_own.load());
+    line("changes.expired", counters.expired.load());
+    line("changes.doubts", counters.doubts.load());
     for (const auto& branch : ctx.tree.set().all()) {
         const auto key = fmt::format("branch.{}.", branch->index());
         line(key + "path", branch->path());

@@ -17,6 +17,8 @@ struct MountFacts {
     std::string transport_reason;
     std::string max_stack_depth;  // "0", "1" or "off"
     std::string depth_reason;
+    std::string coherence;  // "watch" or "timeout"
+    std::string coherence_reason;
 };
 
 std::string status_text(ops::Context& ctx, const RequestCounters& requests, const MountFacts& facts);

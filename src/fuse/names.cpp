@@ -47,10 +47,16 @@ void let_forgets_gather(const Call& call) {
     if (nothing_else_comes) std::this_thread::sleep_for(kPause);
 }
 
+void give_memory_back(const Call& call) {
+    Server& server = call.server();
+    if (server.heap_trim.is_due(call.ctx().tree.nodes().size())) server.executor.post(HeapTrim::run);
+}
+
 void on_forget(fuse_req_t req, fuse_ino_t id, std::uint64_t count) {
     Call call(req, Slot::forget);
     ops::forget(call.ctx(), id, count);
     fuse_reply_none(req);
+    give_memory_back(call);
     let_forgets_gather(call);
 }
 
@@ -58,6 +64,7 @@ void on_forget_multi(fuse_req_t req, std::size_t count, fuse_forget_data* forget
     Call call(req, Slot::forget);
     for (std::size_t i = 0; i < count; ++i) ops::forget(call.ctx(), forgets[i].ino, forgets[i].nlookup);
     fuse_reply_none(req);
+    give_memory_back(call);
     let_forgets_gather(call);
 }
 

@@ -5,6 +5,7 @@
 #include "control/counters.h"
 #include "control/status.h"
 #include "fuse/executor.h"
+#include "fuse/heap_trim.h"
 #include "fuse/lock_waiter.h"
 #include "ops/context.h"
 #include "ops/locks.h"
@@ -12,11 +13,11 @@
 namespace plyfs::fuse {
 
 struct Server {
-    Server(const config::Config& config, Tree& tree, BackingRegistrar& registrar, const ops::Timeouts& t,
-           bool releases_are_late, std::size_t executor_threads)
-        : ctx{tree, registrar, {t.entry.load(), t.attr.load(), t.negative.load()}, releases_are_late, {}, {}},
-          control(config),
-          executor(executor_threads) {}
+    Server(const config::Config& config, Tree& tree, BackingRegistrar& registrar, bool releases_are_late,
+           std::size_t executor_threads)
+        : ctx{tree, registrar, {}, releases_are_late, {}, {}}, control(config), executor(executor_threads) {
+        ctx.timeouts.set(config);
+    }
     ops::Context ctx;
     control::RequestCounters requests;
     control::MountFacts facts;
@@ -25,6 +26,7 @@ struct Server {
     ops::LockOwners lock_owners;
     LockWaiter lock_waiter{ctx};
     bool forwards_locks = false;
+    HeapTrim heap_trim;
     Executor executor;  // last: its threads use the rest
 };
 

@@ -9,8 +9,10 @@
 #include "base/log.h"
 #include "branch/probe.h"
 #include "fuse/handlers.h"
+#include "fuse/kernel_cache.h"
 #include "fuse/passthrough.h"
 #include "fuse/server.h"
+#include "sys/guard.h"
 #include "sys/mounted.h"
 
 namespace plyfs::fuse {
@@ -39,12 +41,6 @@ bool ring_switched_on() {
     return c == 'Y' || c == '1';
 }
 #endif
-
-ops::Timeouts timeouts_of(const config::Config& config) {
-    const double usual = config.layered ? config::kLayerTimeout : config::kPoolTimeout;
-    return {config.entry_timeout.value_or(usual), config.attr_timeout.value_or(usual),
-            config.negative_timeout.value_or(config.layered ? usual : config::kPoolNegativeTimeout)};
-}
 
 // Commas and backslashes in a value would end it for libfuse's option parser.
 std::string escaped(const std::string& value) {
@@ -104,7 +100,7 @@ struct Session::Impl {
           reader_threads(config.reader_threads),
           read_ahead_kib(config.read_ahead_kib),
           registrar(tree_.counters()),
-          server(config, tree_, registrar, timeouts_of(config), !transport.io_uring, kExecutorThreads) {
+          server(config, tree_, registrar, !transport.io_uring, kExecutorThreads) {
         server.facts.transport = transport.io_uring ? "io_uring" : "devfuse";
         server.facts.transport_reason = transport.reason;
         server.facts.max_stack_depth = depth.passthrough ? std::to_string(depth.depth) : "off";
@@ -124,6 +120,7 @@ struct Session::Impl {
     }
 
     void init(fuse_conn_info& conn);
+    void set_guard();
     void set_read_ahead(fuse_conn_info& conn) const;
 
     TransportChoice transport;
@@ -143,6 +140,9 @@ struct Session::Impl {
     fuse_session* session = nullptr;
     std::function<void()> ready;
     bool mounted = false;
+    std::unique_ptr<SessionCache> cache;
+    std::unique_ptr<ChangeWatch> changes;
+    std::optional<sys::Guard> guard;
 };
 
 // The kernel takes the lesser of what it is told now and what the mount has.
@@ -152,6 +152,22 @@ void Session::Impl::set_read_ahead(fuse_conn_info& conn) const {
         log::debug("readahead: the mount has none to be set");
     }
     conn.max_readahead = std::max<std::uint32_t>(*read_ahead_kib * 1024, 4096);
+}
+
+// Without one nobody may tell the kernel of names.
+void Session::Impl::set_guard() {
+    if (!changes) return;
+    const auto mount = sys::find_mounted(mountpoint);
+    auto made = mount ? sys::Guard::start(mount->device) : Errno(ENOENT);
+    if (made) {
+        guard.emplace(std::move(*made));
+        return;
+    }
+    changes.reset();
+    cache->trust(false);
+    server.facts.coherence = "timeout";
+    server.facts.coherence_reason =
+        "the connection can not be guarded by /sys/fs/fuse/connections: " + log::errno_text(made.error().value());
 }
 
 void Session::Impl::init(fuse_conn_info& conn) {
@@ -198,8 +214,12 @@ void Session::Impl::init(fuse_conn_info& conn) {
             log::warn("no passthrough: {}", server.facts.depth_reason);
         }
     }
-    log::info("mounted on {}: transport {} ({}), stacking depth {} ({})", mountpoint, server.facts.transport,
-              server.facts.transport_reason, server.facts.max_stack_depth, server.facts.depth_reason);
+    const auto& facts = server.facts;
+    log::info("mounted on {}: transport {} ({}), stacking depth {} ({}), coherence {} ({})", mountpoint,
+              facts.transport, facts.transport_reason, facts.max_stack_depth, facts.depth_reason, facts.coherence,
+              facts.coherence_reason);
+    // From now on the kernel can be told.
+    if (changes) changes->start(*cache);
     if (ready) ready();
 }
 
@@ -209,6 +229,12 @@ Session::Session(const config::Config& config, Tree& tree, TransportChoice trans
 Session::~Session() {
     unmount();
     if (impl_->session) fuse_session_destroy(impl_->session);
+}
+
+void Session::watch_changes(std::unique_ptr<ChangeWatch> watch, std::string reason) {
+    impl_->server.facts.coherence = watch ? "watch" : "timeout";
+    impl_->server.facts.coherence_reason = std::move(reason);
+    impl_->changes = std::move(watch);
 }
 
 bool Session::mount(std::string& failure) {
@@ -228,12 +254,16 @@ bool Session::mount(std::string& failure) {
         return false;
     }
     impl_->mounted = true;
+    impl_->cache = std::make_unique<SessionCache>(
+        impl_->session, impl_->mountpoint,
+        [&server = impl_->server](bool watched) { server.control.set_watched(server.ctx, watched); });
     return true;
 }
 
 int Session::serve(const std::function<void()>& ready) {
     impl_->ready = ready;
     if (fuse_set_signal_handlers(impl_->session) != 0) return 1;
+    impl_->set_guard();
     fuse_loop_config* loop = fuse_loop_cfg_create();
     const unsigned wanted = static_cast<unsigned>(impl_->reader_threads);
     const unsigned threads =
@@ -244,6 +274,8 @@ int Session::serve(const std::function<void()>& ready) {
     const int ended = fuse_session_loop_mt(impl_->session, loop);
     fuse_loop_cfg_destroy(loop);
     fuse_remove_signal_handlers(impl_->session);
+    if (impl_->changes) impl_->changes->stop();
+    impl_->guard.reset();
     // Positive: a signal; both that and an umount are an orderly end.
     return ended < 0 ? 1 : 0;
 }

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "config/config.h"
+#include "node/change_watch.h"
 #include "node/tree.h"
 
 namespace plyfs::fuse {
@@ -36,6 +37,8 @@ class Session {
     Session(const config::Config& config, Tree& tree, TransportChoice transport, DepthChoice depth);
     ~Session();
 
+    // What keeps the kernel's memory of the mount right, while it is served; null, and why not.
+    void watch_changes(std::unique_ptr<ChangeWatch> watch, std::string reason);
     // False, and one line on stderr by the kernel's helper or in `failure`, when the mount was refused.
     bool mount(std::string& failure);
     // Serves until umount or a signal; `ready` is called when the kernel has been answered. The exit code of the

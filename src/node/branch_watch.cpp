@@ -1,11 +1,10 @@
 #include "node/branch_watch.h"
 
-#include <signal.h>
-
 #include <algorithm>
 #include <chrono>
 
 #include "base/log.h"
+#include "node/blocked_signals.h"
 #include "sys/mount_marker.h"
 #include "sys/open.h"
 
@@ -20,22 +19,6 @@ constexpr std::chrono::duration<double> kShortest = 100ms;
 bool is_mount_root(const sys::Stat& st) {
     return (st.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
 }
-
-// Signals are for the thread that serves.
-class BlockedSignals {
-  public:
-    BlockedSignals() {
-        sigset_t all;
-        ::sigfillset(&all);
-        ::pthread_sigmask(SIG_SETMASK, &all, &before_);
-    }
-    ~BlockedSignals() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-    BlockedSignals(const BlockedSignals&) = delete;
-    BlockedSignals& operator=(const BlockedSignals&) = delete;
-
-  private:
-    sigset_t before_;
-};
 
 }  // namespace
 

@@ -129,6 +129,28 @@ NodeRef NodeTable::find(NodeId id) const {
     return NodeRef::adopt(node);
 }
 
+std::vector<NodeRef> NodeTable::some(std::uint64_t& at) {
+    std::vector<NodeRef> out;
+    const auto add = [&](Node* node) {
+        if (node && try_reference(*node)) out.push_back(NodeRef::adopt(node));
+    };
+    for (; at < kMaxChunks && out.empty(); ++at) {
+        MutexLock lock(slot_mutex_);
+        Slot* chunk = chunks_[at].load(std::memory_order_acquire);
+        if (!chunk) {
+            at = kMaxChunks;
+            break;
+        }
+        for (std::size_t i = 0; i < kChunk; ++i) add(chunk[i].node.load(std::memory_order_acquire));
+    }
+    for (; at >= kMaxChunks && at < kMaxChunks + kShards && out.empty(); ++at) {
+        IdShard& shard = lasting_[at - kMaxChunks];
+        MutexLock lock(shard.mutex);
+        for (const auto& [id, node] : shard.nodes) add(node);
+    }
+    return out;
+}
+
 // A node whose count reached zero is on its way out and must not come back.
 bool NodeTable::try_reference(Node& node) {
     auto count = node.references_.load(std::memory_order_relaxed);

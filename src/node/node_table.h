@@ -54,6 +54,10 @@ class NodeTable {
     // For an id that the kernel may have forgotten: null where the node is on its way out.
     NodeRef find_again(NodeId id);
 
+    // Some of all nodes, from `at` (0: the first) on, which is moved on; none: those were all. What is made meanwhile
+    // may be left out.
+    std::vector<NodeRef> some(std::uint64_t& at);
+
     // Reference counting of what the kernel knows: a face whose lookups leave zero holds a reference on the node.
     void count_lookup(LockedNode& node, Face& face);
     // FORGET. The reference the kernel gave back, to be dropped after the lock.

@@ -47,6 +47,10 @@ struct TreeCounters {
     std::atomic<std::uint64_t> stale{0};
     std::atomic<std::uint64_t> spared{0};     // branches not asked for a name that they were known to lack
     std::atomic<std::uint64_t> failovers{0};  // handles that went on with another copy
+    std::atomic<std::uint64_t> heard{0};      // changes on the branches that others made, and we
+    std::atomic<std::uint64_t> heard_own{0};
+    std::atomic<std::uint64_t> expired{0};  // names and attributes that the kernel had to ask anew for that
+    std::atomic<std::uint64_t> doubts{0};   // times that something may have been missed
 };
 
 class Tree : NodeTable::Observer {

@@ -9,16 +9,10 @@
 
 #include "node/copy_up.h"
 #include "node/tree.h"
+#include "ops/timeouts.h"
 #include "sys/cred.h"
 
 namespace plyfs::ops {
-
-// Seconds for which the kernel may believe an answer; may be changed while requests are served.
-struct Timeouts {
-    std::atomic<double> entry{0};
-    std::atomic<double> attr{0};
-    std::atomic<double> negative{0};
-};
 
 struct OpenCounters {
     std::atomic<std::uint64_t> passthrough{0};

@@ -225,7 +225,7 @@ Result<NodeRef> node_of(Context& ctx, NodeId id) {
 }
 
 Attr show(Context& ctx, LockedNode& node, NodeId id, const sys::Stat& st) {
-    Attr out{st, ctx.timeouts.attr.load(std::memory_order_relaxed)};
+    Attr out{st, attr_timeout(ctx, node->winner, st)};
     out.st.stx_ino = node->shown_inode;
     ctx.tree.set().ids().show(out.st);
     if (node.node().is_dir()) {
@@ -265,8 +265,7 @@ Entry answer(Context& ctx, LockedNode& state, const sys::Stat& st) {
         state->remembered = state.reference();
     }
     const NodeId id = state->face.id;
-    return Entry{id, show(ctx, state, id, st), ctx.timeouts.entry.load(std::memory_order_relaxed),
-                 generation_of(ctx, state)};
+    return Entry{id, show(ctx, state, id, st), entry_timeout(ctx, state->winner, st), generation_of(ctx, state)};
 }
 
 // A file that is shown as a link has the size of one.

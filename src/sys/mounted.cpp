@@ -75,6 +75,11 @@ Status detach_mount(const std::string& path) {
     return {};
 }
 
+Status abort_mount(const std::string& path) {
+    if (::umount2(path.c_str(), MNT_FORCE | MNT_DETACH | UMOUNT_NOFOLLOW) != 0) return Errno::last();
+    return {};
+}
+
 Status set_read_ahead(std::uint64_t device, unsigned kib) {
     const std::string number = std::to_string(major(device)) + ":" + std::to_string(minor(device));
     // A partition's are its disk's.

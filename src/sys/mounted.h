@@ -23,6 +23,9 @@ std::string type_of_mounted(std::uint64_t device);
 // Takes it out of the tree, whoever uses it (MNT_DETACH).
 Status detach_mount(const std::string& path);
 
+// The same, and all requests to it end (MNT_FORCE).
+Status abort_mount(const std::string& path);
+
 // How far the kernel reads ahead on the device of a mounted file system, for everybody.
 Status set_read_ahead(std::uint64_t device, unsigned kib);
 

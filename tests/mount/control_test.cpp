@@ -91,7 +91,8 @@ TEST_CASE("control: a file in the root tells the options") {
     CHECK(value("category.action") == "epall");
     CHECK(value("minfreespace") == "1048576");
     CHECK(value("cache.attr") == "2");
-    CHECK(value("cache.entry") == "1");
+    const bool watched = mount.stats().text("coherence") == "watch";
+    CHECK(value("cache.entry") == (watched ? "60" : "1"));
     CHECK(value("statfs-ignore") == "nc");
     CHECK(value("inodecalc") == "path-hash");
     CHECK(value("branches") == g.a + "=RW:" + g.b + "=RW");

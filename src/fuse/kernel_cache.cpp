@@ -1,0 +1,31 @@
+#include "fuse/kernel_cache.h"
+
+#include "base/log.h"
+#include "fuse/libfuse.h"
+#include "sys/mounted.h"
+
+namespace plyfs::fuse {
+namespace {
+
+Status status_of(int rc) {
+    return rc == 0 ? Status() : Errno(-rc);
+}
+
+}  // namespace
+
+// Expired and not taken away: what is mounted on it stays while it is still right.
+Status SessionCache::expire_name(NodeId dir, std::string_view name) {
+    return status_of(fuse_lowlevel_notify_expire_entry(session_, dir, name.data(), name.size()));
+}
+
+// Of the data the kernel decides by them.
+Status SessionCache::expire_attributes(NodeId id) {
+    return status_of(fuse_lowlevel_notify_inval_inode(session_, id, -1, 0));
+}
+
+void SessionCache::abandon() {
+    const auto done = sys::abort_mount(mountpoint_);
+    if (!done) log::warn("{}: {}", mountpoint_, log::errno_text(done.error().value()));
+}
+
+}  // namespace plyfs::fuse

@@ -1,0 +1,179 @@
+#include "node/change_watch.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "node/blocked_signals.h"
+#include "overlay/marks.h"
+
+namespace plyfs {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Longer than an answer takes from the branch to the kernel.
+constexpr auto kAgain = 20ms;
+// What we do ourselves is told as well; while nobody else does anything it may gather.
+constexpr auto kGather = 5ms;
+constexpr auto kLook = 1000ms;
+// After that nobody will end by itself who waits for the kernel.
+constexpr auto kLongestEnd = 2s;
+constexpr int kMostAtOnce = 4096;
+constexpr std::size_t kMostAgain = 1 << 16;
+
+bool is_told(Status told) {
+    // A node or name that the kernel keeps no more, or that never was a directory's.
+    return told || told.failed_with(ENOENT) || told.failed_with(ENOTDIR) || told.failed_with(ESTALE);
+}
+
+}  // namespace
+
+std::string ChangeWatch::refusal(Errno e) {
+    return e == EPERM ? "fanotify watches file systems for root of the initial user namespace alone"
+                      : "fanotify: " + log::errno_text(e.value());
+}
+
+std::unique_ptr<ChangeWatch> ChangeWatch::make(Tree& tree, std::string& why) {
+    auto events = sys::FsEvents::open();
+    if (!events) {
+        why = refusal(events.error());
+        return nullptr;
+    }
+    std::unique_ptr<ChangeWatch> out(new ChangeWatch(tree, std::move(*events)));
+    return out->watch_branches(why) ? std::move(out) : nullptr;
+}
+
+void ChangeWatch::start(KernelCache& cache) {
+    cache_ = &cache;
+    own_ = ::getpid();
+    const BlockedSignals blocked;
+    thread_ = std::thread([this] { run(); });
+}
+
+// The thread may wait for a directory that the kernel has locked for a request which nobody answers any more.
+void ChangeWatch::stop() {
+    if (!thread_.joinable()) return;
+    stopping_.store(true);
+    events_.wake();
+    bool ended;
+    {
+        MutexLock lock(mutex_);
+        const auto latest = Clock::now() + kLongestEnd;
+        while (!has_ended_ && Clock::now() < latest) ended_.wait_for(mutex_, 100ms);
+        ended = has_ended_;
+    }
+    if (!ended) cache_->abandon();
+    thread_.join();
+}
+
+void ChangeWatch::run() {
+    while (!stopping_.load() && !gave_up_) {
+        const bool others = hear_all();
+        places_.rest();
+        tell_all();
+        tell_again();
+        look_at_branches();
+        end_doubt();
+        if (!others) events_.pause(kGather);
+        events_.wait(rest());
+    }
+    MutexLock lock(mutex_);
+    has_ended_ = true;
+    ended_.notify_all();
+}
+
+std::chrono::milliseconds ChangeWatch::rest() const {
+    if (line_.empty()) return kLook;
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(line_.front().first - Clock::now());
+    return std::clamp(left, 0ms, std::chrono::milliseconds(kLook));
+}
+
+// Whether others did anything.
+bool ChangeWatch::hear_all() {
+    bool others = false;
+    sys::FsEvents::Event event;
+    for (int heard = 0; heard < kMostAtOnce; ++heard) {
+        const auto more = events_.next(event);
+        if (!more) give_up(log::errno_text(more.error().value()));
+        if (!more || !*more) break;
+        if (hear(event)) others = true;
+    }
+    return others;
+}
+
+bool ChangeWatch::hear(const sys::FsEvents::Event& event) {
+    TreeCounters& counters = tree_.counters();
+    if (event.lost) {
+        doubt("too much happened on the branches at once to hear of all");
+        return true;
+    }
+    if (event.name_changed && event.directory) places_.forget_paths();
+    if (event.pid == own_) {
+        counters.heard_own.fetch_add(1, std::memory_order_relaxed);
+        return false;
+    }
+    counters.heard.fetch_add(1, std::memory_order_relaxed);
+    if (event.name_changed && event.dir.valid()) note_name(event);
+    if (event.object_changed && event.object.valid()) note_object(event);
+    return true;
+}
+
+void ChangeWatch::note_name(const sys::FsEvents::Event& event) {
+    const NodeRef dir = places_.find_dir(event.fs, event.dir);
+    if (!dir) return;
+    const NodeId id = LockedNode(*dir)->face.id;
+    now_.emplace(id, event.name);
+    now_.emplace(id, std::string());
+    if (const auto hidden = marks::hidden_by(event.name); !hidden.empty()) now_.emplace(id, hidden);
+}
+
+void ChangeWatch::note_object(const sys::FsEvents::Event& event) {
+    if (const NodeRef node = places_.find_object(event.fs, event.object, event.directory)) {
+        now_.emplace(LockedNode(*node)->face.id, std::string());
+    }
+    // Another copy may be the newest or the largest by now.
+    const bool chosen = tree_.set().search() != config::Policy::ff;
+    if (!chosen || event.directory || !event.dir.valid()) return;
+    if (const NodeRef dir = places_.find_dir(event.fs, event.dir)) now_.emplace(LockedNode(*dir)->face.id, event.name);
+}
+
+void ChangeWatch::tell_all() {
+    const std::set<Item> items = std::exchange(now_, {});
+    for (const Item& item : items) tell(item, true);
+}
+
+// Looking a name up takes the lock that expiring it waits for, but asking again for one that is known takes none, and
+// its answer may come after ours. An answer with attributes that were asked for before is not taken, but one that makes
+// the kernel know an object is.
+void ChangeWatch::tell(const Item& item, bool first) {
+    const auto& [id, name] = item;
+    const Status told = name.empty() ? cache_->expire_attributes(id) : cache_->expire_name(id, name);
+    if (!is_told(told)) {
+        if (told.failed_with(ENOSYS)) give_up("the kernel can not be told that a name changed (Linux 6.2)");
+        return;
+    }
+    TreeCounters& counters = tree_.counters();
+    if (told) counters.expired.fetch_add(1, std::memory_order_relaxed);
+    const bool may_be_under_way = name.empty() ? !told : bool(told);
+    if (!first || !may_be_under_way) return;
+    if (line_.size() >= kMostAgain) return doubt("too much changed on the branches at once");
+    const auto due = Clock::now() + kAgain;
+    again_[item] = due;
+    line_.emplace_back(due, item);
+}
+
+void ChangeWatch::tell_again() {
+    const auto now = Clock::now();
+    while (!line_.empty() && line_.front().first <= now) {
+        const Item item = std::move(line_.front().second);
+        line_.pop_front();
+        const auto place = again_.find(item);
+        if (place == again_.end() || place->second > now) continue;
+        again_.erase(place);
+        tell(item, false);
+    }
+}
+
+}  // namespace plyfs

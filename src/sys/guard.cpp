@@ -1,0 +1,57 @@
+#include "sys/guard.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <string>
+
+#include "base/fd.h"
+
+namespace plyfs::sys {
+namespace {
+
+const int kParentEnds = SIGRTMIN + 7;
+
+// System calls alone: another thread may have had any lock at the fork.
+[[noreturn]] void stand_by(int abort, pid_t parent) {
+    sigset_t all, wanted;
+    ::sigfillset(&all);
+    ::sigprocmask(SIG_SETMASK, &all, nullptr);
+    ::sigemptyset(&wanted);
+    ::sigaddset(&wanted, kParentEnds);
+    ::prctl(PR_SET_NAME, "plyfs-guard");
+    // What the parent has open must not stay so because of us.
+    if (::dup2(abort, 0) != 0 || ::close_range(1, ~0U, 0) != 0) ::_exit(1);
+    if (::prctl(PR_SET_PDEATHSIG, kParentEnds) != 0) ::_exit(1);
+    int which;
+    if (::getppid() == parent) ::sigwait(&wanted, &which);
+    // ENOENT or the like: it has ended as it should.
+    ::_exit(::write(0, "1", 1) == 1 ? 0 : 1);
+}
+
+}  // namespace
+
+Result<Guard> Guard::start(std::uint64_t device) {
+    const std::string path = "/sys/fs/fuse/connections/" + std::to_string(minor(device)) + "/abort";
+    // Leads to this connection for ever, also when another one has its number.
+    const UniqueFd abort(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+    if (!abort.valid()) return Errno::last();
+    const pid_t parent = ::getpid();
+    const pid_t pid = ::fork();
+    if (pid < 0) return Errno::last();
+    if (pid == 0) stand_by(abort.get(), parent);
+    return Guard(pid);
+}
+
+Guard::~Guard() {
+    if (pid_ < 0) return;
+    ::kill(pid_, SIGKILL);
+    while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
+    }
+}
+
+}  // namespace plyfs::sys

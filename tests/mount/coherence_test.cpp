@@ -1,0 +1,233 @@
+// What others change on the branches of a pool is seen although the kernel may remember everything for long: the
+// timeouts here are far longer than any test.
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <thread>
+
+#include "pool_ground.h"
+#include "support/stats.h"
+
+using namespace plyfs::test;
+
+namespace {
+
+const std::string kLong = "timeout=1000,negative_timeout=1000,minfreespace=0";
+// 50 ms are aimed at; a machine may be busy.
+constexpr int kSeen = 1000;
+
+std::unique_ptr<Mount> mount_pool(const PoolGround& ground, const std::string& branches,
+                                  const std::string& options = kLong) {
+    auto mount = std::make_unique<Mount>(options, ground.branches(branches), ground.mnt);
+    REQUIRE(mount->stats().text("coherence") == "watch");
+    return mount;
+}
+
+void append(const std::string& path, const std::string& text) {
+    const UniqueFd fd = open_file(path, O_WRONLY | O_APPEND);
+    REQUIRE(::write(fd.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()));
+}
+
+}  // namespace
+
+TEST_CASE("coherence: names that others make and remove on a branch are seen") {
+    PoolGround ground("ab");
+    ground.fill("a:d/f a:d/moved a:d/over b:d/g b:d/sub/deep");
+    const auto mount = mount_pool(ground, "a:b");
+    const auto shows = [&](const std::string& name) { return exists(*mount / name); };
+    for (const char* name : {"d/new", "d/dir", "d/renamed", "d/link", "d/other"}) REQUIRE_FALSE(shows(name));
+    for (const char* name : {"d/f", "d/g", "d/moved", "d/over", "d/sub/deep"}) REQUIRE(shows(name));
+    const auto over = lstat_of(*mount / "d/over").st_ino;
+
+    write_file(ground.at('b', "d/new"), "x");
+    CHECK(eventually([&] { return shows("d/new"); }, kSeen));
+    OK(::mkdir(ground.at('b', "d/dir").c_str(), 0755));
+    CHECK(eventually([&] { return shows("d/dir"); }, kSeen));
+    OK(::link(ground.at('a', "d/f").c_str(), ground.at('a', "d/link").c_str()));
+    CHECK(eventually([&] { return shows("d/link") && lstat_of(*mount / "d/f").st_nlink == 2; }, kSeen));
+    OK(::unlink(ground.at('b', "d/g").c_str()));
+    CHECK(eventually([&] { return !shows("d/g"); }, kSeen));
+    OK(::rename(ground.at('a', "d/moved").c_str(), ground.at('a', "d/renamed").c_str()));
+    CHECK(eventually([&] { return shows("d/renamed") && !shows("d/moved"); }, kSeen));
+    OK(::rename(ground.at('a', "d/f").c_str(), ground.at('a', "d/over").c_str()));
+    CHECK(eventually([&] { return lstat_of(*mount / "d/over").st_ino != over && !shows("d/f"); }, kSeen));
+    OK(::rename(ground.at('b', "d/sub").c_str(), ground.at('b', "d/other").c_str()));
+    CHECK(eventually([&] { return shows("d/other/deep") && !shows("d/sub"); }, kSeen));
+    CHECK(list_dir(*mount / "d") == std::vector<std::string>{"dir", "link", "new", "other", "over", "renamed"});
+}
+
+TEST_CASE("coherence: attributes and sizes that others change on a branch are seen") {
+    PoolGround ground("ab");
+    ground.fill("a:d/f b:d/g");
+    const auto mount = mount_pool(ground, "a:b");
+    const auto shown = [&](const std::string& name) { return lstat_of(*mount / name); };
+    REQUIRE(shown("d/f").st_size == 5);
+    REQUIRE(shown("d/g").st_size == 5);
+    REQUIRE((shown("d").st_mode & 07777) == 0755);
+
+    OK(::chmod(ground.at('a', "d/f").c_str(), 0600));
+    CHECK(eventually([&] { return (shown("d/f").st_mode & 07777) == 0600; }, kSeen));
+    append(ground.at('b', "d/g"), "more");
+    CHECK(eventually([&] { return shown("d/g").st_size == 9; }, kSeen));
+    OK(::chmod(ground.at('a', "d").c_str(), 0700));
+    CHECK(eventually([&] { return (shown("d").st_mode & 07777) == 0700; }, kSeen));
+    // Of the part that is not the first as well.
+    const struct timespec times[2] = {{1, 0}, {4102444800, 0}};
+    OK(::utimensat(AT_FDCWD, ground.at('b', "d").c_str(), times, 0));
+    CHECK(eventually([&] { return shown("d").st_mtim.tv_sec == 4102444800; }, kSeen));
+    // Of a file that was written through the mount before.
+    append(*mount / "d/g", "!");
+    REQUIRE(shown("d/g").st_size == 10);
+    append(ground.at('b', "d/g"), "?");
+    CHECK(eventually([&] { return shown("d/g").st_size == 11; }, kSeen));
+    CHECK(read_file(*mount / "d/g") == "b:d/gmore!?");
+}
+
+TEST_CASE("coherence: an open directory that is read again shows what others made") {
+    PoolGround ground("ab");
+    ground.fill("a:d/f b:d/g");
+    const auto mount = mount_pool(ground, "a:b");
+    DIR* dir = ::opendir((*mount / "d").c_str());
+    REQUIRE(dir);
+    const auto count = [&] {
+        int names = 0;
+        ::rewinddir(dir);
+        while (::readdir(dir)) ++names;
+        return names;
+    };
+    REQUIRE(count() == 4);
+    nap(150);  // so that the listing may be kept
+    write_file(ground.at('b', "d/new"), "x");
+    CHECK(eventually([&] { return count() == 5; }, kSeen));
+    ::closedir(dir);
+}
+
+TEST_CASE("coherence: what the mount itself does makes the kernel ask for nothing anew") {
+    PoolGround ground("ab");
+    ground.fill("a:d/ b:d/");
+    const auto mount = mount_pool(ground, "a:b");
+    const Counter done(mount->path());
+    for (int i = 0; i < 50; ++i) {
+        const std::string name = *mount / "d/f" + std::to_string(i);
+        OK(::mkdir(name.c_str(), 0755));
+        OK(::chmod(name.c_str(), 0700));
+        OK(::rename(name.c_str(), (name + "x").c_str()));
+        if (i % 2) OK(::rmdir((name + "x").c_str()));
+    }
+    // The kernel makes one event of several of one name.
+    CHECK(eventually([&] { return done("changes.own") >= 50; }));
+    CHECK(done("changes.heard") == 0);
+    CHECK(done("changes.expired") == 0);
+}
+
+TEST_CASE("coherence: without a watch the timeouts decide, and without order they are short where nobody watches") {
+    PoolGround ground("ab");
+    ground.fill("a:d/f b:d/g b:m/");
+    {
+        const Mount mount(kLong + ",coherence=timeout", ground.branches("a:b"), ground.mnt);
+        CHECK(mount.stats().text("coherence") == "timeout");
+        REQUIRE(exists(mount / "d/g"));
+        OK(::unlink(ground.at('b', "d/g").c_str()));
+        nap(200);
+        CHECK(exists(mount / "d/g"));
+    }
+    // A file system mounted inside a branch is another one.
+    const Mounted inside("none", ground.at('b', "m"), "tmpfs", 0, "size=1M");
+    write_file(ground.at('b', "m/f"), "x");
+    const auto mount = mount_pool(ground, "a:b", "minfreespace=0");
+    CHECK(mount->stats().text("timeouts.entry") == "60");
+    REQUIRE(exists(*mount / "m/f"));
+    REQUIRE(exists(*mount / "d/f"));
+    OK(::unlink(ground.at('b', "m/f").c_str()));
+    CHECK(eventually([&] { return !exists(*mount / "m/f"); }, 3000));
+}
+
+TEST_CASE("coherence: where a branch can not be watched the timeouts stay short, or the mount is refused") {
+    PoolGround ground("abc");
+    ground.fill("a:f b:g");
+    const Mount lower("minfreespace=0", ground.branches("a"), ground.scratch.dir("lower"));
+    const std::string branches = ground.at('b', "") + ":" + lower.path();
+    {
+        const Mount mount("minfreespace=0", branches, ground.mnt);
+        CHECK(mount.stats().text("coherence") == "timeout");
+        CHECK(mount.stats().text("coherence_why").find(lower.path()) == 0);
+        CHECK(mount.stats().text("timeouts.entry") == "1");
+    }
+    const Ran refused = run_plyfs({branches, ground.mnt, "-o", "minfreespace=0,coherence=watch"});
+    CHECK(refused.code == 32);
+    CHECK(refused.err.find("coherence=watch can not be had: " + lower.path()) != std::string::npos);
+}
+
+TEST_CASE("coherence: when more happened than could be heard, everything known is asked anew") {
+    PoolGround ground("a");
+    ground.fill("a:d/f a:d/g a:e/");
+    const auto mount = mount_pool(ground, "a", "minfreespace=0,entry_timeout=1000,attr_timeout=1000");
+    REQUIRE(exists(*mount / "d/f"));
+    REQUIRE(lstat_of(*mount / "d/g").st_size == 5);
+    OK(::kill(mount->pid(), SIGSTOP));
+    const int queued = std::stoi(read_file("/proc/sys/fs/fanotify/max_queued_events"));
+    if (queued > 50000) skip("the kernel queues more events than a test should make");
+    for (int i = 0; i < queued; ++i) OK(::mkdir(ground.at('a', "e/" + std::to_string(i)).c_str(), 0755));
+    OK(::unlink(ground.at('a', "d/f").c_str()));
+    append(ground.at('a', "d/g"), "more");
+    OK(::kill(mount->pid(), SIGCONT));
+    CHECK(eventually([&] { return mount->stats()["changes.doubts"] > 0; }));
+    CHECK(eventually([&] { return !exists(*mount / "d/f"); }));
+    CHECK(eventually([&] { return lstat_of(*mount / "d/g").st_size == 9; }));
+}
+
+TEST_CASE("coherence: a name that changes again and again while it is looked at ends as what it is") {
+    PoolGround ground("ab");
+    ground.fill("a:d/keep b:d/");
+    const auto mount = mount_pool(ground, "a:b");
+    const std::string name = *mount / "d/f";
+    std::atomic<bool> stop{false};
+    std::vector<std::thread> readers;
+    for (int i = 0; i < 3; ++i) {
+        readers.emplace_back([&] {
+            struct stat st;
+            while (!stop) static_cast<void>(::stat(name.c_str(), &st));
+        });
+    }
+    int wrong = 0;
+    for (int round = 0; round < 20; ++round) {
+        for (int i = 0; i < 20; ++i) {
+            write_file(ground.at('b', "d/f"), "");
+            if (i % 3 == 0) nap(1);
+            OK(::unlink(ground.at('b', "d/f").c_str()));
+        }
+        if (!eventually([&] { return !exists(name); }, kSeen)) ++wrong;
+        write_file(ground.at('b', "d/f"), "end");
+        if (!eventually([&] { return exists(name) && lstat_of(name).st_size == 3; }, kSeen)) ++wrong;
+        OK(::unlink(ground.at('b', "d/f").c_str()));
+    }
+    stop = true;
+    for (auto& reader : readers) reader.join();
+    CHECK(wrong == 0);
+}
+
+TEST_CASE("coherence: one branch twice the same file system, and one seen through another mount") {
+    if (is_standin()) skip("about plyfs itself");
+    need_privilege("mounts");
+    Scratch scratch;
+    LoopFs disk("tmpfs", scratch.path(), "disk", 16);
+    for (const char* name : {"one/d", "two/d", "elsewhere"}) make_dirs(disk / name);
+    make_dirs(scratch / "bound");
+    const Mounted bound(disk / "two", scratch / "bound", "", MS_BIND, "");
+    const Mount mount(kLong, (disk / "one") + ":" + (scratch / "bound"), scratch.dir("mnt"));
+    REQUIRE(mount.stats().text("coherence") == "watch");
+    REQUIRE_FALSE(exists(mount / "d/f"));
+    write_file(disk / "two/d/f", "x");
+    CHECK(eventually([&] { return exists(mount / "d/f"); }, kSeen));
+    const Counter done(mount.path());
+    write_file(disk / "elsewhere/f", "x");
+    CHECK(eventually([&] { return done("changes.heard") > 0; }, kSeen));
+    CHECK(done("changes.expired") == 0);
+}
