@@ -116,8 +116,8 @@ auto when_let_go(Lock lock) {
 }
 
 // The user's workdir holds a directory "work", as overlayfs makes it, so that the kernel can mount the same upper.
-std::unique_ptr<WorkDir> open_workdir(const config::Config& config, std::string& failure) {
-    auto parent = sys::open_root(config.workdir.c_str());
+std::unique_ptr<WorkDir> open_workdir(const config::Config& config, const OwnMount& own, std::string& failure) {
+    auto parent = own.open(config.workdir);
     auto work = parent ? when_let_go([&] { return WorkDir::open(*parent, kWorkName); }) : parent.error();
     if (work) {
         if (!is_compatible(config, *parent, failure)) return nullptr;
@@ -139,8 +139,8 @@ std::unique_ptr<WorkDir> open_workdir(const config::Config& config, std::string&
 }
 
 // Two mounts on one upper would each believe that nobody else changes it, whatever their work directories.
-Result<UniqueFd> lock_upper(const config::Config& config, std::string& failure) {
-    auto root = TRY(sys::open_root(config.branches[0].path.c_str()));
+Result<UniqueFd> lock_upper(const config::Config& config, const OwnMount& own, std::string& failure) {
+    auto root = TRY(own.open(config.branches[0].path));
     auto lock = TRY(sys::open_dir_for_reading(root));
     auto alone = when_let_go([&] { return sys::lock_alone(lock); });
     if (alone) return lock;
@@ -152,13 +152,13 @@ Result<UniqueFd> lock_upper(const config::Config& config, std::string& failure) 
 }
 
 // False: refused, and why. No index without an order for one is no failure.
-bool open_index(const config::Config& config, bool writable, const std::shared_ptr<const Origins>& origins,
-                std::unique_ptr<Index>& index, std::string& failure) {
+bool open_index(const config::Config& config, const OwnMount& own, bool writable,
+                const std::shared_ptr<const Origins>& origins, std::unique_ptr<Index>& index, std::string& failure) {
     using Wanted = config::Index;
     if (config.layers.index == Wanted::off) return true;
     Index::Refusal refusal;
     bool exists = false;  // names of changed files may be known to it alone
-    if (auto workdir = sys::open_root(config.workdir.c_str())) {
+    if (auto workdir = own.open(config.workdir)) {
         const auto make = !writable                           ? Index::Make::never
                           : config.layers.index == Wanted::on ? Index::Make::now
                                                               : Index::Make::when_needed;
@@ -237,17 +237,19 @@ std::unique_ptr<ChangeWatch> watch_changes(const config::Config& config, Tree& t
 int serve(config::Config config, Readiness& readiness) {
     take_niceness(config.niceness);
     ProbeFailure probe;
-    const auto set = probe_branches(config, probe);
+    const bool changes_layers = config.layered && !config.workdir.empty() && !config.read_only;
+    const auto own = changes_layers ? OwnMount::around(config.branches[0].path, config.workdir) : OwnMount();
+    const auto set = probe_branches(config, own, probe);
     if (!set) return fail(kExitMount, probe.message);
     std::unique_ptr<WorkDir> workdir;
     UniqueFd upper_lock;
     if (!config.workdir.empty() && set->any_writable()) {
         std::string failure;
-        workdir = open_workdir(config, failure);
+        workdir = open_workdir(config, own, failure);
         if (!workdir) return fail(kExitMount, failure);
         // Other pools may use a branch as well.
         if (config.layered) {
-            auto lock = lock_upper(config, failure);
+            auto lock = lock_upper(config, own, failure);
             if (!lock) return fail(kExitMount, failure.empty() ? log::errno_text(lock.error().value()) : failure);
             upper_lock = std::move(*lock);
         }
@@ -270,7 +272,7 @@ int serve(config::Config config, Readiness& readiness) {
     if (set->rules().keeps_inodes && set->size() > 1 && !config.workdir.empty()) {
         origins = std::make_shared<const Origins>(set);
         std::string failure;
-        if (!open_index(config, set->any_writable(), origins, index, failure)) return fail(kExitMount, failure);
+        if (!open_index(config, own, set->any_writable(), origins, index, failure)) return fail(kExitMount, failure);
     }
     const auto transport = fuse::choose_transport(config.transport, config.locks);
     const bool needs_ring = config.transport == config::Transport::io_uring && config.locks == config::Locks::local;

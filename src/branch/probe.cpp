@@ -106,7 +106,7 @@ bool protect_root(Branch::Parts& parts, const config::BranchSpec& spec, ProbeFai
 
 // Nothing, and why in failure.
 std::optional<Branch::Parts> probe_branch(const config::Config& config, const config::BranchSpec& spec,
-                                          ProbeFailure& failure) {
+                                          const OwnMount& own, ProbeFailure& failure) {
     Branch::Parts parts;
     parts.mode = config.read_only ? config::BranchMode::ro : spec.mode;
     parts.path = spec.path;
@@ -117,7 +117,8 @@ std::optional<Branch::Parts> probe_branch(const config::Config& config, const co
     const config::FileOptions& files = config.pool.files;
     if (files.symlinkify && parts.mode != config::BranchMode::ro) parts.symlinkify_age = files.symlinkify_age;
     parts.space_age = config.pool.space_age;
-    auto root = spec.missing ? sys::open_nowhere() : sys::open_root(spec.path.c_str());
+    const bool upper = config.layered && parts.mode != config::BranchMode::ro;
+    auto root = spec.missing ? sys::open_nowhere() : upper ? own.open(spec.path) : sys::open_root(spec.path.c_str());
     if (!root) {
         failure.message = failure_line(spec, "can not be opened as a directory", root.error());
         return std::nullopt;
@@ -143,10 +144,10 @@ std::optional<Branch::Parts> probe_branch(const config::Config& config, const co
 
 }  // namespace
 
-std::shared_ptr<BranchSet> probe_branches(const config::Config& config, ProbeFailure& failure) {
+std::shared_ptr<BranchSet> probe_branches(const config::Config& config, const OwnMount& own, ProbeFailure& failure) {
     std::vector<std::unique_ptr<Branch>> branches;
     for (const auto& spec : config.branches) {
-        auto parts = probe_branch(config, spec, failure);
+        auto parts = probe_branch(config, spec, own, failure);
         if (!parts) return nullptr;
         parts->index = static_cast<int>(branches.size());
         branches.push_back(std::make_unique<Branch>(std::move(*parts)));

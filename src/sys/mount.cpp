@@ -15,19 +15,30 @@
 
 namespace plyfs::sys {
 
-Result<UniqueFd> clone_read_only(BorrowedFd dir, Submounts submounts) {
-    const unsigned recursive = submounts == Submounts::with ? AT_RECURSIVE : 0;
+namespace {
+
+Result<UniqueFd> clone(BorrowedFd dir, unsigned recursive, struct mount_attr attr) {
     const long fd = ::syscall(SYS_open_tree, dir.get(), "", OPEN_TREE_CLONE | O_CLOEXEC | AT_EMPTY_PATH | recursive);
     if (fd < 0) return Errno::last();
     UniqueFd tree(static_cast<int>(fd));
-    struct mount_attr attr = {};
-    attr.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOATIME;
-    attr.attr_clr = MOUNT_ATTR__ATIME;  // the atime mode is a field of several bits: cleared, then set
     attr.propagation = MS_PRIVATE;
     if (::syscall(SYS_mount_setattr, tree.get(), "", AT_EMPTY_PATH | recursive, &attr, sizeof attr) != 0) {
         return Errno::last();
     }
     return tree;
+}
+
+}  // namespace
+
+Result<UniqueFd> clone_read_only(BorrowedFd dir, Submounts submounts) {
+    struct mount_attr attr = {};
+    attr.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOATIME;
+    attr.attr_clr = MOUNT_ATTR__ATIME;  // the atime mode is a field of several bits: cleared, then set
+    return clone(dir, submounts == Submounts::with ? AT_RECURSIVE : 0, attr);
+}
+
+Result<UniqueFd> clone_mount(BorrowedFd dir) {
+    return clone(dir, 0, {});
 }
 
 }  // namespace plyfs::sys

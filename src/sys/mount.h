@@ -1,4 +1,5 @@
-// Private clones of a branch's mount: what keeps a lower branch from being modified even by a mistake of ours.
+// Private clones of a branch's mount: what keeps a lower branch from being modified even by a mistake of ours, and
+// nobody who unmounts it waiting for us.
 #pragma once
 
 #include "base/fd.h"
@@ -12,5 +13,9 @@ enum class Submounts { with, without };
 // A detached clone of the mount at dir, set read-only, noatime and private, so that no later mount reaches it; gone
 // when the descriptor is closed. EPERM without CAP_SYS_ADMIN in the mount's user namespace.
 Result<UniqueFd> clone_read_only(BorrowedFd dir, Submounts submounts);
+
+// The same as it is, without what is mounted below the directory. EINVAL where that has to stay mounted, as what a user
+// namespace has inherited.
+Result<UniqueFd> clone_mount(BorrowedFd dir);
 
 }  // namespace plyfs::sys

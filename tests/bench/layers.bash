@@ -10,6 +10,9 @@ readonly kLowerFolders=60 kLowerFiles=25
 readonly kLayerRows=(find:1560 chown:1560 create:5000 write+rename:1500 remove:6500)
 readonly kMetacopyRows=(chown-metacopy:1560)
 readonly kManyRows=(missing-64:5000 find-64:1089)
+# Not what one of many takes but the longest of all.
+readonly kCopyRows=(stat-beside-copy:1)
+readonly kCopiedMB=512
 
 prepare_layers() {
   local from=$work/disk/layers i j
@@ -25,6 +28,8 @@ prepare_layers() {
     many+=:$from/m/$i
   done
   many=${many#:}
+  mkdir -p "$from/big"
+  dd if=/dev/urandom of="$from/big/big" bs=1M count="$kCopiedMB" status=none
 }
 
 # mount_own TARGET TRANSPORT OPTIONS
@@ -45,9 +50,9 @@ note_layers() {
   done
 }
 
-# mount_layers TARGET LOWERS [OPTIONS]: on $work/l, with upper and work directories that nobody used yet.
+# mount_layers TARGET LOWERS [OPTIONS]: on $work/l, with upper and work directories that nobody used yet, in $own.
 mount_layers() {
-  local own options
+  local options
   own=$(mktemp -d "$work/disk/layers/own.XXXX")
   mkdir "$own/u" "$own/w"
   mkdir -p "$work/l"
@@ -78,6 +83,10 @@ measure_layer_row() {
     find*) timed_each "$count" find "$work/l" -newer "$work/disk.img" ;; # a test that needs a stat
     chown*) timed_each "$count" chown -R 12:34 "$work/l" ;;
     remove) timed_each "$count" rm -r "$work/l/new" ;;
+    stat-beside-copy)
+      sync -f "$work/disk" # what others wrote is not waited for
+      "$ops_bench" beside-copy "$work/l" big | cut -f2
+      ;;
     missing*) "$ops_bench" bulk "$work/l/merged" missing "$count" | cut -f2 ;;
     create | write+rename)
       mkdir -p "$work/l/new"
@@ -93,10 +102,11 @@ measure_layers() {
   local targets=("$@")
   for ((i = 0; i < ${#targets[@]}; ++i)); do
     target=${targets[(i + round) % ${#targets[@]}]}
-    for rows in kLayerRows kMetacopyRows kManyRows; do
+    for rows in kLayerRows kMetacopyRows kManyRows kCopyRows; do
       local -n rows_of=$rows
       lowers=$work/disk/layers/one
       [[ $rows != kManyRows ]] || lowers=$many
+      [[ $rows != kCopyRows ]] || lowers=$work/disk/layers/big
       options=
       [[ $rows != kMetacopyRows ]] || options=redirect_dir=on,metacopy=on
       mount_layers "$target" "$lowers" "$options"

@@ -5,6 +5,7 @@
 //   ops_bench run DIR [ROW]...    measures in DIR, which shows what `prepare` made; all rows or those named
 //   ops_bench prepare-layer DIR N one of the layers for `bulk`: a merged directory, one of its own
 //   ops_bench bulk DIR ROW COUNT  does COUNT operations once in DIR, and says what one took
+//   ops_bench beside-copy DIR F   opens DIR/F for writing, and says what the longest stat in DIR took meanwhile
 //
 // One line a row on stdout: name, TAB, microseconds an operation. A row is the median of several batches;
 // each starts with what it needs warm (or, where it says cold, with the kernel's names and inodes dropped,
@@ -12,6 +13,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -288,6 +290,36 @@ void bulk(const std::string& dir, const std::string& row, int count) {
     std::printf("%s\t%.3f\n", row.c_str(), took.count() / count);
 }
 
+double microseconds_of(const std::function<void()>& act) {
+    const auto start = Clock::now();
+    act();
+    return std::chrono::duration<double, std::micro>(Clock::now() - start).count();
+}
+
+// By another process: of the file itself, past what the kernel remembers of it, and of names that nobody looked for.
+void beside_copy(const std::string& dir, const std::string& name) {
+    const std::string file = dir + "/" + name;
+    const pid_t writer = fork();
+    check(writer, "fork");
+    if (writer == 0) _exit(open(file.c_str(), O_RDWR | O_CLOEXEC) < 0 ? 1 : 0);
+    double longest = 0;
+    int status = 0, asked = 0;
+    while (waitpid(writer, &status, WNOHANG) == 0) {
+        const std::string missing = file + ".missing" + std::to_string(asked++);
+        struct statx st;
+        longest = std::max(longest, microseconds_of([&] {
+                               check(statx(AT_FDCWD, file.c_str(), AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &st), file);
+                           }));
+        longest = std::max(longest, microseconds_of([&] {
+                               if (access(missing.c_str(), F_OK) == 0)
+                                   throw std::runtime_error(missing + ": not missing");
+                           }));
+        usleep(500);
+    }
+    if (status != 0) throw std::runtime_error(file + ": can not be opened for writing");
+    std::printf("beside-copy\t%.3f\n", longest);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -301,9 +333,12 @@ int main(int argc, char** argv) {
             prepare_layer(words[1], words[2]);
         } else if (words.size() == 4 && words[0] == "bulk") {
             bulk(words[1], words[2], std::stoi(words[3]));
+        } else if (words.size() == 3 && words[0] == "beside-copy") {
+            beside_copy(words[1], words[2]);
         } else {
-            std::fprintf(
-                stderr, "usage: ops_bench prepare DIR | run DIR [ROW]... | prepare-layer DIR N | bulk DIR ROW COUNT\n");
+            std::fprintf(stderr,
+                         "usage: ops_bench prepare DIR | run DIR [ROW]... | prepare-layer DIR N | bulk DIR ROW COUNT | "
+                         "beside-copy DIR FILE\n");
             return 2;
         }
     } catch (const std::exception& e) {

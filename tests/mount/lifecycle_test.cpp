@@ -97,6 +97,24 @@ TEST_CASE("lifecycle: mounted again as soon as umount returns") {
     }
 }
 
+TEST_CASE("lifecycle: what the layers lie on can be unmounted as soon as umount returns") {
+    if (is_standin()) skip("about plyfs itself");
+    Scratch scratch;
+    const std::string disk = scratch.dir("disk"), mnt = scratch.dir("mnt");
+    for (int i = 0; i < 30; i++) {
+        Mounted below("tmpfs", disk, "tmpfs", 0, "mode=755");
+        const std::string place = disk + "/a longer name than most";
+        OK(::mkdir(place.c_str(), 0755));
+        for (const char* name : {"lower", "upper", "work"}) OK(::mkdir((place + "/" + name).c_str(), 0755));
+        for (int f = 0; f < 20; f++) write_file(place + "/lower/" + std::to_string(f), "f");
+        Mount layers("lowerdir=" + place + "/lower,upperdir=" + place + "/upper,workdir=" + place + "/work", "", mnt);
+        for (int f = 0; f < 20; f++) write_file(layers / std::to_string(f), "g");
+        OK(::umount2(mnt.c_str(), UMOUNT_NOFOLLOW));
+        INFO(i);
+        OK(::umount2(disk.c_str(), UMOUNT_NOFOLLOW));
+    }
+}
+
 TEST_CASE(
     "lifecycle: a killed daemon leaves ENOTCONN, open files of the kernel, and a mount that can be taken "
     "away") {

@@ -2,10 +2,10 @@
 """What a tree looks like, and how two looks differ.
 
     exchange_digest.py see ROOT FILE [strict]     writes a look at ROOT to FILE; strict: also what nobody else may touch
-    exchange_digest.py compare FIRST SECOND [since=SECONDS] [ino] [skip=PREFIX]...
+    exchange_digest.py compare FIRST SECOND [since=SECONDS] [moved] [ino] [skip=PREFIX]...
 
 compare prints a line for each difference and exits with 1 if there was one. since: times from then on count as equal
-(two runs of the same changes); ino: inode numbers count, and those that readdir gives have to be the same; skip: paths
+(two runs of the same changes); moved: and of directories each time from then on counts as any; ino: inode numbers count, and those that readdir gives have to be the same; skip: paths
 that begin so do not.
 """
 import fcntl
@@ -100,7 +100,7 @@ def see(root, strict):
     return look
 
 
-def compare(first, second, since, ino, skipped):
+def compare(first, second, since, moved, ino, skipped):
     count = 0
     for name in sorted(set(first) | set(second)):
         if any(name == prefix or name.startswith(prefix) for prefix in skipped):
@@ -120,6 +120,8 @@ def compare(first, second, since, ino, skipped):
                 continue
             if key == "mtime" and x and y and min(x, y) >= since * 10**9:
                 continue
+            if key == "mtime" and moved and a["type"] == "d" and max(x, y) >= since * 10**9:
+                continue
             count += 1
             print("  %s: %s: %s, %s" % (ascii(name), key, json.dumps(x), json.dumps(y)))
     return count
@@ -133,7 +135,7 @@ def main():
     words = dict(word.partition("=")[::2] for word in sys.argv[4:] if not word.startswith("skip="))
     skipped = [word[5:] for word in sys.argv[4:] if word.startswith("skip=")]
     looks = [json.load(open(name)) for name in sys.argv[2:4]]
-    return 1 if compare(*looks, float(words.get("since", "inf")), "ino" in words, skipped) else 0
+    return 1 if compare(*looks, float(words.get("since", "inf")), "moved" in words, "ino" in words, skipped) else 0
 
 
 sys.exit(main())
