@@ -7,9 +7,9 @@
 //   ops_bench prepare-layer DIR N one of the layers for `bulk`: a merged directory, one of its own
 //   ops_bench bulk DIR ROW COUNT  does COUNT operations once in DIR, and says what one took
 //
-// One line on stdout: row, TAB, microseconds an operation (of all threads together). It is the median of several batches;
-// each starts with what it needs warm (or, where it says cold, with the kernel's names and inodes dropped,
-// for which one must be root).
+// One line on stdout: row, TAB, microseconds an operation (of all threads together). It is the median of several
+// batches; each starts with what it needs warm (or, where it says cold, with the kernel's names and inodes dropped, for
+// which one must be root).
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -351,8 +351,9 @@ int main(int argc, char** argv) {
             bulk(words[1], words[2], std::stoi(words[3]));
         } else {
             std::fprintf(
-                stderr, "usage: ops_bench prepare DIR | prepare-tree DIR FILES PER_FOLDER BYTES | run DIR ROW [THREADS] | "
-                         "prepare-layer DIR N | bulk DIR ROW COUNT\n");
+                stderr,
+                "usage: ops_bench prepare DIR | prepare-tree DIR FILES PER_FOLDER BYTES | run DIR ROW [THREADS] | "
+                "prepare-layer DIR N | bulk DIR ROW COUNT\n");
             return 2;
         }
     } catch (const std::exception& e) {
