@@ -25,6 +25,28 @@ mirrors() {
     awk -v release="$codename" '$2 == release && $3 == "main" && !seen[$1]++ {print $1}'
 }
 
+# unpack_source_package PACKAGE FOLDER: into a folder below it; with lists of our own, nothing of the system's touched.
+# Fails with a line on stderr.
+unpack_source_package() {
+  local codename mirror keyring apt
+  # shellcheck source=/dev/null
+  codename=$(. /etc/os-release && printf '%s' "${VERSION_CODENAME:-}")
+  mirror=$(mirrors | head -n 1)
+  [[ -n $mirror ]] || { echo "apt knows no mirror for this release" >&2; return 1; }
+  for keyring in /usr/share/keyrings/debian-archive-keyring.{gpg,pgp} ''; do
+    [[ -e $keyring ]] && break
+  done
+  apt=$(mktemp -d)
+  mkdir -p "$apt"/{none,lists/partial,cache/archives/partial}
+  printf 'deb-src [signed-by=%s] %s %s main\n' "$keyring" "$mirror" "$codename" >"$apt/sources.list"
+  local get=(apt-get -qq -o Dir::Etc::SourceList="$apt/sources.list" -o Dir::Etc::SourceParts="$apt/none"
+    -o Dir::State::Lists="$apt/lists" -o Dir::Cache="$apt/cache" -o APT::Sandbox::User=root)
+  local status=0
+  { "${get[@]}" update && (cd "$2" && "${get[@]}" source "$1"); } >&2 || status=1
+  rm -rf "$apt"
+  return "$status"
+}
+
 # "${own_world[@]}" COMMAND...: runs it in mount and process namespaces of its own. When it or we end, however that comes
 # about, the kernel ends every process and undoes every mount that was made inside.
 readonly own_world=(unshare --mount --propagation private --pid --fork --kill-child=KILL --mount-proc)

@@ -20,7 +20,7 @@ struct Entry {
 constexpr std::size_t kEntry = 8;
 static_assert(sizeof(Entry) == kEntry);
 
-bool is_acl(std::span<const std::byte> value) {
+bool has_form(std::span<const std::byte> value) {
     if (value.size() < kHeader || (value.size() - kHeader) % kEntry != 0) return false;
     std::uint32_t version;
     std::memcpy(&version, value.data(), sizeof version);
@@ -47,10 +47,40 @@ bool has_mask(std::span<const std::byte> value) {
     return false;
 }
 
+// Has a mode: each of its three classes once, and a mask where it names others, as the kernel demands of what it stores
+// itself.
+bool is_acl(std::span<const std::byte> value) {
+    if (!has_form(value)) return false;
+    int owners = 0, groups = 0, others = 0, masks = 0, named = 0;
+    for (std::size_t at = kHeader; at < value.size(); at += kEntry) {
+        switch (entry_at(value, at).tag) {
+            case user_obj:
+                ++owners;
+                break;
+            case group_obj:
+                ++groups;
+                break;
+            case other:
+                ++others;
+                break;
+            case mask:
+                ++masks;
+                break;
+            case user:
+            case group:
+                ++named;
+                break;
+            default:
+                return false;
+        }
+    }
+    return owners == 1 && groups == 1 && others == 1 && (masks == 1 || (masks == 0 && named == 0));
+}
+
 }  // namespace
 
 bool translate(std::span<std::byte> value, const Translate& of_user, const Translate& of_group) {
-    if (!is_acl(value)) return false;
+    if (!has_form(value)) return false;
     for (std::size_t at = kHeader; at < value.size(); at += kEntry) {
         Entry entry = entry_at(value, at);
         if (entry.tag == user) entry.id = of_user(entry.id);

@@ -4,6 +4,7 @@
 #include <vector>
 
 namespace plyfs::config {
+namespace {
 
 std::size_t edit_distance(std::string_view a, std::string_view b) {
     std::vector<std::vector<std::size_t>> d(a.size() + 1, std::vector<std::size_t>(b.size() + 1));
@@ -21,24 +22,30 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
     return d[a.size()][b.size()];
 }
 
-std::size_t most_errors(std::string_view word) {
-    return std::max<std::size_t>(1, (word.size() + 1) / 3);
+}  // namespace
+
+NearestWord::NearestWord(std::string_view written)
+    : written_(written), errors_(1 + std::max<std::size_t>(1, (written.size() + 1) / 3)) {}
+
+void NearestWord::consider(std::string_view word, std::string_view shown) {
+    // There are as many errors as one word is longer than the other, at least: whoever writes pages into an option
+    // shall not wait for all of them to be compared.
+    const auto [shorter, longer] = std::minmax(word.size(), written_.size());
+    if (longer - shorter >= errors_) return;
+    const std::size_t errors = edit_distance(word, written_);
+    if (errors >= errors_ || errors >= written_.size()) return;
+    errors_ = errors;
+    best_ = shown;
 }
 
-std::string_view nearest_word(std::string_view words, std::string_view written) {
-    std::string_view best;
-    std::size_t best_distance = most_errors(written) + 1;
+std::string nearest_word(std::string_view words, std::string_view written) {
+    NearestWord nearest(written);
     for (std::size_t i = 0; i <= words.size();) {
         const std::size_t end = std::min(words.find('|', i), words.size());
-        const std::string_view word = words.substr(i, end - i);
-        const std::size_t distance = edit_distance(word, written);
-        if (distance < best_distance && distance < written.size()) {
-            best_distance = distance;
-            best = word;
-        }
+        nearest.consider(words.substr(i, end - i));
         i = end + 1;
     }
-    return best;
+    return nearest.best();
 }
 
 }  // namespace plyfs::config

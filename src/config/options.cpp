@@ -61,20 +61,14 @@ std::optional<Match> find_option(std::string_view word) {
 }
 
 std::string nearest_option(std::string_view word) {
-    const std::string wanted = folded(word);
-    std::string best;
-    std::size_t best_distance = most_errors(wanted) + 1;
+    NearestWord nearest(folded(word));
     for (const Option& row : option_table()) {
         any_word(row, [&](std::string_view known, bool) {
-            const std::size_t distance = edit_distance(folded(known), wanted);
-            if (distance < best_distance && distance < wanted.size()) {
-                best_distance = distance;
-                best = known;
-            }
+            nearest.consider(folded(known), known);
             return false;
         });
     }
-    return best;
+    return nearest.best();
 }
 
 std::string unknown_option(std::string_view word) {

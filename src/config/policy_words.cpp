@@ -28,7 +28,7 @@ Policy parse_policy(std::string_view word) {
     const auto* found = std::find(std::begin(kNames), std::end(kNames), word);
     if (found != std::end(kNames)) return static_cast<Policy>(found - std::begin(kNames));
     const std::string names = all_names("|");
-    const std::string_view near = nearest_word(names, word);
+    const std::string near = nearest_word(names, word);
     throw BadValue("unknown policy '" + std::string(word) + "'; " +
                    (near.empty() ? "use one of " + all_names(", ") : "did you mean '" + std::string(near) + "'?"));
 }

@@ -25,7 +25,7 @@ int parse_word(std::string_view words, std::string_view text) {
         known += (known.empty() ? "" : ", ") + std::string(words.substr(i, end - i));
         i = end + 1;
     }
-    const std::string_view near = nearest_word(words, text);
+    const std::string near = nearest_word(words, text);
     throw BadValue("unknown word " + quoted(text) + "; use one of " + known +
                    (near.empty() ? std::string() : "; did you mean " + quoted(near) + "?"));
 }

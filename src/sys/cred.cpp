@@ -33,6 +33,15 @@ constexpr std::uint64_t kFixupCaps = bit(CAP_CHOWN) | bit(CAP_MKNOD) | bit(CAP_D
                                      bit(CAP_DAC_READ_SEARCH) | bit(CAP_FOWNER) | bit(CAP_FSETID) |
                                      bit(CAP_LINUX_IMMUTABLE) | bit(CAP_MAC_OVERRIDE);
 
+// What a daemon that answers for everybody keeps: to act as its callers, to carry up every attribute, to mount, to
+// watch and to hand files to the kernel (SYS_ADMIN), to ask for leases of others' files, to take a caller's I/O
+// priority, and memory for rings. Not among them: the reserve (SYS_RESOURCE), so that root's own requests honour its
+// quota as its passthrough I/O does anyway, and whatever has nothing to do with files (networks, modules, processes,
+// time...).
+constexpr std::uint64_t kKeptCaps = kFixupCaps | bit(CAP_SETUID) | bit(CAP_SETGID) | bit(CAP_SETPCAP) |
+                                    bit(CAP_SETFCAP) | bit(CAP_SYS_ADMIN) | bit(CAP_LEASE) | bit(CAP_SYS_NICE) |
+                                    bit(CAP_IPC_LOCK) | bit(CAP_MAC_ADMIN);
+
 // Owner of nothing. Not 65534 (nobody): mke2fs -E root_owner and ext4's resuid= are set to it on real systems
 // (the machine this was developed on has resuid=65534), and then its I/O would eat the reserve. Not
 // 4294967295: no uid.
@@ -260,10 +269,17 @@ Result<std::vector<gid_t>> read_groups(pid_t pid) {
     return groups;
 }
 
-Status drop_reserve_privilege() {
+Status drop_spare_privileges() {
     auto caps = TRY(get_capabilities());
-    caps.effective &= ~bit(CAP_SYS_RESOURCE);
-    caps.permitted &= ~bit(CAP_SYS_RESOURCE);
+    // Before the thread loses what that takes. Programs that it starts get no more than it has.
+    for (int cap = 0; ::prctl(PR_CAPBSET_READ, cap) >= 0; ++cap) {
+        if (!(kKeptCaps & bit(cap)) && (caps.effective & bit(CAP_SETPCAP)) && ::prctl(PR_CAPBSET_DROP, cap) != 0) {
+            return Errno::last();
+        }
+    }
+    caps.effective &= kKeptCaps;
+    caps.permitted &= kKeptCaps;
+    caps.inheritable = 0;
     return set_capabilities(caps);
 }
 

@@ -15,7 +15,7 @@
 //
 // Each change of a credential costs about as much as ten empty system calls (the kernel copies them), so a
 // guard makes only those that differ: none for root, four for others (fsuid and fsgid, there and back), two
-// more each for groups, for dropping CAP_FSETID and, unless drop_reserve_privilege() was called, for
+// more each for groups, for dropping CAP_FSETID and, unless drop_spare_privileges() was called, for
 // CAP_SYS_RESOURCE.
 //
 // Where the process is not root or lacks CAP_SETUID or CAP_SETGID, guards change the umask only and succeed.
@@ -105,10 +105,10 @@ class [[nodiscard]] RegistrationCred : public detail::CredGuard {
 // not in our pid namespace (pid 0).
 Result<std::vector<gid_t>> read_groups(pid_t pid);
 
-// Takes CAP_SYS_RESOURCE from the calling thread for good, and so from the threads that it starts. Once, in
-// main, after the resource limits are set: root's own requests then honour its quota too, as its passthrough
-// I/O does anyway.
-Status drop_reserve_privilege();
+// Takes every capability from the calling thread, and so from the threads that it starts, that serving files does not
+// need: for good. CAP_SYS_RESOURCE is among them, so root's own requests honour its quota too. Once, in main, after the
+// resource limits are set.
+Status drop_spare_privileges();
 
 // False where guards are no-ops for want of privilege.
 bool can_act_as_callers();

@@ -46,7 +46,7 @@ note_layers() {
       layers-on-rings:io_uring) target=layers ;;
     esac
     [[ $section == devfuse || -n $on_rings ]] || continue
-    printf 'measure_layers\t%s\t%s\t%s\t%s\n' "$section" "$2" "$target" "$3" >>"$work/figures"
+    note_figure layers "$section" "$2" "$target" "$3"
   done
 }
 
@@ -62,7 +62,7 @@ mount_layers() {
     layers) mount_own "$1" devfuse "$options" ;;
     layers-on-rings) with_rings mount_own "$1" io_uring "$options" ;;
     overlayfs) mount -t overlay overlay -o "$options" "$work/l" ;;
-    fuse-overlayfs) fuse-overlayfs -o "$options,allow_other" "$work/l" >/dev/null 2>&1 ;;
+    fuse-overlayfs) "$fuse_overlayfs" -o "$options,allow_other" "$work/l" >/dev/null 2>&1 ;;
   esac
   mountpoint -q "$work/l" || fail "$1 does not mount"
 }
@@ -120,7 +120,7 @@ measure_layers() {
 
 inside_layers() {
   local round targets=(layers) on_rings=
-  if command -v fuse-overlayfs >/dev/null; then
+  if [[ -n $fuse_overlayfs ]]; then
     targets+=(fuse-overlayfs)
   else
     tell "no column for fuse-overlayfs: it is not installed"

@@ -2,14 +2,15 @@
 // file system and on each mount in turn.
 //
 //   ops_bench prepare DIR         makes DIR/read with the files that are only looked at
-//   ops_bench run DIR [ROW]...    measures in DIR, which shows what `prepare` made; all rows or those named
+//   ops_bench prepare-tree DIR FILES PER_FOLDER BYTES   a tree of so many files of that mean size
+//   ops_bench run DIR ROW [THREADS]   measures in DIR, which shows what `prepare` made; threads share the names
 //   ops_bench prepare-layer DIR N one of the layers for `bulk`: a merged directory, one of its own
 //   ops_bench bulk DIR ROW COUNT  does COUNT operations once in DIR, and says what one took
 //   ops_bench beside-copy DIR F   opens DIR/F for writing, and says what the longest stat in DIR took meanwhile
 //
-// One line a row on stdout: name, TAB, microseconds an operation. A row is the median of several batches;
-// each starts with what it needs warm (or, where it says cold, with the kernel's names and inodes dropped,
-// for which one must be root).
+// One line on stdout: row, TAB, microseconds an operation (of all threads together). It is the median of several
+// batches; each starts with what it needs warm (or, where it says cold, with the kernel's names and inodes dropped, for
+// which one must be root).
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -23,6 +24,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <future>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -105,10 +107,11 @@ int list_names(const std::string& dir, Act act) {
 
 class Bench {
   public:
-    explicit Bench(std::string dir)
+    Bench(const std::string& dir, int threads)
         : read_dir_(dir + "/read"),
           own_dir_(dir + "/ops." + std::to_string(getpid())),
-          read_(names_in(read_dir_, "f", kFiles)) {
+          read_(names_in(read_dir_, "f", kFiles)),
+          threads_(threads) {
         check(mkdir(own_dir_.c_str(), 0755), own_dir_);
     }
     ~Bench() {
@@ -116,20 +119,21 @@ class Bench {
     }
     Bench(const Bench&) = delete;
 
-    void run(const std::vector<std::string>& wanted) {
+    void run(const std::string& wanted) {
         for (const Row& row : rows()) {
-            if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), row.name) == wanted.end()) continue;
+            if (row.name != wanted) continue;
             std::vector<double> times;
             for (int i = 0; i < row.batches; ++i) times.push_back(row.batch());
             std::sort(times.begin(), times.end());
-            std::printf("%s\t%.3f\n", row.name, times[times.size() / 2]);
-            std::fflush(stdout);
+            std::printf("%s\t%.3f\n", row.name.c_str(), times[times.size() / 2]);
+            return;
         }
+        throw std::runtime_error(wanted + ": no such row");
     }
 
   private:
     struct Row {
-        const char* name;
+        std::string name;
         std::function<double()> batch;  // microseconds an operation
         int batches = kBatches;
     };
@@ -137,16 +141,24 @@ class Bench {
     using Act = std::function<void(const std::string&)>;
 
     // Microseconds that `act` takes a path, `passes` times over all of them.
-    static double timed(const Paths& paths, int passes, const Act& act) {
+    double timed(const Paths& paths, int passes, const Act& act) const {
+        std::vector<std::future<void>> done;
         const auto start = Clock::now();
-        for (int pass = 0; pass < passes; ++pass) {
-            for (const auto& path : paths) act(path);
+        for (int thread = 1; thread < threads_; ++thread) {
+            done.push_back(std::async(std::launch::async, [&, thread] { act_on_share(paths, passes, act, thread); }));
         }
+        act_on_share(paths, passes, act, 0);
+        for (auto& share : done) share.get();
         const std::chrono::duration<double, std::micro> took = Clock::now() - start;
         return took.count() / (static_cast<double>(paths.size()) * passes);
     }
+    void act_on_share(const Paths& paths, int passes, const Act& act, int thread) const {
+        for (int pass = 0; pass < passes; ++pass) {
+            for (std::size_t i = thread; i < paths.size(); i += threads_) act(paths[i]);
+        }
+    }
     // The same after one pass that nobody counts.
-    static double warm(const Paths& paths, int passes, const Act& act) {
+    double warm(const Paths& paths, int passes, const Act& act) const {
         timed(paths, 1, act);
         return timed(paths, passes, act);
     }
@@ -222,6 +234,16 @@ class Bench {
         remove(paths);
         return took;
     }
+    double append() {
+        const Paths paths = new_files();
+        const double took = timed(paths, 1, [](const std::string& path) {
+            const int fd = open_checked(path, O_WRONLY | O_APPEND);
+            if (write(fd, "appended", 8) != 8) fail(path);
+            close_checked(fd);
+        });
+        remove(paths);
+        return took;
+    }
     // An operation is one entry.
     template <typename Each>
     double list(Each act) {
@@ -238,6 +260,7 @@ class Bench {
             {"open-close", [this] { return open_close(); }},
             {"open-read4k-close", [this] { return open_read_close(); }},
             {"create-close", [this] { return create(); }},
+            {"append", [this] { return append(); }},
             {"unlink", [this] { return unlink_files(); }},
             {"mkdir", [this] { return make_dirs(); }},
             {"rename", [this] { return rename_files(); }},
@@ -250,6 +273,7 @@ class Bench {
     std::string read_dir_;
     std::string own_dir_;
     Paths read_;
+    int threads_;
     int series_ = 0;
 };
 
@@ -257,6 +281,36 @@ void prepare(const std::string& dir) {
     const std::string read_dir = dir + "/read";
     check(mkdir(read_dir.c_str(), 0755), read_dir);
     for (const auto& path : names_in(read_dir, "f", kFiles)) make_file(path);
+}
+
+// The same each time: text of lines, so that what packs and searches has its usual work.
+void prepare_tree(const std::string& dir, int files, int per_folder, int mean_bytes) {
+    constexpr int kFolders = 20;  // in a folder that has no files
+    static const char* const kWords[] = {"layer", "branch", "union", "copy", "write", "read", "rename", "whiteout"};
+    check(mkdir(dir.c_str(), 0755), dir);
+    std::string folder;
+    unsigned word = 1;
+    for (int i = 0; i < files; ++i) {
+        const int number = i / per_folder;
+        if (i % per_folder == 0) {
+            const std::string above = dir + "/a" + std::to_string(number / kFolders);
+            if (number % kFolders == 0) check(mkdir(above.c_str(), 0755), above);
+            folder = above + "/b" + std::to_string(number);
+            check(mkdir(folder.c_str(), 0755), folder);
+        }
+        std::string text;
+        // A fifth, two fifths... of twice the mean.
+        const int bytes = 2 * mean_bytes * (i % 5) / 4;
+        while (static_cast<int>(text.size()) < bytes) {
+            word = word * 1103515245 + 12345;
+            text += kWords[word >> 16 & 7];
+            text += (word >> 20 & 7) ? ' ' : '\n';
+        }
+        const std::string path = folder + "/f" + std::to_string(i);
+        const int fd = open_checked(path, O_WRONLY | O_CREAT | O_EXCL, 0644);
+        if (write(fd, text.data(), text.size()) != static_cast<ssize_t>(text.size())) fail(path);
+        close_checked(fd);
+    }
 }
 
 void prepare_layer(const std::string& dir, const std::string& number) {
@@ -327,8 +381,10 @@ int main(int argc, char** argv) {
     try {
         if (words.size() == 2 && words[0] == "prepare") {
             prepare(words[1]);
-        } else if (words.size() >= 2 && words[0] == "run") {
-            Bench(words[1]).run({words.begin() + 2, words.end()});
+        } else if (words.size() == 5 && words[0] == "prepare-tree") {
+            prepare_tree(words[1], std::stoi(words[2]), std::stoi(words[3]), std::stoi(words[4]));
+        } else if ((words.size() == 3 || words.size() == 4) && words[0] == "run") {
+            Bench(words[1], words.size() == 4 ? std::stoi(words[3]) : 1).run(words[2]);
         } else if (words.size() == 3 && words[0] == "prepare-layer") {
             prepare_layer(words[1], words[2]);
         } else if (words.size() == 4 && words[0] == "bulk") {
@@ -336,9 +392,10 @@ int main(int argc, char** argv) {
         } else if (words.size() == 3 && words[0] == "beside-copy") {
             beside_copy(words[1], words[2]);
         } else {
-            std::fprintf(stderr,
-                         "usage: ops_bench prepare DIR | run DIR [ROW]... | prepare-layer DIR N | bulk DIR ROW COUNT | "
-                         "beside-copy DIR FILE\n");
+            std::fprintf(
+                stderr,
+                "usage: ops_bench prepare DIR | prepare-tree DIR FILES PER_FOLDER BYTES | run DIR ROW [THREADS] | "
+                "prepare-layer DIR N | bulk DIR ROW COUNT | beside-copy DIR FILE\n");
             return 2;
         }
     } catch (const std::exception& e) {

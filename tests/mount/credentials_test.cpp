@@ -1,5 +1,6 @@
 // Objects belong to who makes them, permissions and ACLs hold, and what a file system reserves stays
 // reserved.
+#include <linux/capability.h>
 #include <sys/statvfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -40,6 +41,28 @@ int make_each_kind(const std::string& dir, mode_t mask) {
 const std::vector<std::string> kKinds{"file", "dir", "fifo", "node", "tmp"};
 
 }  // namespace
+
+TEST_CASE("credentials: no thread of a daemon may do more than serving files takes") {
+    in_both_modes(open_to_all, [](Tree& tree) {
+        write_file(tree / "d/file", "x");  // so that all threads are there
+        const std::string tasks = "/proc/" + std::to_string(tree.mounted().pid()) + "/task";
+        int threads = 0;
+        for (const std::string& thread : list_dir(tasks)) {
+            const std::string status = read_file(tasks + "/" + thread + "/status");
+            for (const char* set : {"CapPrm:", "CapBnd:"}) {
+                CAPTURE(set);
+                const auto caps = std::stoull(status.substr(status.find(set) + 8), nullptr, 16);
+                CHECK((caps & (1ULL << CAP_SYS_ADMIN)) != 0);
+                for (const int cap : {CAP_SYS_RESOURCE, CAP_SYS_MODULE, CAP_SYS_PTRACE, CAP_NET_ADMIN, CAP_SYS_BOOT}) {
+                    CAPTURE(cap);
+                    CHECK((caps & (1ULL << cap)) == 0);
+                }
+            }
+            ++threads;
+        }
+        CHECK(threads > 2);
+    });
+}
 
 TEST_CASE("credentials: objects are made as the caller, with the caller's umask") {
     in_both_modes(open_to_all, [](Tree& tree) {

@@ -156,6 +156,11 @@ TEST_CASE("acl: the permissions it stands for") {
     CHECK(*acl::permissions(masked) == 0711);
     CHECK(masked == make_acl({{1, 7, kNone}, {2, 7, 3}, {4, 7, kNone}, {16, 1, kNone}, {32, 1, kNone}}));
     CHECK_FALSE(acl::permissions(bytes("12345")));
+    // A class twice or not at all, or others named without a mask: nobody can say what its mode is.
+    CHECK_FALSE(acl::permissions(make_acl({{1, 7, kNone}, {1, 0, kNone}, {4, 5, kNone}, {32, 1, kNone}})));
+    auto partial = make_acl({{1, 7, kNone}, {4, 5, kNone}});
+    CHECK_FALSE(acl::set_permissions(partial, 0711));
+    CHECK_FALSE(acl::permissions(make_acl({{1, 7, kNone}, {2, 6, 1000}, {4, 5, kNone}, {32, 1, kNone}})));
     auto junk = bytes("");
     CHECK_FALSE(acl::set_permissions(junk, 0));
 }

@@ -343,11 +343,16 @@ TEST_CASE("a process that is not root has guards that do nothing but the umask")
     }).join();
 }
 
-TEST_CASE("giving up the reserve is for the thread and for good") {
+TEST_CASE("what a daemon has no use for is given up by the thread for good") {
     if (skip_without_root()) return;
     std::thread([] {
-        REQUIRE(sys::drop_reserve_privilege());
-        CHECK_FALSE(has_cap(CAP_SYS_RESOURCE));
+        REQUIRE(sys::drop_spare_privileges());
+        for (const int cap : {CAP_SYS_RESOURCE, CAP_NET_ADMIN, CAP_SYS_MODULE, CAP_SYS_PTRACE, CAP_KILL}) {
+            CAPTURE(cap);
+            CHECK_FALSE(has_cap(cap));
+            CHECK(::prctl(PR_CAPBSET_READ, cap) == 0);
+        }
+        for (const int cap : {CAP_SYS_ADMIN, CAP_DAC_OVERRIDE, CAP_SETUID, CAP_MKNOD}) CHECK(has_cap(cap));
         check_guards_restore();
     }).join();
 }
