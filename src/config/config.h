@@ -63,6 +63,7 @@ struct LayerOptions {
     CopyUpReaders readers = CopyUpReaders::snapshot;
     bool sync = true;           // off (volatile): nothing is synced, a crash may lose everything
     bool static_nlink = false;  // directories show one link
+    bool handles = false;       // files have handles that are good as long as the mount lasts
     bool xattrs = true;
     bool acls = true;
     std::vector<IdRange> uids;  // empty: as they are

@@ -21,6 +21,11 @@ void settle_layers(Draft& draft) {
     config.pool.min_free = {};
     config.pool.failover = ReadFailover::off;  // what lies below is another file
     config.pool.files.statfs_ignore = StatfsIgnore::unchangeable;
+    if (config.layers.handles) {
+        config.pool.files.handles = config.pool.files.keep_nodes = true;
+        // Who comes with a handle can not be sent to walk again to a file that was copied up.
+        config.layers.readers = CopyUpReaders::follow;
+    }
     if (draft.branches) {
         draft.errors.push_back("branches= and lowerdir= exclude each other; use one of them");
     }

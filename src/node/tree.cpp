@@ -64,7 +64,7 @@ Tree::Tree(std::shared_ptr<BranchSet> set, config::PoolOptions pool, std::unique
       names_means_(std::make_shared<NamesMeans>(kNamesBudget, watch_names(*set_))) {
     set_pool(std::move(pool));
     nodes_.set_observer(this);
-    if (this->pool().files.handles) lasting_ = std::make_unique<const LastingIds>(*set_);
+    if (this->pool().files.handles && !layer_options_.handles) lasting_ = std::make_unique<const LastingIds>(*set_);
     if (workdir_) workdir_->set_marks(set_->marks());
     for (const auto& branch : set_->all()) {
         auto copy = sys::duplicate(branch->root());

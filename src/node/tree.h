@@ -119,6 +119,10 @@ class Tree : NodeTable::Observer {
     Result<Located> find_content(const NodeRef& node);
     // As find_object without opening: for a stat. The blocks of a metacopy are those of its content.
     Result<sys::Stat> stat_object(const NodeRef& node);
+    // What is asked of the winner by its name in a directory, which needs no descriptor of it; nothing where it has to
+    // be found with find_object. The node is locked meanwhile.
+    using AskByName = std::function<Result<std::size_t>(BranchIndex, BorrowedFd, const Name&)>;
+    std::optional<Result<std::size_t>> ask_by_name(const NodeRef& node, const AskByName& ask);
     // Of the file that has a metacopy's content.
     Result<sys::Stat> stat_content(const NodeRef& node);
 

@@ -207,6 +207,14 @@ Result<std::size_t> getxattr(Context& ctx, NodeId id, const char* name, std::spa
         }
     }
     if (const auto open = open_winner(node)) return get_shown_xattr(ctx, open->path(), open->branch(), name, buffer);
+    if (!ctx.tree.set().ids().translates_value(name)) {
+        const auto asked = ctx.tree.ask_by_name(
+            node, [&](BranchIndex branch, BorrowedFd dir, const Name& entry) -> Result<std::size_t> {
+                return sys::get_xattr_at(dir, entry.c_str(), TRY(stored_name(ctx, branch, name, ENODATA)).c_str(),
+                                         buffer);
+            });
+        if (asked) return *asked;
+    }
     const auto object = TRY(ctx.tree.find_object(node));
     return get_shown_xattr(ctx, object.fd, object.branch, name, buffer);
 }

@@ -48,8 +48,8 @@ Status carry_xattrs(BorrowedFd from, BorrowedFd to, const Carry& carry) {
     return {};
 }
 
-Status copy_metadata(BorrowedFd from, BorrowedFd to, const sys::Stat& st, const Carry* carry) {
-    if (!carry || carry->is_plain()) return sys::copy_metadata(from, to, st, rule_of);
+Status copy_metadata(const WorkDir& work, BorrowedFd from, BorrowedFd to, const sys::Stat& st, const Carry* carry) {
+    if (!carry || carry->is_plain()) return sys::copy_metadata(from, to, st, rule_of, work.inherited());
     sys::Stat settled = st;
     carry->ids.settle(settled);
     sys::Stat inode = settled;
@@ -59,7 +59,8 @@ Status copy_metadata(BorrowedFd from, BorrowedFd to, const sys::Stat& st, const 
         inode.stx_gid = own.stx_gid;
         inode.stx_mode = static_cast<std::uint16_t>((st.stx_mode & S_IFMT) | inode_permissions(st));
     }
-    TRY(sys::copy_metadata(from, to, inode, [](std::string_view) { return sys::XattrRule::skip; }));
+    const auto none = [](std::string_view) { return sys::XattrRule::skip; };
+    TRY(sys::copy_metadata(from, to, inode, none, work.inherited()));
     TRY(carry_xattrs(from, to, *carry));
     if (carry->to.overrides()) return carry->to.store(to, settled);
     // An ACL has changed the mode once more.
@@ -88,7 +89,7 @@ Result<Staged> stage_regular(WorkDir& work, const CopySource& source, const std:
         TRY(sys::set_size(staged.fd(), static_cast<off_t>(source.st.stx_size)));
         // By a descriptor that all calls take, if it can be opened.
         const auto from = sys::reopen(source.fd, O_RDONLY);
-        TRY(copy_metadata(from ? BorrowedFd(*from) : source.fd, staged.fd(), source.st, source.carry));
+        TRY(copy_metadata(work, from ? BorrowedFd(*from) : source.fd, staged.fd(), source.st, source.carry));
         TRY(marks::set_metacopy(staged.fd(), work.marks()));
         return staged;
     }
@@ -99,7 +100,8 @@ Result<Staged> stage_regular(WorkDir& work, const CopySource& source, const std:
         TRY(sys::copy_data(from, staged.fd(), source.data_bytes, cancelled));
     }
     // The same file but for a metacopy's, by a descriptor that more calls take.
-    TRY(copy_metadata(source.content.valid() ? source.fd : BorrowedFd(from), staged.fd(), source.st, source.carry));
+    TRY(copy_metadata(work, source.content.valid() ? source.fd : BorrowedFd(from), staged.fd(), source.st,
+                      source.carry));
     if (source.sync && source.data_bytes > 0) TRY(work.settle_content(staged.fd()));
     return staged;
 }
@@ -109,7 +111,7 @@ Result<Staged> stage_special(WorkDir& work, const CopySource& source) {
     const mode_t type = source.st.stx_mode & S_IFMT;
     if (source.carry && source.carry->to.overrides() && !S_ISLNK(type)) {
         auto staged = TRY(new_file(work));
-        TRY(copy_metadata(source.fd, staged.fd(), source.st, source.carry));
+        TRY(copy_metadata(work, source.fd, staged.fd(), source.st, source.carry));
         return staged;
     }
     auto temp = work.next();
@@ -125,7 +127,7 @@ Result<Staged> stage_special(WorkDir& work, const CopySource& source) {
         return fd.error();
     }
     Staged staged(work, std::move(*fd), std::move(temp));
-    TRY(copy_metadata(source.fd, staged.fd(), source.st, source.carry));
+    TRY(copy_metadata(work, source.fd, staged.fd(), source.st, source.carry));
     return staged;
 }
 
@@ -220,7 +222,7 @@ Result<Staged> stage_directory(WorkDir& work, BorrowedFd original, const sys::St
         return fd.error();
     }
     Staged staged(work, std::move(*fd), std::move(temp));
-    TRY(copy_metadata(original, staged.fd(), st, carry));
+    TRY(copy_metadata(work, original, staged.fd(), st, carry));
     if (opaque) TRY(marks::make_opaque(staged.fd(), work.marks()));
     // Immutable or append-only, the copy could not take the children that are about to be copied into it.
     return staged;

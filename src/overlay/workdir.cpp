@@ -69,6 +69,7 @@ Result<std::unique_ptr<WorkDir>> WorkDir::open(BorrowedFd parent, const Name& na
     if (TRY(sys::stat_fd(work->lock_)).stx_nlink == 0) return Errno(EBUSY);
     work->sweep();
     work->orders_content_ = sys::orders_content(work->fd_);
+    work->inherited_ = sys::find_inherited(work->lock_);
     return work;
 }
 

@@ -16,6 +16,7 @@
 #include "base/name.h"
 #include "base/result.h"
 #include "branch/mark_rules.h"
+#include "sys/attributes.h"
 
 namespace plyfs {
 
@@ -44,6 +45,8 @@ class WorkDir {
     // The content of a staged file, before a name or mark makes it count: a rename or link can reach the disk before
     // the data it publishes, and after a power cut that would be a file of zeros.
     Status settle_content(BorrowedFd file) const;
+    // What staged objects get from the directory itself, which nobody else changes.
+    const sys::Inherited& inherited() const { return inherited_; }
     Temp next() { return Temp(kStaged, counter_.fetch_add(1, std::memory_order_relaxed)); }
     // Removes what was staged under a name, a directory with everything in it. Failure leaves a leftover for the next
     // sweep and is logged.
@@ -69,6 +72,7 @@ class WorkDir {
     UniqueFd fd_;    // O_PATH
     UniqueFd lock_;  // holds the flock
     bool orders_content_ = false;
+    sys::Inherited inherited_;
     std::atomic<std::uint64_t> counter_{1};
 };
 

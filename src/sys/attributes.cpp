@@ -61,9 +61,10 @@ Status remove_inherited_acls(BorrowedFd to, const std::vector<std::string>& want
     return {};
 }
 
-Status copy_inode_flags(BorrowedFd from, BorrowedFd to) {
+Status copy_inode_flags(BorrowedFd from, BorrowedFd to, const Inherited& inherited) {
     auto theirs = get_inode_flags(from);
     if (!theirs) return has_no_flags(theirs.error()) ? Status() : theirs.error();
+    if (!inherited.flags && (*theirs & kCarriedFlags) == 0) return {};
     auto ours = get_inode_flags(to);
     if (!ours) return has_no_flags(ours.error()) ? Status() : ours.error();
     const unsigned wanted = (*ours & ~kCarriedFlags) | (*theirs & kCarriedFlags);
@@ -103,7 +104,7 @@ Status set_times(BorrowedFd fd, const timespec& atime, const timespec& mtime) {
     return {};
 }
 
-Status copy_xattrs(BorrowedFd from, BorrowedFd to, const XattrFilter& filter) {
+Status copy_xattrs(BorrowedFd from, BorrowedFd to, const XattrFilter& filter, const Inherited& inherited) {
     std::vector<std::string> carried;
     for (std::string& name : TRY(list_xattr(from))) {
         const XattrRule rule = filter(name);
@@ -111,7 +112,16 @@ Status copy_xattrs(BorrowedFd from, BorrowedFd to, const XattrFilter& filter) {
         TRY(copy_xattr(from, to, name, rule));
         carried.push_back(std::move(name));
     }
-    return remove_inherited_acls(to, carried);
+    return inherited.acls ? remove_inherited_acls(to, carried) : Status();
+}
+
+Inherited find_inherited(BorrowedFd dir) {
+    Inherited out;
+    const auto acl = get_xattr(dir, "system.posix_acl_default", {});
+    out.acls = !acl.failed_with(ENODATA) && !acl.failed_with(EOPNOTSUPP);
+    const auto flags = get_inode_flags(dir);
+    out.flags = flags ? (*flags & kCarriedFlags) != 0 : !has_no_flags(flags.error());
+    return out;
 }
 
 Result<unsigned> get_inode_flags(BorrowedFd fd) {
@@ -129,14 +139,15 @@ Status set_protection_flags(BorrowedFd to, unsigned flags) {
     return (now | flags) == now ? Status() : set_inode_flags(to, now | flags);
 }
 
-Status copy_metadata(BorrowedFd from, BorrowedFd to, const struct statx& st, const XattrFilter& filter) {
+Status copy_metadata(BorrowedFd from, BorrowedFd to, const struct statx& st, const XattrFilter& filter,
+                     const Inherited& inherited) {
     // A change of owner removes suid, sgid and security.capability: first.
     TRY(set_owner(to, st.stx_uid, st.stx_gid));
-    TRY(copy_xattrs(from, to, filter));
+    TRY(copy_xattrs(from, to, filter, inherited));
     // After the ACLs: setting one changes the group bits, and chmod to the source's mode leaves the ACL as it
     // is.
     if (!S_ISLNK(st.stx_mode)) TRY(set_mode(to, st.stx_mode));
-    if (has_flags(st.stx_mode)) TRY(copy_inode_flags(from, to));
+    if (has_flags(st.stx_mode)) TRY(copy_inode_flags(from, to, inherited));
     return set_times(to, to_timespec(st.stx_atime), to_timespec(st.stx_mtime));
 }
 

@@ -24,15 +24,24 @@ enum class XattrRule {
 };
 using XattrFilter = std::function<XattrRule(std::string_view name)>;
 
+// What a new object may have got from the directory that it was made in, beside what it was made with.
+struct Inherited {
+    bool acls = true;
+    bool flags = true;
+};
+// What objects made in a directory, by a real descriptor, get from it. ENOTTY and the like of a file system: nothing.
+Inherited find_inherited(BorrowedFd dir);
+
 // Gives `to` everything of `from` except data, device number and birth time. `st` is the statx of `from`
 // (STATX_BASIC_STATS). The order is owner, xattrs, mode, inode flags, times: each step undoes what it must
 // not see afterwards. ACLs that `to` inherited and `from` does not have are removed. Immutable and
 // append-only are not set: see set_protection_flags. Inode flags that the target's file system does not know
 // are left behind.
-Status copy_metadata(BorrowedFd from, BorrowedFd to, const struct statx& st, const XattrFilter& filter);
+Status copy_metadata(BorrowedFd from, BorrowedFd to, const struct statx& st, const XattrFilter& filter,
+                     const Inherited& inherited = {});
 
 // The xattr step alone; an attribute that vanishes meanwhile is no error.
-Status copy_xattrs(BorrowedFd from, BorrowedFd to, const XattrFilter& filter);
+Status copy_xattrs(BorrowedFd from, BorrowedFd to, const XattrFilter& filter, const Inherited& inherited = {});
 
 // FS_IOC_GETFLAGS of a regular file or directory, also of an O_PATH descriptor (which is reopened for
 // reading); ENOTTY or ENOTSUP where the file system has none. Never call it for other kinds: a device driver

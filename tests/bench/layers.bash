@@ -97,7 +97,7 @@ measure_layer_row() {
 
 # measure_layers ROUND TARGET...
 measure_layers() {
-  local round=$1 i target rows row lowers options
+  local round=$1 i target rows row lowers options value
   shift
   local targets=("$@")
   for ((i = 0; i < ${#targets[@]}; ++i)); do
@@ -111,9 +111,12 @@ measure_layers() {
       [[ $rows != kMetacopyRows ]] || options=redirect_dir=on,metacopy=on
       mount_layers "$target" "$lowers" "$options"
       for row in "${rows_of[@]}"; do
-        note_layers "$target" "${row%:*}" "$(measure_layer_row "${row%:*}" "${row#*:}")"
+        value=$(measure_layer_row "${row%:*}" "${row#*:}")
+        [[ -n $value ]] || fail "$row gave no figure on $target"
+        note_layers "$target" "${row%:*}" "$value"
       done
       umount "$work/l"
+      [[ $rows != kCopyRows ]] || rm -rf "$own" # the disk has room for one copy
     done
   done
 }

@@ -12,6 +12,7 @@
 #include "support/run.h"
 #include "support/sandbox.h"
 #include "support/scratch.h"
+#include "support/trees.h"
 
 using namespace plyfs::test;
 
@@ -221,4 +222,45 @@ TEST_CASE("handles: on Btrfs they outlast the mount") {
 
 TEST_CASE("handles: on XFS they outlast the mount") {
     check_lasting("xfs");
+}
+
+TEST_CASE("handles: of layers, good until the file is removed or the mount ends") {
+    if (is_standin()) skip("about plyfs itself");
+    need_privilege("to open by handle");
+    Layers tree;
+    make_dirs(tree.lower2 + "/d/e");
+    make_dirs(tree.lower + "/d");
+    write_file(tree.lower2 + "/d/e/f", "below");
+    write_file(tree.lower + "/d/g", "above");
+    tree.mount("nfs_export=on");
+    Handle file(tree / "d/e/f"), dir(tree / "d"), other(tree / "d/g");
+    const auto inode = stat_of(tree / "d/e/f").st_ino;
+    const auto forget = [] {
+        drop_caches();
+        nap(50);
+    };
+    forget();
+    UniqueFd old(OK(file.open(tree.mnt(), O_RDONLY)));
+    CHECK(read_fd(old.get()) == "below");
+    // Opened for writing by its handle it is copied up, with no path for anybody to walk again.
+    UniqueFd fd(OK(file.open(tree.mnt(), O_RDWR)));
+    write_fd(fd.get(), "BE", 0);
+    CHECK(read_fd(old.get()) == "BElow");
+    CHECK(stat_of(fd.get()).st_ino == inode);
+    fd.reset();
+    old.reset();
+    OK(::rename((tree / "d/e").c_str(), (tree / "moved").c_str()));
+    forget();
+    fd = UniqueFd(OK(file.open(tree.mnt(), O_RDONLY)));
+    CHECK(read_fd(fd.get()) == "BElow");
+    fd.reset();
+    UniqueFd in(OK(dir.open(tree.mnt(), O_RDONLY | O_DIRECTORY)));
+    CHECK(UniqueFd(::openat(in.get(), "g", O_RDONLY)).valid());
+    in.reset();
+    OK(::unlink((tree / "d/g").c_str()));
+    forget();
+    FAILS(ESTALE, other.open(tree.mnt(), O_RDONLY));
+    tree.unmount();
+    tree.mount("nfs_export=on");
+    FAILS(ESTALE, file.open(tree.mnt(), O_RDONLY));
 }

@@ -150,3 +150,19 @@ TEST_CASE("a missing mountpoint is a fault beside the others") {
         CHECK(std::string(e.what()).find('\n') != std::string::npos);
     }
 }
+
+TEST_CASE("words of pools change nothing in layers, which have handles by their own word") {
+    const auto layers = [](const std::string& words) {
+        Draft draft = draft_of("lowerdir=/l,upperdir=/u,workdir=/w," + words);
+        return settle(draft, true).pool;
+    };
+    const auto plain = layers("atime");
+    CHECK_FALSE(layers("noforget").files.handles);
+    CHECK_FALSE(layers("nullrw").files.null_io);
+    CHECK_FALSE(layers("symlinkify").files.symlinkify);
+    CHECK(layers("copyup=off").copy_up);
+    CHECK(layers("whiteouts=off").whiteouts);
+    CHECK(layers("category.create=erofs").policies.of(Function::create) == plain.policies.of(Function::create));
+    CHECK(layers("nfs_export=on").files.keep_nodes);
+    CHECK_FALSE(layers("nfs_export=off").files.handles);
+}

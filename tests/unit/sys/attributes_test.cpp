@@ -7,6 +7,7 @@
 #include <sys/xattr.h>
 
 #include "scratch.h"
+#include "sys/open.h"
 #include "sys/stat.h"
 #include "sys/xattr.h"
 
@@ -160,6 +161,13 @@ TEST_CASE("an ACL that the target inherited is removed") {
     REQUIRE(xattr_text(scratch / "acl/f", "system.posix_acl_access") != "none");
     REQUIRE(sys::copy_metadata(plain, target, *sys::stat_fd(plain), carry_all));
     CHECK(xattr_text(scratch / "acl/f", "system.posix_acl_access") == "none");
+    const auto inherited = [](const std::string& path) {
+        return sys::find_inherited(*sys::open_dir_for_reading(*sys::open_root(path.c_str())));
+    };
+    CHECK(inherited(scratch / "acl").acls);
+    REQUIRE(::mkdir((scratch / "plain dir").c_str(), 0755) == 0);
+    CHECK_FALSE(inherited(scratch / "plain dir").acls);
+    CHECK_FALSE(inherited(scratch / "plain dir").flags);
     CHECK((lstat_or_fail(scratch / "acl/f").st_mode & 07777) == 0640);
 }
 
