@@ -166,8 +166,7 @@ void Session::Impl::set_guard() {
     changes.reset();
     cache->trust(false);
     server.facts.coherence = "timeout";
-    server.facts.coherence_reason =
-        "the connection can not be guarded by /sys/fs/fuse/connections: " + log::errno_text(made.error().value());
+    server.facts.coherence_reason = "the connection can not be guarded: " + log::errno_text(made.error().value());
 }
 
 void Session::Impl::init(fuse_conn_info& conn) {

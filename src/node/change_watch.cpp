@@ -109,24 +109,31 @@ bool ChangeWatch::hear(const sys::FsEvents::Event& event) {
         doubt("too much happened on the branches at once to hear of all");
         return true;
     }
+    const bool own = event.pid == own_;
+    (own ? counters.heard_own : counters.heard).fetch_add(1, std::memory_order_relaxed);
+    if (!own && event.name_changed && event.dir.valid()) note_name(event);
+    if (!own && event.object_changed && event.object.valid()) note_object(event);
     if (event.name_changed && event.directory) places_.forget_paths();
-    if (event.pid == own_) {
-        counters.heard_own.fetch_add(1, std::memory_order_relaxed);
-        return false;
-    }
-    counters.heard.fetch_add(1, std::memory_order_relaxed);
-    if (event.name_changed && event.dir.valid()) note_name(event);
-    if (event.object_changed && event.object.valid()) note_object(event);
-    return true;
+    return !own;
 }
 
 void ChangeWatch::note_name(const sys::FsEvents::Event& event) {
+    if (event.directory && event.name_gone && event.object.valid()) note_gone_dir(event);
     const NodeRef dir = places_.find_dir(event.fs, event.dir);
     if (!dir) return;
     const NodeId id = LockedNode(*dir)->face.id;
     now_.emplace(id, event.name);
     now_.emplace(id, std::string());
     if (const auto hidden = marks::hidden_by(event.name); !hidden.empty()) now_.emplace(id, hidden);
+}
+
+// It can be found as long as we hold it open. One that lost its first part has its next one from now on, also for who
+// stands in it and walks no path.
+void ChangeWatch::note_gone_dir(const sys::FsEvents::Event& event) {
+    const NodeRef node = places_.find_object(event.fs, event.object, false);
+    if (!node) return;
+    now_.emplace(LockedNode(*node)->face.id, std::string());
+    if (const auto st = tree_.stat_object(node); !st) log::debug("coherence: {} is left alone", event.name);
 }
 
 void ChangeWatch::note_object(const sys::FsEvents::Event& event) {

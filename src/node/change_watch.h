@@ -54,6 +54,7 @@ class ChangeWatch {
     bool hear_all();
     bool hear(const sys::FsEvents::Event& event);
     void note_name(const sys::FsEvents::Event& event);
+    void note_gone_dir(const sys::FsEvents::Event& event);
     void note_object(const sys::FsEvents::Event& event);
     void tell_all();
     void tell(const Item& item, bool first);

@@ -94,6 +94,7 @@ Result<bool> FsEvents::next(Event& out) {
         out = {};
         out.lost = (event.mask & FAN_Q_OVERFLOW) != 0;
         out.name_changed = (event.mask & kNames) != 0;
+        out.name_gone = (event.mask & (FAN_DELETE | FAN_MOVED_FROM)) != 0;
         out.object_changed = (event.mask & kObjects) != 0;
         out.directory = (event.mask & FAN_ONDIR) != 0;
         out.pid = event.pid;

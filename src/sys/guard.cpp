@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
@@ -33,13 +34,23 @@ const int kParentEnds = SIGRTMIN + 7;
     ::_exit(::write(0, "1", 1) == 1 ? 0 : 1);
 }
 
+// Leads to this connection for ever, also when another one has its number. Of fusectl there is one in the system, which
+// need not be mounted anywhere.
+Result<UniqueFd> open_abort(std::uint64_t device) {
+    const UniqueFd fs(::fsopen("fusectl", FSOPEN_CLOEXEC));
+    if (!fs.valid() || ::fsconfig(fs.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) return Errno::last();
+    const UniqueFd control(::fsmount(fs.get(), FSMOUNT_CLOEXEC, 0));
+    if (!control.valid()) return Errno::last();
+    const std::string path = std::to_string(minor(device)) + "/abort";
+    UniqueFd abort(::openat(control.get(), path.c_str(), O_WRONLY | O_CLOEXEC));
+    if (!abort.valid()) return Errno::last();
+    return abort;
+}
+
 }  // namespace
 
 Result<Guard> Guard::start(std::uint64_t device) {
-    const std::string path = "/sys/fs/fuse/connections/" + std::to_string(minor(device)) + "/abort";
-    // Leads to this connection for ever, also when another one has its number.
-    const UniqueFd abort(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
-    if (!abort.valid()) return Errno::last();
+    const UniqueFd abort = TRY(open_abort(device));
     const pid_t parent = ::getpid();
     const pid_t pid = ::fork();
     if (pid < 0) return Errno::last();

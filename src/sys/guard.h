@@ -16,8 +16,8 @@ namespace plyfs::sys {
 
 class Guard {
   public:
-    // device: of the mount. From the main thread, whose end it waits for. ENOENT where fusectl is not mounted on
-    // /sys/fs/fuse/connections, EACCES where the connection is not ours to end.
+    // device: of the mount. From the main thread, whose end it waits for. EPERM where the connection is not ours to
+    // end.
     static Result<Guard> start(std::uint64_t device);
     Guard(Guard&& other) noexcept : pid_(std::exchange(other.pid_, -1)) {}
     Guard& operator=(Guard&&) = delete;

@@ -178,7 +178,7 @@ TEST_CASE("coherence: when more happened than could be heard, everything known i
     OK(::unlink(ground.at('a', "d/f").c_str()));
     append(ground.at('a', "d/g"), "more");
     OK(::kill(mount->pid(), SIGCONT));
-    CHECK(eventually([&] { return mount->stats()["changes.doubts"] > 0; }));
+    CHECK(eventually([&] { return mount->stats()["changes.doubts"] > 0; }, 20000));
     CHECK(eventually([&] { return !exists(*mount / "d/f"); }));
     CHECK(eventually([&] { return lstat_of(*mount / "d/g").st_size == 9; }));
 }
@@ -226,6 +226,7 @@ TEST_CASE("coherence: one branch twice the same file system, and one seen throug
     REQUIRE_FALSE(exists(mount / "d/f"));
     write_file(disk / "two/d/f", "x");
     CHECK(eventually([&] { return exists(mount / "d/f"); }, kSeen));
+    nap(200);  // each is told a second time
     const Counter done(mount.path());
     write_file(disk / "elsewhere/f", "x");
     CHECK(eventually([&] { return done("changes.heard") > 0; }, kSeen));
