@@ -283,7 +283,8 @@ int serve(config::Config config, Readiness& readiness) {
     const auto depth = fuse::choose_depth(config, *set);
     const std::size_t budget = descriptor_budget();
     if (auto dropped = sys::drop_spare_privileges(); !dropped) {
-        log::warn("the daemon keeps all privileges that it was started with: {}", log::errno_text(dropped.error().value()));
+        log::warn("the daemon keeps all privileges that it was started with: {}",
+                  log::errno_text(dropped.error().value()));
     }
     // Who knows fuse-overlayfs may send it, for an account of itself; that must not end us.
     ::signal(SIGUSR1, SIG_IGN);
