@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 
 // Longer than an answer takes from the branch to the kernel.
 constexpr auto kAgain = 20ms;
-// What we do ourselves is told as well; while nobody else does anything it may gather.
+// What we and our users do is told as well; while nobody else does anything it may gather.
 constexpr auto kGather = 5ms;
 constexpr auto kLook = 1000ms;
 // After that nobody will end by itself who waits for the kernel.
@@ -48,6 +48,7 @@ std::unique_ptr<ChangeWatch> ChangeWatch::make(Tree& tree, std::string& why) {
 void ChangeWatch::start(KernelCache& cache) {
     cache_ = &cache;
     own_ = ::getpid();
+    tree_.own_closes().start();
     const BlockedSignals blocked;
     thread_ = std::thread([this] { run(); });
 }
@@ -112,9 +113,16 @@ bool ChangeWatch::hear(const sys::FsEvents::Event& event) {
     const bool own = event.pid == own_;
     (own ? counters.heard_own : counters.heard).fetch_add(1, std::memory_order_relaxed);
     if (!own && event.name_changed && event.dir.valid()) note_name(event);
-    if (!own && event.object_changed && event.object.valid()) note_object(event);
+    const bool written = event.only_written && !event.name_changed;
+    if (!own && event.object_changed && event.object.valid()) {
+        if (written) {
+            note_written(event);
+        } else {
+            note_object(event, now_);
+        }
+    }
     if (event.name_changed && event.directory) places_.forget_paths();
-    return !own;
+    return !own && !written;
 }
 
 void ChangeWatch::note_name(const sys::FsEvents::Event& event) {
@@ -136,17 +144,39 @@ void ChangeWatch::note_gone_dir(const sys::FsEvents::Event& event) {
     if (const auto st = tree_.stat_object(node); !st) log::debug("coherence: {} is left alone", event.name);
 }
 
-void ChangeWatch::note_object(const sys::FsEvents::Event& event) {
+// The object's node; 0 where nobody knows one.
+NodeId ChangeWatch::note_object(const sys::FsEvents::Event& event, std::set<Item>& items) {
+    NodeId id = 0;
     if (const NodeRef node = places_.find_object(event.fs, event.object, event.directory)) {
-        now_.emplace(LockedNode(*node)->face.id, std::string());
+        id = LockedNode(*node)->face.id;
+        items.emplace(id, std::string());
     }
     // Another copy may be the newest or the largest by now.
     const bool chosen = tree_.set().search() != config::Policy::ff;
-    if (!chosen || event.directory || !event.dir.valid()) return;
-    if (const NodeRef dir = places_.find_dir(event.fs, event.dir)) now_.emplace(LockedNode(*dir)->face.id, event.name);
+    if (!chosen || event.directory || !event.dir.valid()) return id;
+    if (const NodeRef dir = places_.find_dir(event.fs, event.dir)) items.emplace(LockedNode(*dir)->face.id, event.name);
+    return id;
+}
+
+// By a user of ours or by others: that shows when it is known what our users closed.
+void ChangeWatch::note_written(const sys::FsEvents::Event& event) {
+    std::set<Item> items;
+    const NodeId id = note_object(event, items);
+    if (!items.empty()) written_[id].merge(items);
+}
+
+// A user's close is told shortly before or after the daemon hears of it.
+void ChangeWatch::sort_written() {
+    auto closed = tree_.own_closes().take();
+    for (auto& [id, items] : written_) {
+        if (!closed.contains(id) && !closed_before_.contains(id)) now_.merge(items);
+    }
+    written_.clear();
+    closed_before_ = std::move(closed);
 }
 
 void ChangeWatch::tell_all() {
+    sort_written();
     const std::set<Item> items = std::exchange(now_, {});
     for (const Item& item : items) tell(item, true);
 }

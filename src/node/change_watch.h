@@ -14,6 +14,7 @@
 #include <set>
 #include <string>
 #include <thread>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -55,7 +56,9 @@ class ChangeWatch {
     bool hear(const sys::FsEvents::Event& event);
     void note_name(const sys::FsEvents::Event& event);
     void note_gone_dir(const sys::FsEvents::Event& event);
-    void note_object(const sys::FsEvents::Event& event);
+    NodeId note_object(const sys::FsEvents::Event& event, std::set<Item>& items);
+    void note_written(const sys::FsEvents::Event& event);
+    void sort_written();
     void tell_all();
     void tell(const Item& item, bool first);
     void tell_again();
@@ -83,6 +86,8 @@ class ChangeWatch {
     Clock::time_point forgotten_{};  // when everything was
     Clock::time_point looked_{};
     std::set<Item> now_;                                   // to be told
+    std::map<NodeId, std::set<Item>> written_;             // files, and what is to be told if others wrote them
+    std::unordered_set<NodeId> closed_before_;             // by our own users, as of the last time
     std::map<Item, Clock::time_point> again_;              // and again, not before that
     std::deque<std::pair<Clock::time_point, Item>> line_;  // the same in order, and what was put off since
 

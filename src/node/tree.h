@@ -17,6 +17,7 @@
 #include "node/dir_cache.h"
 #include "node/lasting_ids.h"
 #include "node/node_table.h"
+#include "node/own_closes.h"
 #include "node/shown_inodes.h"
 #include "overlay/index.h"
 #include "overlay/layer_names.h"
@@ -76,6 +77,7 @@ class Tree : NodeTable::Observer {
     const LastingIds* lasting_ids() const { return lasting_.get(); }  // null: no file handles
     ShownInodes& shown_inodes() { return shown_inodes_; }
     TreeCounters& counters() { return counters_; }
+    OwnCloses& own_closes() { return own_closes_; }
     DirCache& dirs() { return dirs_; }
     DescriptorBudget& kept_files() { return kept_files_; }
 
@@ -227,6 +229,7 @@ class Tree : NodeTable::Observer {
     std::unique_ptr<const LastingIds> lasting_;
     ShownInodes shown_inodes_;
     TreeCounters counters_;
+    OwnCloses own_closes_;
     CondVar copy_conditions_[16];
     std::vector<SharedDir> roots_;  // by branch
     NodeTable nodes_;               // near the end: nodes tell the cache when they go

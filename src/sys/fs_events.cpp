@@ -96,6 +96,7 @@ Result<bool> FsEvents::next(Event& out) {
         out.name_changed = (event.mask & kNames) != 0;
         out.name_gone = (event.mask & (FAN_DELETE | FAN_MOVED_FROM)) != 0;
         out.object_changed = (event.mask & kObjects) != 0;
+        out.only_written = (event.mask & kObjects) == FAN_CLOSE_WRITE;
         out.directory = (event.mask & FAN_ONDIR) != 0;
         out.pid = event.pid;
         read_places(left.subspan(event.metadata_len, event.event_len - event.metadata_len), out);

@@ -33,6 +33,7 @@ class FsEvents {
         bool name_changed = false;    // `name` was made or removed in `dir`, or leads elsewhere
         bool name_gone = false;       // it led to `object` before
         bool object_changed = false;  // an attribute of `object`, or its content: who had it open for writing closed it
+        bool only_written = false;    // of both only the latter
         bool directory = false;       // that object is one
         pid_t pid = 0;                // of the process that did it; 0: one that can not be seen from here
         std::uint64_t fs = 0;         // as sys::fs_id has it

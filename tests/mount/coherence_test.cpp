@@ -127,6 +127,22 @@ TEST_CASE("coherence: what the mount itself does makes the kernel ask for nothin
     CHECK(done("changes.expired") == 0);
 }
 
+TEST_CASE("coherence: what is written through the mount is not taken for a change of others") {
+    PoolGround ground("ab");
+    ground.fill("a:d/ b:d/");
+    const auto mount = mount_pool(ground, "a:b", kLong + ",create=ff");
+    const Counter done(mount->path());
+    constexpr int kFiles = 50;
+    for (int i = 0; i < kFiles; ++i) write_file(*mount / ("d/f" + std::to_string(i)), "x");
+    // The kernel wrote for us, who are another process than the daemon.
+    CHECK(eventually([&] { return done("changes.heard") >= kFiles; }));
+    nap(100);
+    // One or the other may have been closed long before the daemon heard of it.
+    CHECK(done("changes.expired") < kFiles / 5);
+    append(ground.at('a', "d/f0"), "by another");
+    CHECK(eventually([&] { return lstat_of(*mount / "d/f0").st_size == 11; }, kSeen));
+}
+
 TEST_CASE("coherence: without a watch the timeouts decide, and without order they are short where nobody watches") {
     PoolGround ground("ab");
     ground.fill("a:d/f b:d/g b:m/");
