@@ -10,15 +10,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <cstdio>
 #include <iostream>
 #include <optional>
-#include <thread>
 
 #include "app/command_line.h"
 #include "app/daemonize.h"
 #include "app/texts.h"
+#include "app/upper_layer.h"
 #include "base/log.h"
 #include "branch/probe.h"
 #include "config/validate.h"
@@ -26,15 +25,8 @@
 #include "node/branch_watch.h"
 #include "node/change_watch.h"
 #include "node/tree.h"
-#include "overlay/index.h"
-#include "overlay/origins.h"
-#include "overlay/upper.h"
-#include "overlay/upper_format.h"
-#include "overlay/workdir.h"
 #include "sys/cred.h"
-#include "sys/lock.h"
 #include "sys/mounted.h"
-#include "sys/open.h"
 
 namespace plyfs::app {
 namespace {
@@ -53,8 +45,6 @@ std::size_t descriptor_budget() {
     if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) log::debug("the descriptor limit can not be raised");
     return std::min<std::size_t>(kMaxKept, limit.rlim_cur / 8);
 }
-
-const Name kWorkName = *Name::parse("work");
 
 const char* called_as = "plyfs";  // what messages begin with
 
@@ -79,105 +69,6 @@ int print_version(const config::Config& config) {
     std::cout << version_text(facts, called_as) << std::flush;
     fuse::print_protocol();
     return 0;
-}
-
-// Whether no earlier mount has left a mark that forbids this one. fuse-overlayfs knows no such marks, so called by that
-// name nothing is refused.
-bool is_compatible(const config::Config& config, BorrowedFd parent, std::string& failure) {
-    const auto mark = find_incompatible(parent, kWorkName);
-    if (!mark || mark->empty()) return true;
-    if (config.drop_in) {
-        log::debug("workdir={}: the mark {} of another mount is passed over", config.workdir, *mark);
-        return true;
-    }
-    const std::string place = config.workdir + "/work/incompat/" + *mark;
-    failure =
-        *mark == "volatile"
-            ? "upperdir=" + config.branches[0].path +
-                  " was mounted volatile and may be incomplete if the machine has crashed since; remove " + place +
-                  " to use it all the same"
-            : "workdir=" + config.workdir + " is in use by a feature that is not known here; its mark is " + place;
-    return false;
-}
-
-// umount(2) does not wait for the daemon, so that the mount before this one may still be letting go of what it has
-// locked.
-template <typename Lock>
-auto when_let_go(Lock lock) {
-    constexpr std::chrono::seconds kLongest{3};
-    constexpr std::chrono::milliseconds kPause{5};
-    const auto latest = std::chrono::steady_clock::now() + kLongest;
-    auto locked = lock();
-    while (!locked && locked.failed_with(EBUSY) && std::chrono::steady_clock::now() < latest) {
-        std::this_thread::sleep_for(kPause);
-        locked = lock();
-    }
-    return locked;
-}
-
-// The user's workdir holds a directory "work", as overlayfs makes it, so that the kernel can mount the same upper.
-std::unique_ptr<WorkDir> open_workdir(const config::Config& config, const OwnMount& own, std::string& failure) {
-    auto parent = own.open(config.workdir);
-    auto work = parent ? when_let_go([&] { return WorkDir::open(*parent, kWorkName); }) : parent.error();
-    if (work) {
-        if (!is_compatible(config, *parent, failure)) return nullptr;
-        for (const auto& lack : find_lacks(*parent, kWorkName)) {
-            log::warn("upperdir {}: its file system {}", config.branches[0].path, lack);
-        }
-        return std::move(*work);
-    }
-    if (work.failed_with(EBUSY)) {
-        auto dir = sys::open_dir_path(*parent, kWorkName);
-        const int holder = dir ? lock_holder(*dir) : 0;
-        failure = "workdir=" + config.workdir + " is in use by another mount" +
-                  (holder ? " (pid " + std::to_string(holder) + ")" : "") +
-                  ": umount that one, or give each mount a workdir and upperdir of its own";
-    } else {
-        failure = "workdir=" + config.workdir + " can not be used: " + log::errno_text(work.error().value());
-    }
-    return nullptr;
-}
-
-// Two mounts on one upper would each believe that nobody else changes it, whatever their work directories.
-Result<UniqueFd> lock_upper(const config::Config& config, const OwnMount& own, std::string& failure) {
-    auto root = TRY(own.open(config.branches[0].path));
-    auto lock = TRY(sys::open_dir_for_reading(root));
-    auto alone = when_let_go([&] { return sys::lock_alone(lock); });
-    if (alone) return lock;
-    const int holder = lock_holder(lock);
-    failure = "upperdir=" + config.branches[0].path + " is in use by another mount" +
-              (holder ? " (pid " + std::to_string(holder) + ")" : "") +
-              ": umount that one, or give each mount a workdir and upperdir of its own";
-    return alone.error();
-}
-
-// False: refused, and why. No index without an order for one is no failure.
-bool open_index(const config::Config& config, const OwnMount& own, bool writable,
-                const std::shared_ptr<const Origins>& origins, std::unique_ptr<Index>& index, std::string& failure) {
-    using Wanted = config::Index;
-    if (config.layers.index == Wanted::off) return true;
-    Index::Refusal refusal;
-    bool exists = false;  // names of changed files may be known to it alone
-    if (auto workdir = own.open(config.workdir)) {
-        const auto make = !writable                           ? Index::Make::never
-                          : config.layers.index == Wanted::on ? Index::Make::now
-                                                              : Index::Make::when_needed;
-        index = Index::open(origins, *workdir, make, refusal);
-        if (index) return true;
-        exists = sys::open_dir_path(*workdir, *Name::parse("index")).has_value();
-    } else {
-        refusal.why = "workdir=" + config.workdir + ": " + log::errno_text(workdir.error().value());
-    }
-    if (config.layers.index == Wanted::on) {
-        failure = "index=on can not be had: " + refusal.why;
-        return false;
-    }
-    if (refusal.stale || exists) {
-        log::warn("index=off, hard links of changed files may show the old file: {}", refusal.why);
-    } else {
-        log::debug("index=off: {}", refusal.why);
-    }
-    return true;
 }
 
 // Threads made later have it too.
@@ -241,39 +132,9 @@ int serve(config::Config config, Readiness& readiness) {
     const auto own = changes_layers ? OwnMount::around(config.branches[0].path, config.workdir) : OwnMount();
     const auto set = probe_branches(config, own, probe);
     if (!set) return fail(kExitMount, probe.message);
-    std::unique_ptr<WorkDir> workdir;
-    UniqueFd upper_lock;
-    if (!config.workdir.empty() && set->any_writable()) {
-        std::string failure;
-        workdir = open_workdir(config, own, failure);
-        if (!workdir) return fail(kExitMount, failure);
-        // Other pools may use a branch as well.
-        if (config.layered) {
-            auto lock = lock_upper(config, own, failure);
-            if (!lock) return fail(kExitMount, failure.empty() ? log::errno_text(lock.error().value()) : failure);
-            upper_lock = std::move(*lock);
-        }
-        if (!config.layers.sync && !config.drop_in) {
-            if (auto marked = mark_volatile(workdir->fd()); !marked) {
-                return fail(kExitMount, "workdir=" + config.workdir + " can not be marked as volatile: " +
-                                            log::errno_text(marked.error().value()));
-            }
-        }
-    }
-    if (workdir && config.layered) {
-        std::string failure;
-        MarkRules rules = set->marks();
-        if (!choose_upper_format(*workdir, config.layers, rules, failure)) return fail(kExitMount, failure);
-        set->set_marks(rules);
-        log::debug("marks are written as {}", format_text(rules));
-    }
-    std::shared_ptr<const Origins> origins;
-    std::unique_ptr<Index> index;
-    if (set->rules().keeps_inodes && set->size() > 1 && !config.workdir.empty()) {
-        origins = std::make_shared<const Origins>(set);
-        std::string failure;
-        if (!open_index(config, own, set->any_writable(), origins, index, failure)) return fail(kExitMount, failure);
-    }
+    std::string failure;
+    UpperLayer upper;
+    if (!open_upper(config, own, set, upper, failure)) return fail(kExitMount, failure);
     const auto transport = fuse::choose_transport(config.transport, config.locks);
     const bool needs_ring = config.transport == config::Transport::io_uring && config.locks == config::Locks::local;
     if (needs_ring && !transport.io_uring) {
@@ -288,8 +149,8 @@ int serve(config::Config config, Readiness& readiness) {
     }
     // Who knows fuse-overlayfs may send it, for an account of itself; that must not end us.
     ::signal(SIGUSR1, SIG_IGN);
-    auto tree = std::make_unique<Tree>(set, config.pool, std::move(workdir), budget, config.layers);
-    tree->keep_origins(std::move(origins), std::move(index));
+    auto tree = std::make_unique<Tree>(set, config.pool, std::move(upper.workdir), budget, config.layers);
+    tree->keep_origins(std::move(upper.origins), std::move(upper.index));
     set_read_ahead(config, *set);
     std::string coherence;
     auto changes = watch_changes(config, *tree, coherence);
@@ -299,7 +160,6 @@ int serve(config::Config config, Readiness& readiness) {
     config.watched = changes != nullptr;
     fuse::Session session(config, *tree, transport, depth);
     session.watch_changes(std::move(changes), coherence);
-    std::string failure;
     if (!session.mount(failure)) return fail(kExitMount, failure);
     std::optional<BranchWatch> watch;
     if (!config.layered) watch.emplace(*tree, config.pool.space_age);

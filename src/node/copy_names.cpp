@@ -1,7 +1,5 @@
 #include "node/copy_names.h"
 
-#include <fcntl.h>
-
 #include <list>
 
 #include "base/defer.h"
