@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "node/source.h"
+#include "ops/timeouts.h"
 #include "overlay/layer_names.h"
 
 namespace plyfs::ops {
@@ -84,7 +85,7 @@ bool has_its_part(LockedNode& dir, const Resolved& found) {
 
 bool hear_of_parts(Context& ctx, const NodeRef& dir) {
     if (!ctx.tree.dirs_have_places() || ctx.tree.set().size() < 2) return false;
-    const auto age = static_cast<std::uint32_t>(ctx.timeouts.entry.load(std::memory_order_relaxed) * 1000);
+    const auto age = static_cast<std::uint32_t>(parts_timeout(ctx) * 1000);
     PartsKnown now = parts_known_now(ctx);
     PartsKnown had;
     Link link;

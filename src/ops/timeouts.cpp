@@ -48,6 +48,12 @@ double entry_timeout(const Context& ctx, BranchIndex branch, const sys::Stat& st
     return unheard < 0 || is_heard(ctx, branch, st) ? usual : std::min(usual, unheard);
 }
 
+double parts_timeout(const Context& ctx) {
+    const double usual = ctx.timeouts.entry.load(std::memory_order_relaxed);
+    const double unheard = ctx.timeouts.entry_unheard.load(std::memory_order_relaxed);
+    return unheard < 0 ? usual : std::min(usual, unheard);
+}
+
 double attr_timeout(const Context& ctx, BranchIndex branch, const sys::Stat& st) {
     const double usual = ctx.timeouts.attr.load(std::memory_order_relaxed);
     const double unheard = ctx.timeouts.attr_unheard.load(std::memory_order_relaxed);

@@ -26,5 +26,8 @@ struct Timeouts {
 // Of a name and of attributes; st: of the object on its branch.
 double entry_timeout(const Context& ctx, BranchIndex branch, const sys::Stat& st);
 double attr_timeout(const Context& ctx, BranchIndex branch, const sys::Stat& st);
+// How long a directory is taken to have no other parts than those that are known. The kernel asks anew for a name that
+// leads to another part by now, but who stands in the directory comes by no name.
+double parts_timeout(const Context& ctx);
 
 }  // namespace plyfs::ops
