@@ -36,7 +36,7 @@ inside_copyup() {
     at=$work/copyup/$system
     mkdir -p "$at"
     truncate -s "${kCopyUpImageMB}M" "$work/$system.img"
-    "mkfs.$system" -q "$work/$system.img" && mount -o loop "$work/$system.img" "$at" || { tell "no $system here"; continue; }
+    "mkfs.$system" -q "$work/$system.img" >"$work/log" 2>&1 && mount -o loop "$work/$system.img" "$at" || { tell "no $system here"; continue; }
     tell "$system"
     prepare_copies "$at"
     for ((round = 0; round < rounds; ++round)); do
