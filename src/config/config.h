@@ -3,6 +3,7 @@
 // config/.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -108,6 +109,7 @@ struct Config {
     // in one is part of it (context="a,b", quotes included, for the kernel): hand on with fuse_opt_add_opt_escaped.
     std::vector<std::string> kernel_options;
 
+    std::chrono::microseconds busy_poll{100};  // for the next request on /dev/fuse, at most; 0: never
     int reader_threads = 0;  // of /dev/fuse; 0: as many as there are processors, within bounds
     int niceness = 0;
     std::uint64_t max_request = 0;           // bytes of data in one request; 0: as libfuse has it

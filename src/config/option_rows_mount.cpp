@@ -59,6 +59,12 @@ void set_threads(Draft& draft, const Value& value) {
     draft.config.reader_threads = value.number < 0 ? std::max(1, processors / -value.number) : value.number;
 }
 
+void set_busy_poll(Draft& draft, const Value& value) {
+    constexpr int kMost = 10000;
+    if (value.number < 0 || value.number > kMost) throw BadValue("use a number from 0 to 10000");
+    draft.config.busy_poll = std::chrono::microseconds(value.number);
+}
+
 void set_niceness(Draft& draft, const Value& value) {
     if (value.number < -20 || value.number > 19) throw BadValue("use a number from -20 to 19");
     draft.config.niceness = value.number;
@@ -262,6 +268,9 @@ constexpr Option kRows[] = {
     {Group::process, "read-thread-count", "", "threads", Kind::number, "N", "0", Use::both,
      "threads that read requests from /dev/fuse; 0: by the processors, -N: their number divided by N",
      set_threads},
+    {Group::process, "busy-poll", "", "", Kind::number, "USEC", "100", Use::both,
+     "how long a thread looks out for the next request on /dev/fuse, while they come that fast; 0: never",
+     set_busy_poll},
     {Group::process, "process-thread-count", "", "process-thread-queue-depth pin-threads", Kind::ignored, "", "none",
      Use::both,
      "have no effect: who reads a request serves it, and long work has threads of its own",

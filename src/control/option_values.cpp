@@ -84,6 +84,7 @@ constexpr Row kRows[] = {
     {"branches", branches},
     {"branches-mount-timeout", [](C c) { return seconds(c.pool.mount_timeout); }},
     {"branches-mount-timeout-fail", [](C c) { return flag(c.pool.mount_timeout_fail); }},
+    {"busy-poll", [](C c) { return std::to_string(c.busy_poll.count()); }},
     {"cache.attr", [](C c) { return timeout(c, &ops::Timeouts::attr); }},
     {"cache.entry", [](C c) { return timeout(c, &ops::Timeouts::entry); }},
     {"cache.files", [](C c) { return std::string(c.pool.files.keep_pages ? "auto-full" : "partial"); }},

@@ -4,6 +4,7 @@
 #include "control/control_file.h"
 #include "control/counters.h"
 #include "control/status.h"
+#include "fuse/device_reader.h"
 #include "fuse/executor.h"
 #include "fuse/heap_trim.h"
 #include "fuse/lock_waiter.h"
@@ -15,7 +16,10 @@ namespace plyfs::fuse {
 struct Server {
     Server(const config::Config& config, Tree& tree, BackingRegistrar& registrar, bool releases_are_late,
            std::size_t executor_threads)
-        : ctx{tree, registrar, {}, releases_are_late, {}, {}}, control(config), executor(executor_threads) {
+        : ctx{tree, registrar, {}, releases_are_late, {}, {}},
+          control(config),
+          device_reader(config.busy_poll),
+          executor(executor_threads) {
         ctx.timeouts.set(config);
     }
     ops::Context ctx;
@@ -27,6 +31,7 @@ struct Server {
     LockWaiter lock_waiter{ctx};
     bool forwards_locks = false;
     HeapTrim heap_trim;
+    DeviceReader device_reader;
     Executor executor;  // last: its threads use the rest
 };
 

@@ -253,6 +253,9 @@ bool Session::mount(std::string& failure) {
         return false;
     }
     impl_->mounted = true;
+    if (!impl_->transport.io_uring && !impl_->server.device_reader.serve(impl_->session)) {
+        log::info("busy-poll has no effect: libfuse was built without custom-io");
+    }
     impl_->cache = std::make_unique<SessionCache>(
         impl_->session, impl_->mountpoint,
         [&server = impl_->server](bool watched) { server.control.set_watched(server.ctx, watched); });

@@ -262,7 +262,7 @@ TEST_CASE("options: mergerfs' words without effect say so, unless they ask for n
     }
     for (const char* word :
          {"func.readdir=x", "func.readdir=cosr:-1", "func.readdir=cor:1:2:3", "func.readdir=cor:", "func.readdir=seq:1",
-          "scheduling-priority=20", "fuse-msg-size=0", "fuse-msg-size=65536", "readahead=-1", "threads=1000",
+          "scheduling-priority=20", "fuse-msg-size=0", "fuse-msg-size=65536", "readahead=-1", "threads=1000", "busy-poll=-1", "busy-poll=10001",
           "inodecalc=hash", "statfs-ignore=rw", "cache.files=on", "passthrough.max-stack-depth=0"}) {
         CAPTURE(word);
         CHECK(apply(word).errors.size() == 1);
@@ -282,6 +282,8 @@ TEST_CASE("options: mergerfs' words for what is here by another name") {
     CHECK(settled("fuse-msg-size=512K").max_request == 512 << 10);
     CHECK(settled("read-thread-count=6").reader_threads == 6);
     CHECK(settled("threads=-1").reader_threads >= 1);
+    CHECK(settled("busy-poll=0").busy_poll.count() == 0);
+    CHECK(settled("").busy_poll.count() == 100);
     CHECK(settled("readahead=2048").read_ahead_kib == 2048u);
     CHECK_FALSE(settled("readahead=2048,readahead=0").read_ahead_kib);
     for (const char* word : {"never-forget-nodes", "noforget", "remember=-1", "remember-nodes=true", "remember=3600"}) {
