@@ -27,6 +27,13 @@ Result<bool> has_other_opener(BorrowedFd fd, Opener opener) {
     return false;
 }
 
+// A lease for reading is given only where nobody writes.
+Result<bool> has_writers(BorrowedFd file) {
+    const UniqueFd reader = TRY(reopen(file, O_RDONLY));
+    const auto other = has_other_opener(reader, Opener::writer);
+    return other && *other;
+}
+
 Status lock_file(BorrowedFd fd, int operation) {
     for (;;) {
         if (::flock(fd.get(), operation | LOCK_NB) == 0) return {};
@@ -49,14 +56,6 @@ Result<struct flock> find_range_lock(BorrowedFd fd, const struct flock& range) {
     // The holder is an open file, not a process, and -1 says so; 0 is what the kernel shows for one it can not name.
     if (copy.l_pid < 0) copy.l_pid = 0;
     return copy;
-}
-
-// A lease for reading is given only where nobody writes. It goes at once: an open for writing would wait for it.
-Result<bool> has_writers(BorrowedFd file) {
-    const UniqueFd reader = TRY(reopen(file, O_RDONLY));
-    if (::fcntl(reader.get(), F_SETLEASE, F_RDLCK) != 0) return errno == EAGAIN;
-    ::fcntl(reader.get(), F_SETLEASE, F_UNLCK);
-    return false;
 }
 
 }  // namespace plyfs::sys
