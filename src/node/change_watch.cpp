@@ -17,7 +17,6 @@ using namespace std::chrono_literals;
 constexpr auto kAgain = 20ms;
 // What we and our users do is told as well; while nobody else does anything it may gather.
 constexpr auto kGather = 5ms;
-constexpr auto kLook = 1000ms;
 // After that nobody will end by itself who waits for the kernel.
 constexpr auto kLongestEnd = 2s;
 constexpr int kMostAtOnce = 4096;
@@ -88,7 +87,7 @@ void ChangeWatch::run() {
 std::chrono::milliseconds ChangeWatch::rest() const {
     if (line_.empty()) return kLook;
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(line_.front().first - Clock::now());
-    return std::clamp(left, 0ms, std::chrono::milliseconds(kLook));
+    return std::clamp(left, 0ms, kLook);
 }
 
 // Whether others did anything.

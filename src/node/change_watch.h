@@ -40,6 +40,8 @@ class ChangeWatch {
 
   private:
     using Clock = std::chrono::steady_clock;
+    // At least so often the branches are looked at.
+    static constexpr std::chrono::milliseconds kLook{1000};
     // A name in a directory, or with no name the attributes of a node.
     using Item = std::pair<NodeId, std::string>;
     // What a branch was when it was last looked at.

@@ -7,7 +7,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kLook = 1s;
 // Between two times that everything is asked anew.
 constexpr auto kMostOften = 10s;
 constexpr auto kQuiet = 100ms;

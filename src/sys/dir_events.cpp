@@ -36,18 +36,12 @@ void DirEvents::unwatch(int watch) {
 
 Result<bool> DirEvents::next(Event& out) {
     for (;;) {
-        if (at_ == used_) {
-            const ssize_t got = ::read(fd_.get(), buffer_->bytes, sizeof buffer_->bytes);
-            if (got < 0 && errno == EINTR) continue;
-            if (got < 0 && errno == EAGAIN) return false;
-            if (got < 0) return Errno::last();
-            at_ = 0;
-            used_ = static_cast<std::size_t>(got);
-        }
+        const auto left = TRY(buffer_.left(fd_));
+        if (left.empty()) return false;
         struct inotify_event event;
-        std::memcpy(&event, buffer_->bytes + at_, sizeof event);
-        const char* name = buffer_->bytes + at_ + sizeof event;
-        at_ += sizeof event + event.len;
+        std::memcpy(&event, left.data(), sizeof event);
+        const char* name = reinterpret_cast<const char*>(left.data()) + sizeof event;
+        buffer_.take(sizeof event + event.len);
         out.watch = event.wd;
         out.directory = (event.mask & IN_ISDIR) != 0;
         out.name = event.len ? std::string_view(name) : std::string_view();

@@ -4,11 +4,11 @@
 #pragma once
 
 #include <cstddef>
-#include <memory>
 #include <string_view>
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "sys/event_buffer.h"
 
 namespace plyfs::sys {
 
@@ -36,15 +36,11 @@ class DirEvents {
     Result<bool> next(Event& out);
 
   private:
-    explicit DirEvents(UniqueFd fd) : fd_(std::move(fd)), buffer_(std::make_unique<Buffer>()) {}
-    struct Buffer {
-        alignas(8) char bytes[16 * 1024];
-    };
+    static constexpr std::size_t kBuffer = 16 * 1024;
+    explicit DirEvents(UniqueFd fd) : fd_(std::move(fd)) {}
 
     UniqueFd fd_;
-    std::unique_ptr<Buffer> buffer_;
-    std::size_t used_ = 0;
-    std::size_t at_ = 0;
+    EventBuffer buffer_{kBuffer};
 };
 
 // How many directories the user may watch in all of his programs.

@@ -74,34 +74,25 @@ void FsEvents::read_places(std::span<const std::byte> records, Event& out) const
 }
 
 Result<bool> FsEvents::next(Event& out) {
-    for (;;) {
-        if (at_ >= used_) {
-            const ssize_t got = ::read(fd_.get(), buffer_->bytes, sizeof buffer_->bytes);
-            if (got < 0 && errno == EINTR) continue;
-            if (got < 0 && errno == EAGAIN) return false;
-            if (got < 0) return Errno::last();
-            at_ = 0;
-            used_ = static_cast<std::size_t>(got);
-        }
-        const std::span<const std::byte> left(buffer_->bytes + at_, used_ - at_);
-        if (left.size() < sizeof(fanotify_event_metadata)) return Errno(EIO);
-        const auto event = read_as<fanotify_event_metadata>(left, 0);
-        if (event.vers != FANOTIFY_METADATA_VERSION || event.event_len < event.metadata_len ||
-            event.event_len > left.size()) {
-            return Errno(EIO);
-        }
-        at_ += event.event_len;
-        out = {};
-        out.lost = (event.mask & FAN_Q_OVERFLOW) != 0;
-        out.name_changed = (event.mask & kNames) != 0;
-        out.name_gone = (event.mask & (FAN_DELETE | FAN_MOVED_FROM)) != 0;
-        out.object_changed = (event.mask & kObjects) != 0;
-        out.only_written = (event.mask & kObjects) == FAN_CLOSE_WRITE;
-        out.directory = (event.mask & FAN_ONDIR) != 0;
-        out.pid = event.pid;
-        read_places(left.subspan(event.metadata_len, event.event_len - event.metadata_len), out);
-        return true;
+    const auto left = TRY(buffer_.left(fd_));
+    if (left.empty()) return false;
+    if (left.size() < sizeof(fanotify_event_metadata)) return Errno(EIO);
+    const auto event = read_as<fanotify_event_metadata>(left, 0);
+    if (event.vers != FANOTIFY_METADATA_VERSION || event.event_len < event.metadata_len ||
+        event.event_len > left.size()) {
+        return Errno(EIO);
     }
+    buffer_.take(event.event_len);
+    out = {};
+    out.lost = (event.mask & FAN_Q_OVERFLOW) != 0;
+    out.name_changed = (event.mask & kNames) != 0;
+    out.name_gone = (event.mask & (FAN_DELETE | FAN_MOVED_FROM)) != 0;
+    out.object_changed = (event.mask & kObjects) != 0;
+    out.only_written = (event.mask & kObjects) == FAN_CLOSE_WRITE;
+    out.directory = (event.mask & FAN_ONDIR) != 0;
+    out.pid = event.pid;
+    read_places(left.subspan(event.metadata_len, event.event_len - event.metadata_len), out);
+    return true;
 }
 
 FsEvents::Woken FsEvents::wait(std::chrono::milliseconds most, bool events) {

@@ -8,12 +8,12 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <string_view>
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "sys/event_buffer.h"
 #include "sys/handle.h"
 
 namespace plyfs::sys {
@@ -59,19 +59,14 @@ class FsEvents {
     void wake();
 
   private:
-    struct Buffer {
-        alignas(8) std::byte bytes[64 * 1024];
-    };
-    FsEvents(UniqueFd fd, UniqueFd waker)
-        : fd_(std::move(fd)), waker_(std::move(waker)), buffer_(std::make_unique<Buffer>()) {}
+    static constexpr std::size_t kBuffer = 64 * 1024;
+    FsEvents(UniqueFd fd, UniqueFd waker) : fd_(std::move(fd)), waker_(std::move(waker)) {}
     Woken wait(std::chrono::milliseconds most, bool events);
     void read_places(std::span<const std::byte> records, Event& out) const;
 
     UniqueFd fd_;
     UniqueFd waker_;  // an eventfd
-    std::unique_ptr<Buffer> buffer_;
-    std::size_t used_ = 0;
-    std::size_t at_ = 0;
+    EventBuffer buffer_{kBuffer};
 };
 
 }  // namespace plyfs::sys
