@@ -1,5 +1,5 @@
 // Changing: a request is changing a node's object, its bytes, attributes or names, by a descriptor it has found. A move
-// to another branch (node/move, CopyUpRequest::onto), or a name that parts from its file (node/link_cow), waits for
+// to another branch (node/moving), or a name that parts from its file (node/link_cow), waits for
 // those that are under way, and they wait for it: what is changed is never an object that was copied already. Only
 // pools of several branches and link-cow need it; elsewhere it costs nothing.
 //

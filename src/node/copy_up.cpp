@@ -6,7 +6,6 @@
 
 #include "base/defer.h"
 #include "base/log.h"
-#include "node/changing.h"
 #include "node/copy_names.h"
 #include "node/kept_times.h"
 #include "node/metacopy.h"
@@ -14,7 +13,6 @@
 #include "node/source.h"
 #include "overlay/staging.h"
 #include "sys/entry.h"
-#include "sys/lock.h"
 #include "sys/open.h"
 
 namespace plyfs {
@@ -22,9 +20,6 @@ namespace {
 
 // How often a waiting caller looks whether it was interrupted.
 constexpr auto kInterruptPoll = std::chrono::milliseconds(20);
-// And who waits for the ends of opens, how long and how often.
-constexpr auto kReleasePoll = std::chrono::milliseconds(5);
-constexpr int kMostLooks = 200;
 
 enum class Turn { nothing_to_do, ours };
 
@@ -33,7 +28,6 @@ enum class Need { nothing, object, content };
 
 Need needed(Tree& tree, LockedNode& node, const CopyUpRequest& request) {
     if (!tree.set().at(node->winner).writable()) return Need::object;
-    if (request.onto >= 0 && node->winner != request.onto) return Need::object;
     return node->content_branch >= 0 && !request.metadata_only ? Need::content : Need::nothing;
 }
 
@@ -49,24 +43,12 @@ Result<Turn> take_turn(Tree& tree, const NodeRef& node, const CopyUpRequest& req
     TRY(wait_until_copied(tree, state, request));
     if (needed(tree, state, request) == Need::nothing) return Turn::nothing_to_do;
     if (!request.may_block && node->is_regular() && !may_leave_content(tree, state, request)) return Errno(EINPROGRESS);
-    if (request.onto >= 0) {
-        TRY(keep_changes_out(tree, state, request));
-        Defer give_up([&] { state->moving = false; });
-        TRY(wait_until_copied(tree, state, request));
-        if (needed(tree, state, request) == Need::nothing) return Turn::nothing_to_do;
-        if (state->writers > 0) return Errno(EXDEV);
-        give_up.cancel();
-    }
     state->copying = true;
     return Turn::ours;
 }
 
-void end_turn(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
-    {
-        LockedNode state(*node);
-        state->copying = false;
-        if (request.onto >= 0) state->moving = false;
-    }
+void end_turn(Tree& tree, const NodeRef& node) {
+    LockedNode(*node)->copying = false;
     tree.copy_condition(*node).notify_all();
 }
 
@@ -75,11 +57,7 @@ Status make_parents(Tree& tree, const std::vector<Link>& links, BranchIndex bran
     return {};
 }
 
-Result<BranchIndex> make_room(Tree& tree, const std::vector<Link>& links, BranchIndex original, BranchIndex onto) {
-    if (onto >= 0) {
-        TRY(make_parents(tree, links, onto));
-        return onto;
-    }
+Result<BranchIndex> make_room(Tree& tree, const std::vector<Link>& links, BranchIndex original) {
     if (links.empty()) {
         // An object without a name can be copied to any branch: nobody will look for it there.
         for (const auto& branch : tree.set().all()) {
@@ -140,30 +118,23 @@ Result<Origin> prepare_origin(Tree& tree, const NodeRef& node, const Located& ob
     return out;
 }
 
-// A file that lies on a branch where it may be modified: it would be parted from its other names, and from who writes
-// to it, also to memory that is mapped.
-Status may_move(const Located& object) {
-    if (object.st.stx_nlink > 1) return Errno(EXDEV);
-    return sys::is_regular(object.st) && TRY(sys::has_writers(object.fd)) ? Status(Errno(EXDEV)) : Status();
-}
-
 // Gives the copy, its link count that of before it had names.
 Result<Located> copy_up(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
     auto object = TRY(tree.find_object(node));
-    const bool moves = tree.set().at(object.branch).writable();
-    if (!moves && !tree.pool().copy_up) return Errno(EROFS);
-    if (moves) TRY(may_move(object));
+    if (!tree.pool().copy_up) return Errno(EROFS);
     if ((object.st.stx_attributes & STATX_ATTR_IMMUTABLE) && !request.even_immutable) return Errno(EPERM);
     // What may only be appended to is not truncated either, least of all by the copy.
     if ((object.st.stx_attributes & STATX_ATTR_APPEND) && request.keep_bytes < object.st.stx_size) return Errno(EPERM);
     std::vector<Link> links;
+    bool pinned;
     CopySource source{.fd = object.fd, .st = object.st, .sync = tree.layer_options().sync};
     {
         LockedNode state(*node);
         links = state->links;
+        pinned = state->pinned.valid();
         source.metacopy = may_leave_content(tree, state, request);
     }
-    const BranchIndex branch = TRY(make_room(tree, links, object.branch, request.onto));
+    const BranchIndex branch = TRY(make_room(tree, links, object.branch));
     WorkDir* work = TRY(tree.workdir_of(branch));
     const Origin origin = TRY(prepare_origin(tree, node, object, links));
     source.mark = [&](BorrowedFd staged) { return origin.mark(tree, staged); };
@@ -179,11 +150,12 @@ Result<Located> copy_up(Tree& tree, const NodeRef& node, const CopyUpRequest& re
         }
     }
     auto staged = TRY(stage_copy(*work, source, request.cancelled));
-    if (moves) TRY(may_move(object));
     CopyNames names = TRY(CopyNames::find(tree, links, branch));
     if (origin.indexed()) names.add_first(sys::duplicate(origin.index_dir), origin.index);
     const auto st = TRY(tree.set().at(branch).stat_fd(staged.fd()));
     const auto key = sys::key_of(st);
+    UniqueFd pin;  // nothing may fail once it is published
+    if (pinned) pin = TRY(sys::reopen(staged.fd(), O_PATH));
     // Who meets the copy by its name comes here by its key, and waits for the lock.
     tree.nodes().add_key(key, *node);
     Defer not_ours([&] { tree.nodes().drop_key(key, *node); });
@@ -192,15 +164,12 @@ Result<Located> copy_up(Tree& tree, const NodeRef& node, const CopyUpRequest& re
     TRY(names.publish(staged));
     not_ours.cancel();
     take_source(tree, state, key, branch);
-    if (moves) forget_original(tree, state);
     if (source.metacopy) {
         if (state->content_branch < 0) state->content_branch = object.branch;
     } else {
         take_content(state, !node->is_regular() || source.data_bytes == object.st.stx_size);
     }
-    if (state->pinned.valid()) {
-        if (auto pin = sys::reopen(staged.fd(), O_PATH)) state->pinned = std::move(*pin);
-    }
+    if (pin.valid()) state->pinned = std::move(pin);
     const auto published = static_cast<std::uint32_t>(links.size()) + state->removed_links;
     state->removed_links = 0;
     state->hidden_links = object.st.stx_nlink > published ? object.st.stx_nlink - published : 0;
@@ -217,43 +186,15 @@ Result<Located> copy_up(Tree& tree, const NodeRef& node, const CopyUpRequest& re
     return Located{staged.take_fd(), st, branch, node->generation(), node->data_generation()};
 }
 
-// A file that is to leave a branch where it may be modified. Where nobody writes any more as the branch's file system
-// sees it, what the kernel still has to tell us of is on its way.
-Status await_writers(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
-    if (request.onto < 0) return {};
-    for (int look = 0; look < kMostLooks; ++look) {
-        if (LockedNode(*node)->writers == 0) return {};
-        if (!request.may_block) return Errno(EINPROGRESS);
-        TRY(may_move(TRY(tree.find_object(node))));
-        LockedNode state(*node);
-        if (state->writers > 0) state.wait_for(tree.copy_condition(*node), kReleasePoll);
-    }
-    return Errno(EXDEV);
-}
-
-// What it was copied from goes when a power cut can not take the copy any more.
-Result<Located> move_up(Tree& tree, const NodeRef& node, const CopyUpRequest& request, BranchIndex from) {
-    const std::vector<Link> links = LockedNode(*node)->links;
-    const auto original = TRY(tree.find_object(node));
-    const CopyNames old_names = TRY(CopyNames::find(tree, links, from));
-    auto copy = TRY(copy_up(tree, node, request));
-    auto left = settle_names(tree, links, copy.branch, copy.fd);
-    if (left) left = old_names.take_from(sys::key_of(original.st), original.fd);
-    if (!left) log::warn("a copy stays on {}: {}", tree.set().at(from).path(), log::errno_text(left.error().value()));
-    return copy;
-}
-
 // The copy, if one was made now.
 Result<std::optional<Located>> make_writable(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
-    TRY(await_writers(tree, node, request));
     if (TRY(take_turn(tree, node, request)) == Turn::nothing_to_do) {
         add_names_below(tree, node);
         return std::optional<Located>();
     }
-    Defer end([&] { end_turn(tree, node, request); });
+    Defer end([&] { end_turn(tree, node); });
     const BranchIndex winner = LockedNode(*node)->winner;
     if (!tree.set().at(winner).writable()) return std::optional(TRY(copy_up(tree, node, request)));
-    if (request.onto >= 0 && winner != request.onto) return std::optional(TRY(move_up(tree, node, request, winner)));
     add_names_below(tree, node);
     TRY(complete_metacopy(tree, node, request.keep_bytes, request.cancelled));
     return std::optional<Located>();

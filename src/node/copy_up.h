@@ -23,9 +23,6 @@ struct CopyUpRequest {
     bool may_block = true;
     // True: the caller was interrupted; a copy in progress ends with EINTR and leaves nothing behind.
     std::function<bool()> cancelled;
-    // A branch above the winner: the file is to be there, though where it is it may be modified as well. What it was
-    // copied from goes. EXDEV where that would part it from other names or from somebody who writes to it.
-    BranchIndex onto = -1;
     // True: an immutable file is copied as well, for whoever changes its inode flags; the copy is immutable too.
     bool even_immutable = false;
 };

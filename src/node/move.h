@@ -1,10 +1,5 @@
-// Moving a file off a branch that is full to another one of the pool, while it is open: complete, durable and under all
-// its names there, before it is taken away here. Everything that leads to the node goes on in the moved file; its ids
-// and inode number stay.
-//
-// It stays where it is when not every byte and every opener could come along: while somebody has it in passthrough, has
-// it mapped from such an open, or holds a lock on the branch's file; with names we do not know, with copies of its name
-// on other branches that may be changed; immutable or append-only.
+// Moving a file from one writable branch of the pool to another, by the steps of node/moving. Its ids and inode number
+// stay.
 #pragma once
 
 #include "node/copy_up.h"
@@ -33,8 +28,18 @@ auto find_steadily(Tree& tree, Look look, IsNothing is_nothing) -> decltype(look
     }
 }
 
+// Off a branch that is full, while the file is open: everything that leads to the node goes on in the moved file.
 // Success: the file is another one than it was, moved by us or by somebody who was faster; what failed may be tried
 // again. EINPROGRESS and EINTR as `how` says. Not for who holds a Changing of the node.
+//
+// It stays where it is when not every byte and every opener could come along: while somebody has it in passthrough, has
+// it mapped from such an open, or holds a lock on the branch's file; with names we do not know, with copies of its name
+// on other branches that may be changed; immutable or append-only.
 Status move_off_full(Tree& tree, const NodeRef& node, const MoveRequest& request, const CopyUpRequest& how);
+
+// To a branch above its own, for a rename there; of any type but a directory. Readers in passthrough keep the file that
+// they have, as beside a copy-up. EXDEV where that would part it from other names or from somebody who writes to it,
+// here or on its branch; EPERM: immutable or append-only. EINPROGRESS and EINTR as `how` says.
+Status move_up(Tree& tree, const NodeRef& node, BranchIndex branch, const CopyUpRequest& how);
 
 }  // namespace plyfs

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "node/move.h"
 #include "node/origin.h"
 #include "node/redirect.h"
 #include "node/source.h"
@@ -162,9 +163,7 @@ Status carry(Context& ctx, const Request& request, const RenamePlan& plan, const
     }
     Status carried(Errno(EXDEV));
     for (BranchIndex branch : branches) {
-        CopyUpRequest copy = request.copy_up();
-        copy.onto = branch;
-        carried = ensure_writable(ctx.tree, moved.at->node, copy);
+        carried = move_up(ctx.tree, moved.at->node, branch, request.copy_up());
         if (carried || !may_try_next(carried.error())) break;
     }
     return carried;

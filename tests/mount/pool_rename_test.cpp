@@ -239,6 +239,36 @@ TEST_CASE("pool rename: what was written beside a file of a read-only branch is 
     CHECK(read_file(g.at('b', "g")) == "b:g");
 }
 
+TEST_CASE("pool rename: what is written on the branch while a file is carried from there is not lost") {
+    PoolGround g;
+    const std::string content(8 << 20, 'x');
+    int carried = 0;
+    for (int round = 0; round < 12; ++round) {
+        g.fill("b/g");
+        write_file(g.at('c', "log"), content);
+        Mount mount("timeout=0", g.branches("a:b=ro:c"), g.mnt);
+        std::string expected = content;
+        std::thread writer([&] {
+            nap(round * 3);
+            const int fd = ::open(g.at('c', "log").c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
+            if (fd < 0) return;  // carried already
+            OK(static_cast<int>(::write(fd, "end", 3)) - 3);
+            ::close(fd);
+            expected += "end";
+        });
+        const int done = rename2(mount / "log", mount / "g");
+        const int error = errno;
+        writer.join();
+        if (done == 0) ++carried;
+        if (done != 0) CHECK(error == EXDEV);
+        CHECK((read_file(done == 0 ? mount / "g" : mount / "log") == expected));
+        for (char branch : g.where("log")) OK(::unlink(g.at(branch, "log").c_str()));
+        if (done == 0) CHECK(g.where("log").empty());
+        if (exists(g.at('a', "g"))) OK(::unlink(g.at('a', "g").c_str()));
+    }
+    CHECK(carried > 0);
+}
+
 TEST_CASE("pool rename: readers never miss a name that is replaced or exchanged") {
     PoolGround g;
     g.fill("a/f b/g");
