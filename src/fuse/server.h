@@ -4,12 +4,12 @@
 #include "control/control_file.h"
 #include "control/counters.h"
 #include "control/status.h"
-#include "fuse/device_reader.h"
 #include "fuse/executor.h"
 #include "fuse/heap_trim.h"
 #include "fuse/lock_waiter.h"
 #include "ops/context.h"
 #include "ops/locks.h"
+#include "sys/busy_reader.h"
 
 namespace plyfs::fuse {
 
@@ -18,7 +18,7 @@ struct Server {
            std::size_t executor_threads)
         : ctx{tree, registrar, {}, releases_are_late, {}, {}},
           control(config),
-          device_reader(config.busy_poll),
+          reader(config.busy_poll),
           executor(executor_threads) {
         ctx.timeouts.set(config);
     }
@@ -31,8 +31,8 @@ struct Server {
     LockWaiter lock_waiter{ctx};
     bool forwards_locks = false;
     HeapTrim heap_trim;
-    DeviceReader device_reader;
-    Executor executor;  // last: its threads use the rest
+    sys::BusyReader reader;  // of /dev/fuse
+    Executor executor;       // last: its threads use the rest
 };
 
 }  // namespace plyfs::fuse

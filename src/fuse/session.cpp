@@ -121,6 +121,7 @@ struct Session::Impl {
 
     void init(fuse_conn_info& conn);
     void set_guard();
+    bool read_by_ourselves();
     void set_read_ahead(fuse_conn_info& conn) const;
 
     TransportChoice transport;
@@ -152,6 +153,17 @@ void Session::Impl::set_read_ahead(fuse_conn_info& conn) const {
         log::debug("readahead: the mount has none to be set");
     }
     conn.max_readahead = std::max<std::uint32_t>(*read_ahead_kib * 1024, 4096);
+}
+
+// libfuse reads /dev/fuse by way of our reader from now on. False: it was built without that, and reads by itself.
+bool Session::Impl::read_by_ourselves() {
+    if (!server.reader.looks_out()) return true;
+    fuse_custom_io io = {};
+    io.read = [](int device, void* buffer, std::size_t size, void* data) {
+        return static_cast<Server*>(data)->reader.read(device, buffer, size);
+    };
+    io.writev = [](int device, iovec* parts, int count, void*) { return sys::write_message(device, parts, count); };
+    return fuse_session_custom_io(session, &io, sizeof io, fuse_session_fd(session)) == 0;
 }
 
 // Without one nobody may tell the kernel of names.
@@ -253,7 +265,7 @@ bool Session::mount(std::string& failure) {
         return false;
     }
     impl_->mounted = true;
-    if (!impl_->transport.io_uring && !impl_->server.device_reader.serve(impl_->session)) {
+    if (!impl_->transport.io_uring && !impl_->read_by_ourselves()) {
         log::info("busy-poll has no effect: libfuse was built without custom-io");
     }
     impl_->cache = std::make_unique<SessionCache>(

@@ -13,7 +13,7 @@
 using namespace plyfs;
 
 TEST_CASE(
-    "writers: told while somebody has the file open for writing; who opens it meanwhile does not end the process") {
+    "writers: told while somebody has the file open for writing, and who opens it meanwhile does not end the process") {
     test::ScratchDir scratch;
     const std::string path = scratch / "file";
     const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0600));

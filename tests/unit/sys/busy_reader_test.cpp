@@ -1,4 +1,4 @@
-#include "fuse/device_reader.h"
+#include "sys/busy_reader.h"
 
 #include <unistd.h>
 
@@ -9,8 +9,8 @@
 #include <doctest/doctest.h>
 
 using namespace std::chrono_literals;
-using plyfs::fuse::DeviceReader;
-using plyfs::fuse::PollWindow;
+using plyfs::sys::BusyReader;
+using plyfs::sys::PollWindow;
 
 TEST_CASE(
     "busy polling: the window grows while requests come within its bound, and shrinks to nothing when they do not") {
@@ -32,7 +32,7 @@ TEST_CASE("busy polling: what is read is what was written, polled for or waited 
     REQUIRE(::pipe(ends.data()) == 0);
     constexpr int kReaders = 3;
     constexpr int kEach = 200;
-    DeviceReader reader(100us);
+    BusyReader reader(100us);
     std::array<int, kReaders> got{};
     std::vector<std::thread> threads;
     for (int i = 0; i < kReaders; ++i) {
