@@ -14,6 +14,7 @@
 #include "ops/copies.h"
 #include "ops/create.h"
 #include "ops/gone.h"
+#include "ops/insist.h"
 #include "ops/place.h"
 #include "ops/protection.h"
 #include "sys/entry.h"
@@ -168,7 +169,7 @@ Result<Entry> link(Context& ctx, const Request& request, NodeId id, NodeId new_p
         state->pinned.reset();
         state->pinned_while_open = false;
     }
-    return entry_of(ctx, node);
+    return insist([&] { return entry_of(ctx, node); });
 }
 
 Status move_behind_link(Context& ctx, const Request& request, const Place& from, const Place& to) {
