@@ -2,13 +2,13 @@
 
 #include <algorithm>
 
+#include "base/insist.h"
 #include "branch/acl.h"
 #include "node/faces.h"
 #include "node/link_cow.h"
 #include "node/open_object.h"
 #include "node/winner.h"
 #include "ops/copies.h"
-#include "ops/insist.h"
 #include "ops/protection.h"
 #include "ops/room.h"
 #include "overlay/marks.h"

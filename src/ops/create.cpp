@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "ops/insist.h"
+#include "base/insist.h"
 #include "ops/place.h"
 #include "ops/protection.h"
 #include "overlay/marks.h"

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "base/defer.h"
+#include "base/insist.h"
 #include "base/log.h"
 #include "node/changing.h"
 #include "node/origin.h"
@@ -14,7 +15,6 @@
 #include "ops/copies.h"
 #include "ops/create.h"
 #include "ops/gone.h"
-#include "ops/insist.h"
 #include "ops/place.h"
 #include "ops/protection.h"
 #include "sys/entry.h"

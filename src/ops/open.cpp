@@ -5,13 +5,13 @@
 #include <algorithm>
 #include <chrono>
 
+#include "base/insist.h"
 #include "base/log.h"
 #include "node/faces.h"
 #include "node/link_cow.h"
 #include "node/open_object.h"
 #include "ops/attributes.h"
 #include "ops/failover.h"
-#include "ops/insist.h"
 #include "ops/lookup.h"
 #include "ops/protection.h"
 #include "sys/entry.h"

@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <optional>
 
+#include "base/insist.h"
 #include "node/move.h"
 #include "node/origin.h"
 #include "node/redirect.h"
 #include "node/source.h"
 #include "ops/copies.h"
-#include "ops/insist.h"
 #include "ops/links.h"
 #include "ops/place.h"
 #include "ops/protection.h"

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
+#include "base/insist.h"
 #include "base/log.h"
-#include "ops/insist.h"
 #include "overlay/marks.h"
 #include "overlay/staging.h"
 #include "sys/entry.h"

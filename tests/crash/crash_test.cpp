@@ -13,6 +13,11 @@ using namespace plyfs::test;
 
 namespace {
 
+void at_one_call(Kind kind, const std::string& options, End end) {
+    set_deadline(280, "crash: " + options);
+    Crashes(kind, options, end, 1).run();
+}
+
 void at_every_call(Kind kind, const std::string& options, End end) {
     set_deadline(3600, "every call: " + options);
     MESSAGE(std::string(kind == Kind::layers ? "layers: " : "pool: ") << options);
@@ -22,19 +27,19 @@ void at_every_call(Kind kind, const std::string& options, End end) {
 }  // namespace
 
 TEST_CASE("crash: layers and a daemon that is killed") {
-    Crashes(Kind::layers, "", End::kill, 1).run();
+    at_one_call(Kind::layers, "", End::kill);
 }
 
 TEST_CASE("crash: a pool and a daemon that is killed") {
-    Crashes(Kind::pool, "create=ff", End::kill, 1).run();
+    at_one_call(Kind::pool, "create=ff", End::kill);
 }
 
 TEST_CASE("crash: layers and a power cut") {
-    Crashes(Kind::layers, "", End::power_cut, 1).run();
+    at_one_call(Kind::layers, "", End::power_cut);
 }
 
 TEST_CASE("crash: a pool and a power cut") {
-    Crashes(Kind::pool, "create=ff", End::power_cut, 1).run();
+    at_one_call(Kind::pool, "create=ff", End::power_cut);
 }
 
 TEST_CASE("every call: layers and kills" * doctest::skip()) {

@@ -17,6 +17,11 @@ namespace {
 
 constexpr int kSomeCalls = 4, kAllCalls = 0;
 
+void at_some_calls(Kind kind, const std::string& options) {
+    set_deadline(280, "faults: " + options);
+    Faults(kind, options, kSomeCalls, 1).run();
+}
+
 void at_each_call(Kind kind, const std::string& options, int errors) {
     set_deadline(7200, "each call: " + options);
     MESSAGE(std::string(kind == Kind::layers ? "layers: " : "pool: ") << options);
@@ -26,15 +31,15 @@ void at_each_call(Kind kind, const std::string& options, int errors) {
 }  // namespace
 
 TEST_CASE("faults: layers") {
-    Faults(Kind::layers, "", kSomeCalls, 1).run();
+    at_some_calls(Kind::layers, "");
 }
 
 TEST_CASE("faults: layers with metacopies") {
-    Faults(Kind::layers, "metacopy=on", kSomeCalls, 1).run();
+    at_some_calls(Kind::layers, "metacopy=on");
 }
 
 TEST_CASE("faults: a pool") {
-    Faults(Kind::pool, "create=ff", kSomeCalls, 1).run();
+    at_some_calls(Kind::pool, "create=ff");
 }
 
 TEST_CASE("each call: layers" * doctest::skip()) {
