@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "base/insist.h"
 #include "base/log.h"
 #include "node/blocked_signals.h"
 #include "sys/mount_marker.h"
@@ -15,6 +16,11 @@ using namespace std::chrono_literals;
 
 constexpr std::chrono::duration<double> kInterval = 1s;
 constexpr std::chrono::duration<double> kShortest = 100ms;
+
+// Of the branch: what lacked was ours.
+bool tells_nothing(Errno e) {
+    return e == ENOMEM || e == EMFILE || e == ENFILE || e == EINTR || e == EAGAIN;
+}
 
 bool is_mount_root(const sys::Stat& st) {
     return (st.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
@@ -53,9 +59,11 @@ void BranchWatch::run() {
 
 void BranchWatch::look_at(BranchIndex index) {
     Branch& branch = tree_.set().at(index);
-    const auto st = sys::stat_path(branch.path().c_str());
+    const auto st = insist([&] { return sys::stat_path(branch.path().c_str()); });
+    if (!st && tells_nothing(st.error())) return;
     if (branch.present()) {
-        const auto held = sys::stat_fd(branch.root());
+        const auto held = insist([&] { return sys::stat_fd(branch.root()); });
+        if (!held && tells_nothing(held.error())) return;
         if (st && held && sys::key_of(*st) == sys::key_of(*held)) return;
         log::warn("branch {}: gone ({}); its files are not seen until it is back", branch.path(),
                   st ? "something else is there now" : log::errno_text(st.error().value()));

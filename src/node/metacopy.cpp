@@ -31,21 +31,28 @@ Status complete_metacopy(Tree& tree, const NodeRef& node, std::uint64_t keep_byt
         const auto length = static_cast<off_t>(object.st.stx_size);
         return length == 0 || sys::allocate(to, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, length);
     };
+    const auto time = [](const statx_timestamp& t) { return timespec{t.tv_sec, t.tv_nsec}; };
+    // All of this takes file capabilities away and changes the times, and nobody has written yet.
+    const auto capability = sys::get_xattr_all(to, "security.capability");
+    const auto restore_capability = [&] {
+        return capability ? sys::set_xattr(to, "security.capability", *capability) : Status();
+    };
     if (!drop_data()) log::debug("the blocks of a metacopy were not given back");
     Defer unused([&] {
         if (!drop_data()) log::debug("the blocks of a metacopy were not given back");
+        auto restored = restore_capability();
+        if (restored) restored = sys::set_times(to, time(object.st.stx_atime), time(object.st.stx_mtime));
+        if (!restored)
+            log::warn("a file that was not copied up looks changed: {}", log::errno_text(restored.error().value()));
     });
     if (size > 0) {
-        // Writing takes file capabilities away and changes the times, and nobody has written yet.
-        auto capability = sys::get_xattr_all(to, "security.capability");
         {
             sys::RegistrationCred reserve;
             TRY(sys::copy_data(TRY(sys::reopen(content.fd, O_RDONLY)), to, size, cancelled));
         }
-        if (capability) TRY(sys::set_xattr(to, "security.capability", *capability));
+        TRY(restore_capability());
         if (tree.layer_options().sync) TRY(TRY(tree.workdir_of(object.branch))->settle_content(to));
     }
-    const auto time = [](const statx_timestamp& t) { return timespec{t.tv_sec, t.tv_nsec}; };
     // Truncated it is a changed file, and never seen at its old size without the mark: the rest would be zeros.
     const bool whole = size == object.st.stx_size;
     if (!whole) TRY(sys::change_size(to, static_cast<off_t>(size)));

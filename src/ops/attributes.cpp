@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/insist.h"
 #include "branch/acl.h"
 #include "node/faces.h"
 #include "node/link_cow.h"
@@ -156,8 +157,11 @@ Result<Attr> change_copies(Context& ctx, const Request& request, const NodeRef& 
     const bool of_winner = !node->is_dir() && first.branch == LockedNode(*node)->winner;
     TRY(change_each(ctx, node, copies,
                     [&](const ChangedCopy& copy) { return apply(ctx, request.caller, copy, change); }));
-    auto st = TRY(of_winner ? ctx.tree.set().at(first.branch).stat_fd(first.fd) : ctx.tree.stat_object(node));
-    if (LockedNode(*node)->content_branch >= 0) st.stx_blocks = TRY(ctx.tree.stat_content(node)).stx_blocks;
+    auto st = TRY(insist(
+        [&] { return of_winner ? ctx.tree.set().at(first.branch).stat_fd(first.fd) : ctx.tree.stat_object(node); }));
+    if (LockedNode(*node)->content_branch >= 0) {
+        st.stx_blocks = TRY(insist([&] { return ctx.tree.stat_content(node); })).stx_blocks;
+    }
     LockedNode state(*node);
     if (change.size) state->changed_since_copy = true;
     return show(ctx, state, id, st);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "base/insist.h"
 #include "ops/place.h"
 #include "ops/protection.h"
 #include "overlay/marks.h"
@@ -21,13 +22,13 @@ Result<Entry> enter_new(Context& ctx, const NodeRef& parent, const Placed& place
     Resolved found;
     found.branch = placed.branch;
     const Branch& on = ctx.tree.set().at(placed.branch);
-    found.st = TRY(file.valid() ? on.stat_fd(file) : on.stat_at(*placed.dir, name));
+    found.st = TRY(insist([&] { return file.valid() ? on.stat_fd(file) : on.stat_at(*placed.dir, name); }));
     if (sys::is_dir(found.st)) {
         found.layers = placed.also;
         found.layers.push_back(placed.branch);
         std::sort(found.layers.begin(), found.layers.end());
     }
-    return enter(ctx, parent, {Layer{placed.branch, placed.dir}}, name, found);
+    return insist([&] { return enter(ctx, parent, {Layer{placed.branch, placed.dir}}, name, found); });
 }
 
 Result<Entry> make_entry(Context& ctx, const Request& request, NodeId parent_id, const Name& name,

@@ -18,6 +18,9 @@ namespace {
 // time, so a directory that changed just now can not be told from one that will have changed again.
 constexpr std::int64_t kSettledAfter = 100'000'000;  // nanoseconds
 
+// Of a listing whose place is not known any more: no offset of any entry.
+constexpr std::int64_t kNowhere = -1;
+
 Result<std::vector<DirPart>> parts_of(const Layers& layers) {
     std::vector<DirPart> parts;
     parts.reserve(layers.size());
@@ -92,11 +95,14 @@ class DirReading {
         ListedEntry entry;
         for (;;) {
             auto more = listing.next(entry);
+            // The entry that could not be told is not to be passed over by who asks for it again.
+            if (!more) handle_.at_ = kNowhere;
             if (!more && !any) return more.error();
             // After all there are: some may be missing with their branch.
             if (more && !*more && !any && ctx_.tree.not_found() != ENOENT) return ctx_.tree.not_found();
             if (!more || !*more) return {};
             auto taken = give(entry);
+            if (!taken) handle_.at_ = kNowhere;
             if (!taken && !any) return taken.error();
             if (!taken || !*taken) {
                 listing.unread();

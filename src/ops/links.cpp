@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "base/defer.h"
+#include "base/insist.h"
 #include "base/log.h"
 #include "node/changing.h"
 #include "node/origin.h"
@@ -168,7 +169,7 @@ Result<Entry> link(Context& ctx, const Request& request, NodeId id, NodeId new_p
         state->pinned.reset();
         state->pinned_while_open = false;
     }
-    return entry_of(ctx, node);
+    return insist([&] { return entry_of(ctx, node); });
 }
 
 Status move_behind_link(Context& ctx, const Request& request, const Place& from, const Place& to) {

@@ -39,7 +39,10 @@ void start_node(Context& ctx, LockedNode& node, const NodeRef& parent, const Nam
     if (!found.redirect.empty()) node->redirect = std::make_unique<std::string>(found.redirect);
     node->links = {Link{parent, name.str()}};
     take_place(ctx.tree, node, node->links[0]);
-    if (node.node().is_dir()) node->parts_known = parts_known_now(ctx);
+    if (node.node().is_dir()) {
+        node->parts_known = parts_known_now(ctx);
+        if (found.incomplete) --node->parts_known.news;  // looked for again as if there were news
+    }
     node->shown_inode = ctx.tree.shown_inodes().of(ctx.tree.set(), key.dev, key.ino);
     const auto& original = found.original;
     node->marked = original.marked;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "base/insist.h"
 #include "base/log.h"
 #include "node/faces.h"
 #include "node/link_cow.h"
@@ -173,7 +174,7 @@ Result<Opened> grant(Context& ctx, const Request& request, const NodeRef& node, 
             }
         }
         Located found;
-        if (!created || !created->fd.valid()) found = TRY(ctx.tree.find_content(node));
+        if (!created || !created->fd.valid()) found = TRY(insist([&] { return ctx.tree.find_content(node); }));
         Located& object = found.fd.valid() ? found : *created;
         if (TRY(register_backing(ctx, node, id, object, can_pass_through)) == Granted::again) continue;
         LockedNode state(*node);
@@ -202,8 +203,8 @@ Status prepare_writing(Context& ctx, const Request& request, const NodeRef& node
     const CopyUpRequest copy = request.copy_up(wanted_data(node, id, flags));
     TRY(ensure_writable(ctx.tree, node, copy));
     if (ctx.tree.pool().files.link_cow) TRY(part_name(ctx.tree, node, copy));
-    // Of the inode: checked by open(2), which passthrough bypasses.
-    TRY(may_write(sys::Protection::of(TRY(ctx.tree.stat_object(node))), flags));
+    // Of the inode: checked by open(2), which passthrough bypasses. With O_TRUNC the copy is empty already.
+    TRY(may_write(sys::Protection::of(TRY(insist([&] { return ctx.tree.stat_object(node); }))), flags));
     LockedNode state(*node);
     return require_name(state, request.caller.pid);
 }
@@ -273,7 +274,7 @@ Result<Opened> open(Context& ctx, const Request& request, NodeId id, int flags, 
     } while (request.may_block && granted.failed_with(EINPROGRESS));
     Opened opened = TRY(std::move(granted));
     Status ready;
-    if (flags & O_TRUNC) ready = truncate_opened(ctx, request, node, kill);
+    if (flags & O_TRUNC) ready = insist([&] { return truncate_opened(ctx, request, node, kill); });
     // The daemon's own descriptor is opened now, so that what is wrong is said by open(2) and not by a read later.
     if (ready && !opened.handle->passes_through()) {
         if (auto fd = opened.handle->descriptor(ctx); !fd) ready = fd.error();

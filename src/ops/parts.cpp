@@ -50,6 +50,7 @@ Result<bool> look_at_parts(Context& ctx, const NodeRef& dir, const Link& link, c
     LockedNode state(*dir);
     if (state->links.empty() || state->links[0] != link) return false;
     state->parts_known = known;
+    if (found.incomplete) --state->parts_known.news;
     if (state->layers == found.layers || !sys::is_dir(found.st) || !has_its_part(state, found)) return false;
     TRY(renew_parts(ctx, state, layers, name, found.other_name));
     return true;

@@ -19,8 +19,8 @@ Result<BranchIndex> hiding_branch(Context& ctx, const NodeRef& parent, const Nam
     if (!set.uses_marks() || set.size() == 1) return BranchIndex{-1};
     for (const Layer& layer : TRY(ctx.tree.layers_of(parent))) {
         if (!set.at(layer.branch).writable()) continue;
-        auto entry = look_in(set, layer, name, Beside::yes);
-        if (entry && entry->kind == LayerEntry::Kind::whiteout) return layer.branch;
+        const auto entry = TRY(look_in(set, layer, name, Beside::yes));
+        if (entry.kind == LayerEntry::Kind::whiteout) return layer.branch;
     }
     return BranchIndex{-1};
 }
@@ -132,9 +132,9 @@ Result<SharedDir> place_on(Context& ctx, const Request& request, const NodeRef& 
     const BranchSet& set = ctx.tree.set();
     const Layer layer{branch, dir};
     if (made.failed_with(EEXIST) && set.uses_marks()) {
-        const auto entry = look_in(set, layer, name, Beside::no);
-        const bool whiteout = entry && entry->kind == LayerEntry::Kind::whiteout;
-        if (whiteout) made = make_over_whiteout(ctx, request, *dir, branch, name, what, make);
+        const auto entry = TRY(look_in(set, layer, name, Beside::no));
+        if (entry.kind == LayerEntry::Kind::whiteout)
+            made = make_over_whiteout(ctx, request, *dir, branch, name, what, make);
     }
     if (!made) return made.error();
     if (may_hold_aufs_names(set, layer)) TRY(settle_beside(ctx, layer, name));

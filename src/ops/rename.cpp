@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "base/insist.h"
 #include "node/move.h"
 #include "node/origin.h"
 #include "node/redirect.h"
@@ -222,7 +223,7 @@ Result<Outcome> rename_once(Context& ctx, const Request& request, RenameSide& fr
     if (source) rename_link(ctx, *source, from.link(), to.link());
     if (target && exchange) rename_link(ctx, *target, to.link(), from.link());
     if (target && !exchange) forget_name(ctx, *target, to.parent, to.name, *to.at);
-    TRY(remove_leftovers(ctx, plan, from, to));
+    TRY(insist([&] { return remove_leftovers(ctx, plan, from, to); }));
     return Outcome::done;
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/insist.h"
 #include "base/log.h"
 #include "overlay/marks.h"
 #include "overlay/staging.h"
@@ -97,10 +98,15 @@ Status move_by_link(Context& ctx, const RenamePlan& plan, const RenameSide& from
     for (BranchIndex branch : plan.remove_target) {
         if (done) done = remove_on(ctx, layer_of(to.layers, branch), to.name);
     }
-    if (done) {
-        done = plan.leave_whiteout ? work->take_away(from_dir, from.name, true) : sys::unlink_file(from_dir, from.name);
+    if (!done) {
+        if (!sys::unlink_file(to_dir, to.name)) log::warn("{} has two names now", from.name.view());
+        return done;
     }
-    if (!done && !sys::unlink_file(to_dir, to.name)) log::warn("{} has two names now", from.name.view());
+    // What had the new name is gone: without this one the name would lead nowhere.
+    done = insist([&] {
+        return plan.leave_whiteout ? work->take_away(from_dir, from.name, true) : sys::unlink_file(from_dir, from.name);
+    });
+    if (!done) log::warn("{} has two names now", from.name.view());
     return done;
 }
 

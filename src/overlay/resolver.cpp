@@ -15,6 +15,13 @@ bool is_absent(Errno e) {
     return e == ENOENT || e == ENOTDIR || e == ESTALE || e == ENAMETOOLONG;
 }
 
+// ESTALE of a name in a directory that is still there tells nothing of the name.
+bool is_absent_in(const Layer& layer, Errno e) {
+    if (e != ESTALE) return is_absent(e);
+    const auto dir = sys::stat_fd(layer.fd());
+    return dir ? dir->stx_nlink == 0 : is_absent(dir.error());
+}
+
 bool writes(const BranchSet& set, const Layer& layer, MarkRules::Whiteout form) {
     return set.marks().whiteout == form && set.at(layer.branch).writable();
 }
@@ -72,7 +79,13 @@ class Search {
     Status look(const Detour& at, const Layer& layer, const Name& name) {
         const bool lowest = is_last_for_directories(at.branch);
         auto entry = look_in(set_, layer, name, lowest ? Beside::no : Beside::if_needed);
-        if (!entry) return out_.branch >= 0 ? Status{} : Status(entry.error());  // does not take the winner away
+        // In a pool a branch that fails takes nothing away from the others. A layer that is not asked is one whose
+        // names are not seen as long as the directory is known.
+        if (!entry && (out_.branch < 0 || set_.rules().fixed)) return entry.error();
+        if (!entry) {
+            out_.incomplete = true;
+            return {};
+        }
         if (entry->kind == LayerEntry::Kind::nothing) return {};
         if (entry->kind == LayerEntry::Kind::whiteout) {
             stop_ = true;
@@ -284,7 +297,7 @@ Result<LayerEntry> look_in(const BranchSet& set, const Layer& layer, const Name&
     LayerEntry out;
     const Branch& branch = set.at(layer.branch);
     auto st = opened ? open_and_stat(branch, layer.fd(), name, *opened) : branch.stat_at(layer.fd(), name);
-    if (!st && !is_absent(st.error())) return st.error();
+    if (!st && !is_absent_in(layer, st.error())) return st.error();
     if (st) {
         out.st = *st;
         out.kind = Kind::object;

@@ -97,6 +97,7 @@ struct Resolved {
         bool shows = false;        // and `key` is what it leads to
         bool below = false;        // the name itself lies below, the winner is the index entry
     } original;
+    bool incomplete = false;  // a branch that failed may have a part of the directory as well
     bool other_name = false;  // a redirect led on to another name in the parent's directories
 };
 

@@ -47,6 +47,9 @@ constexpr std::uint64_t kKeptCaps = kFixupCaps | bit(CAP_SETUID) | bit(CAP_SETGI
 // 4294967295: no uid.
 constexpr uid_t kNobodysUid = 4294967294;
 
+// As whom a thread goes on that can not return to its own credentials is known, and left with the next request.
+constexpr int kReturnTries = 3;
+
 struct Capabilities {
     std::uint64_t effective = 0;
     std::uint64_t permitted = 0;
@@ -215,8 +218,10 @@ void CredGuard::enter(const CredState& wanted) {
 
 CredGuard::~CredGuard() {
     if (!entered_) return;
-    // Back to where the thread was: it was allowed to leave that state, so it may return.
-    [[maybe_unused]] auto back = ThreadCred::current().change_to(before_);
+    // Back to where the thread was: it was allowed to leave that state, so it may return, if not for want of memory.
+    for (int tries = 0; tries < kReturnTries; ++tries) {
+        if (ThreadCred::current().change_to(before_)) return;
+    }
 }
 
 }  // namespace detail

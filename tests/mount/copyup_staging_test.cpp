@@ -63,3 +63,18 @@ TEST_CASE("copy-up: a daemon that is killed in it leaves the original or the who
         must_run({"rm", "-rf", tree.upper + "/d"});
     }
 }
+
+TEST_CASE("metacopy: a file that is opened for writing and not written to keeps its capabilities and its times") {
+    need_privilege("file capabilities");
+    const std::string capability("\x01\0\0\x02\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 20);
+    Layers tree;
+    write_file(tree.lower + "/f", pattern(9000));
+    set_xattr(tree.lower + "/f", "security.capability", capability);
+    tree.mount("metacopy=on");
+    OK(::chmod((tree / "f").c_str(), 0711));
+    const auto changed = ns(stat_of(tree / "f").st_mtim);
+    open_file(tree / "f", O_RDWR).reset();
+    CHECK(get_xattr(tree / "f", "security.capability") == capability);
+    CHECK(ns(stat_of(tree / "f").st_mtim) == changed);
+    CHECK(read_file(tree / "f") == pattern(9000));
+}

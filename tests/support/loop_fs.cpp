@@ -135,6 +135,16 @@ LoopFs LoopFs::squashfs(const std::string& folder, const std::string& name, cons
     return fs;
 }
 
+LoopFs LoopFs::of_image(const std::string& kind, const std::string& folder, const std::string& name) {
+    need_privilege(kind);
+    const std::string target = folder + "/" + name;
+    OK(::mkdir(target.c_str(), 0755));
+    Loop loop = attach(folder, target + ".img", false);
+    LoopFs fs;
+    fs.mounted_ = Mounted(loop.device, target, kind, 0, "");
+    return fs;
+}
+
 std::string LoopFs::dir(const std::string& name) const {
     std::string made = path() + "/" + name;
     OK(::mkdir(made.c_str(), 0755));

@@ -39,6 +39,9 @@ class LoopFs {
     // A read-only squashfs of what is in source.
     static LoopFs squashfs(const std::string& folder, const std::string& name, const std::string& source);
 
+    // What is in FOLDER/NAME.img already.
+    static LoopFs of_image(const std::string& kind, const std::string& folder, const std::string& name);
+
     const std::string& path() const { return mounted_.target(); }
     std::string operator/(const std::string& name) const { return path() + "/" + name; }
     // A new directory in it.

@@ -15,6 +15,7 @@
 
 #include "support/check.h"
 #include "support/files.h"
+#include "support/gate.h"
 #include "support/sandbox.h"
 #include "support/transport.h"
 
@@ -71,10 +72,10 @@ std::string plyfs_binary() {
 Ran run_plyfs(const std::vector<std::string>& args, int seconds) {
     std::vector<std::string> argv{plyfs_binary()};
     argv.insert(argv.end(), args.begin(), args.end());
-    if (!std::getenv("PLYFS_TEST_LOG")) return run(argv, seconds, daemon_environment());
+    if (!std::getenv("PLYFS_TEST_LOG")) return run(argv, seconds, daemon_environment(), enter_gate());
     // For looking at a failure: in the foreground with everything logged, appended to that file.
     argv.insert(argv.begin(), {"sh", "-c", "\"$0\" -f \"$@\" >>\"$PLYFS_TEST_LOG\" 2>&1 &"});
-    Ran ran = run(argv, seconds, daemon_environment());
+    Ran ran = run(argv, seconds, daemon_environment(), enter_gate());
     nap(500);
     return ran;
 }

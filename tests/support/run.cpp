@@ -69,7 +69,8 @@ std::string drain(int fd) {
 
 }  // namespace
 
-Ran run(const std::vector<std::string>& argv, int seconds, const std::vector<std::string>& more_environment) {
+Ran run(const std::vector<std::string>& argv, int seconds, const std::vector<std::string>& more_environment,
+        const std::function<void()>& before) {
     Ran ran;
     int out = OK(::memfd_create("stdout", MFD_CLOEXEC)), err = OK(::memfd_create("stderr", MFD_CLOEXEC));
     pid_t pid = start([&] {
@@ -81,6 +82,7 @@ Ran run(const std::vector<std::string>& argv, int seconds, const std::vector<std
         ::dup2(in, 0);
         ::dup2(out, 1);
         ::dup2(err, 2);
+        if (before) before();
         ::execvp(args[0], args.data());
         std::fprintf(stderr, "can not run %s: %s\n", args[0], errno_words(errno).c_str());
         return 127;

@@ -18,7 +18,9 @@ struct Ran {
 
 // PATH is searched. The output is what was written until the command itself ended, even if a daemon keeps it
 // open.
-Ran run(const std::vector<std::string>& argv, int seconds = 30, const std::vector<std::string>& more_environment = {});
+// before: what the child does before it becomes the program.
+Ran run(const std::vector<std::string>& argv, int seconds = 30, const std::vector<std::string>& more_environment = {},
+        const std::function<void()>& before = {});
 // The same through sh -c.
 Ran shell(const std::string& script, int seconds = 30);
 // The command must succeed; otherwise the test ends with its output.

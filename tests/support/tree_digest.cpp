@@ -46,7 +46,8 @@ std::string describe(const std::string& path, const struct stat& st, const Diges
     out << std::oct << "mode=" << st.st_mode << std::dec << " owner=" << st.st_uid << ":" << st.st_gid;
     if (!dir || scope.dir_details) {
         out << " size=" << st.st_size << " nlink=" << st.st_nlink;
-        if (scope.mtimes) out << " mtime=" << ns(st.st_mtim);
+        const bool recent = scope.now > 0 && ns(st.st_mtim) >= scope.now;
+        if (scope.mtimes) out << " mtime=" << (recent ? "now" : std::to_string(ns(st.st_mtim)));
     }
     if (scope.identity) out << " ino=" << st.st_ino << " ctime=" << ns(st.st_ctim) << " blocks=" << st.st_blocks;
     if (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode)) out << " rdev=" << major(st.st_rdev) << ":" << minor(st.st_rdev);
@@ -78,6 +79,41 @@ TreeDigest TreeDigest::of(const std::string& root, DigestScope scope) {
 
 TreeDigest TreeDigest::seen(const std::string& root) {
     return of(root, {.identity = false, .dir_details = false, .trusted = false, .mtimes = true});
+}
+
+// Empty where there is nothing.
+const std::string& TreeDigest::line_of(const std::string& path) const {
+    static const std::string nothing;
+    const auto found = lines_.find(path);
+    return found == lines_.end() ? nothing : found->second;
+}
+
+std::set<std::string> TreeDigest::contents() const {
+    std::set<std::string> out;
+    for (const auto& [path, line] : lines_) {
+        const std::size_t at = line.find(" hash=");
+        if (at != std::string::npos) out.insert(line.substr(at, line.find(' ', at + 1) - at));
+    }
+    return out;
+}
+
+std::string TreeDigest::strays_from(const TreeDigest& before, const TreeDigest& after) const {
+    std::string text;
+    std::set<std::string> paths;
+    for (const TreeDigest* digest : {&before, &after, this}) {
+        for (const auto& [path, line] : digest->lines_) paths.insert(path);
+    }
+    for (const std::string& path : paths) {
+        const std::string& line = line_of(path);
+        if (line == before.line_of(path) || line == after.line_of(path)) continue;
+        text += path + "\n  before: " + before.line_of(path) + "\n  after:  " + after.line_of(path) +
+                "\n  is:     " + line + "\n";
+    }
+    const auto here = contents(), later = after.contents();
+    for (const std::string& content : before.contents()) {
+        if (later.contains(content) && !here.contains(content)) text += "lost: " + content + "\n";
+    }
+    return text;
 }
 
 std::string TreeDigest::difference(const TreeDigest& other) const {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 
 namespace plyfs::test {
@@ -13,6 +14,7 @@ struct DigestScope {
     bool dir_details = true;  // size, times and link count of directories
     bool trusted = true;      // trusted.* attributes (marks of the union itself)
     bool mtimes = true;
+    long long now = 0;  // mtimes after that (nanoseconds, as ns()) are all the same; 0: they are told
 };
 
 class TreeDigest {
@@ -23,10 +25,16 @@ class TreeDigest {
 
     // Empty when equal, else up to ten lines that say which paths differ and how.
     std::string difference(const TreeDigest& other) const;
+    // Empty when each path is as in one of the two, and what is in a file in both is in one here as well, wherever;
+    // else lines that say what is not so. It is how an operation may be left that is several on branches.
+    std::string strays_from(const TreeDigest& before, const TreeDigest& after) const;
     bool operator==(const TreeDigest& other) const { return lines_ == other.lines_; }
     std::size_t size() const { return lines_.size(); }
 
   private:
+    const std::string& line_of(const std::string& path) const;
+    std::set<std::string> contents() const;
+
     std::map<std::string, std::string> lines_;
 };
 

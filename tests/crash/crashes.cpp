@@ -1,0 +1,148 @@
+#include "crash/crashes.h"
+
+#include <algorithm>
+#include <atomic>
+#include <thread>
+
+#include "base/defer.h"
+#include "support/check.h"
+#include "support/files.h"
+
+namespace plyfs::test {
+namespace {
+
+constexpr std::size_t kMostTold = 40;
+
+std::string tree_name(const char* what, std::size_t number) {
+    return what + std::to_string(number);
+}
+
+}  // namespace
+
+Crashes::Crashes(Kind kind, std::string options, End end, int points)
+    : ground_(kind), options_(std::move(options)), end_(end), wanted_points_(points) {
+    operations_ = operations_of(kind);
+    // Those change nothing.
+    std::erase_if(operations_, [](const Operation* operation) { return operation->reads; });
+}
+
+void Crashes::run() {
+    learn();
+    make_trees();
+    ground_.note_read_only();
+    for (const Point& point : points_) {
+        ground_.mount(options_);
+        if (point.operation->prepare) point.operation->prepare(ground_.at(point.tree));
+        end_ == End::kill ? kill_at(*point.operation, point.tree, point.call)
+                          : cut_at(*point.operation, point.tree, point.call);
+    }
+    CHECK(ground_.read_only_changes() == "");
+    MESSAGE(ends_ << std::string(end_ == End::kill ? " kills, " : " power cuts, ") << done_
+                  << " with the operation done");
+    std::string text;
+    for (std::size_t i = 0; i < std::min(problems_.size(), kMostTold); ++i) text += problems_[i] + "\n";
+    INFO(problems_.size(), " problems\n", text);
+    CHECK(problems_.empty());
+}
+
+std::function<void()> Crashes::armed(int call, Gate::Act act) {
+    return [=, this] { gate_.arm(ground_.mounted().pid(), call, act); };
+}
+
+void Crashes::learn() {
+    for (std::size_t i = 0; i < operations_.size(); ++i) {
+        ground_.make_tree(tree_name("before", i));
+        ground_.make_tree(tree_name("after", i));
+    }
+    ground_.mount(options_);
+    for (std::size_t i = 0; i < operations_.size(); ++i) {
+        const Operation& operation = *operations_[i];
+        const std::string before = tree_name("before", i), after = tree_name("after", i);
+        for (const std::string& tree : {before, after}) {
+            if (operation.prepare) operation.prepare(ground_.at(tree));
+        }
+        walk(ground_.at(after));
+        const int result = operation.run(ground_.at(after), armed(0, Gate::Act::count));
+        views_[&operation].calls = gate_.disarm().calls;
+        INFO(std::string(operation.name), ": ", result);
+        REQUIRE((result == 0 || result == EXDEV));
+    }
+    ground_.unmount();
+    ground_.mount(options_);
+    for (std::size_t i = 0; i < operations_.size(); ++i) {
+        Views& views = views_[operations_[i]];
+        views.before = ground_.look(tree_name("before", i));
+        views.after = ground_.look(tree_name("after", i));
+    }
+    ground_.unmount();
+}
+
+void Crashes::make_trees() {
+    for (const Operation* operation : operations_) {
+        for (int call : some_of(views_[operation].calls, wanted_points_)) {
+            points_.push_back({operation, tree_name("try", points_.size()), call});
+            ground_.make_tree(points_.back().tree);
+        }
+    }
+}
+
+void Crashes::judge(const Ground& ground, const Operation& operation, const std::string& tree, int call,
+                    bool must_be_done) {
+    ++ends_;
+    const Views& views = views_[&operation];
+    std::string problem;
+    const auto view = ground.look(tree);
+    if (view == views.after) ++done_;
+    if (must_be_done && view != views.after) {
+        problem = "it was done, but:\n" + views.after.difference(view);
+    } else if (ground.kind() == Kind::layers && view != views.before && view != views.after) {
+        problem = "other than before:\n" + views.before.difference(view) + "other than after:\n" +
+                  views.after.difference(view);
+    } else {
+        problem = view.strays_from(views.before, views.after);
+    }
+    const auto left = ground.leftovers();
+    if (!left.empty()) problem += "left over: " + left.front();
+    if (problem.empty()) return;
+    problems_.push_back(std::string(operation.name) + ", call " + std::to_string(call) + " of " +
+                        std::to_string(views.calls) + ": " + problem);
+}
+
+void Crashes::kill_at(const Operation& operation, const std::string& tree, int call) {
+    walk(ground_.at(tree));
+    const int result = operation.run(ground_.at(tree), armed(call, Gate::Act::kill));
+    const bool came = gate_.disarm().came;
+    if (came) {
+        ground_.clean_up_after_kill();
+    } else {
+        ground_.unmount();
+    }
+    ground_.mount(options_);
+    judge(ground_, operation, tree, call, result == 0);
+    ground_.unmount();
+}
+
+// The operation waits while the image is copied, then goes on where the power was not cut.
+void Crashes::cut_at(const Operation& operation, const std::string& tree, int call) {
+    ground_.settle();
+    walk(ground_.at(tree));
+    std::unique_ptr<Ground> later;
+    std::atomic<bool> over = false;
+    std::thread user([&] {
+        operation.run(ground_.at(tree), armed(call, Gate::Act::hold));
+        over = true;
+    });
+    {
+        Defer join([&] {
+            gate_.disarm();
+            user.join();
+        });
+        if (eventually([&] { return over || gate_.holds(); }) && gate_.holds()) later = ground_.cut_power();
+    }
+    ground_.unmount();
+    if (!later) return;
+    later->mount(options_);
+    judge(*later, operation, tree, call, false);
+}
+
+}  // namespace plyfs::test

@@ -1,0 +1,64 @@
+// Every system call that an operation makes at the daemon fails once, the others do not (support/gate.h). Whatever
+// fails: the operation says so and changed nothing, or succeeds and did all of it, as is seen at once and by the next
+// mount; it can be done again; no descriptor, backing file or staged copy is left; what is only read was not touched.
+//
+// In ctest some calls of each operation fail, others in each run, with one error each. By hand all calls in some
+// minutes, and with each error and more options in an hour:
+//     build/dev/tests/fault/fault_tests --no-skip -tc='each call*'
+//     build/dev/tests/fault/fault_tests --no-skip -tc='each error*'
+// PLYFS_FAULT_ONLY=OPERATION: that one alone, by its name in operations.cpp.
+#include "fault/faults.h"
+#include "support/check.h"
+#include "support/sandbox.h"
+
+using namespace plyfs::test;
+
+namespace {
+
+constexpr int kSomeCalls = 4, kAllCalls = 0;
+
+void at_some_calls(Kind kind, const std::string& options) {
+    set_deadline(280, "faults: " + options);
+    Faults(kind, options, kSomeCalls, 1).run();
+}
+
+void at_each_call(Kind kind, const std::string& options, int errors) {
+    set_deadline(7200, "each call: " + options);
+    MESSAGE(std::string(kind == Kind::layers ? "layers: " : "pool: ") << options);
+    Faults(kind, options, kAllCalls, errors).run();
+}
+
+}  // namespace
+
+TEST_CASE("faults: layers") {
+    at_some_calls(Kind::layers, "");
+}
+
+TEST_CASE("faults: layers with metacopies") {
+    at_some_calls(Kind::layers, "metacopy=on");
+}
+
+TEST_CASE("faults: a pool") {
+    at_some_calls(Kind::pool, "create=ff");
+}
+
+TEST_CASE("each call: layers" * doctest::skip()) {
+    at_each_call(Kind::layers, "", 1);
+}
+
+TEST_CASE("each call: a pool" * doctest::skip()) {
+    at_each_call(Kind::pool, "create=ff", 1);
+}
+
+TEST_CASE("each error: layers" * doctest::skip()) {
+    for (const char* options : {"", "metacopy=on", "index=off", "upper-format=overlay-user", "upper-format=aufs",
+                                "passthrough=off", "redirect_dir=off"}) {
+        at_each_call(Kind::layers, options, kErrorCount);
+    }
+}
+
+TEST_CASE("each error: a pool" * doctest::skip()) {
+    for (const char* options : {"create=ff", "create=rand", "create=epmfs", "create=ff,passthrough=off"}) {
+        at_each_call(Kind::pool, options, kErrorCount);
+    }
+}
