@@ -70,6 +70,14 @@ bool names_what_is_merged(const config::OptionWord& word) {
     return std::find(std::begin(kNames), std::end(kNames), name_of(word)) != std::end(kNames);
 }
 
+// mount(8) makes a path of a name that is a directory's where it is called: of "pool" on /pool, in /, it makes "/pool".
+// No mountpoint is its own branch, so that this one can be told from a branch.
+std::string_view name_in(const std::vector<std::string>& words) {
+    const std::string_view first = words.front();
+    const bool made_path = words.size() == 2 && words[0] == words[1];
+    return made_path ? first.substr(first.rfind('/') + 1) : first;
+}
+
 // NAME [MOUNTPOINT] with a file of that name says config=FILE. Where the file names the mountpoint, nothing is left of
 // the words.
 void take_named_file(const std::string& folder, Arguments& arguments, std::vector<config::OptionWord>& options,
@@ -77,12 +85,12 @@ void take_named_file(const std::string& folder, Arguments& arguments, std::vecto
     auto& words = arguments.words;
     if (draft.config.drop_in || words.empty() || words.size() > 2) return;
     if (std::any_of(options.begin(), options.end(), names_what_is_merged)) return;
-    const auto file = config::find_named_file(words[0], folder);
+    const std::string name(name_in(words));
+    const auto file = config::find_named_file(name, folder);
     if (!file) return;
     options.insert(options.begin(), {"config", *file});
-    if (words.size() > 1) return;
-    draft.config.fsname = words[0];
-    words.clear();
+    draft.config.fsname = words[0] = name;
+    if (words.size() == 1) words.clear();
 }
 
 void take_branches(const std::string& word, Draft& draft) {

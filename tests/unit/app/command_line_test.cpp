@@ -251,7 +251,8 @@ TEST_CASE("command line: a file in the folder of configurations is called by its
     std::ofstream(folder + "/pool.yaml") << "branches: [/a, disk]\nmountpoint: /srv/pool\ncreate: mfs\n";
     const auto named = [&](Words argv) { return parse_command_line({std::move(argv), "/cwd", true, {}, folder}); };
     for (const Words& argv : {Words{"plyfs", "pool"}, Words{"plyfs", "pool", "/srv/pool"},
-                              Words{"/sbin/mount.plyfs", "pool", "/srv/pool", "-o", "rw,nofail"}}) {
+                              Words{"/sbin/mount.plyfs", "pool", "/srv/pool", "-o", "rw,nofail"},
+                              Words{"/sbin/mount.plyfs", "/srv/pool", "/srv/pool", "-o", "rw"}}) {
         const Command c = named(argv);
         CHECK(c.config.branches.size() == 2);
         CHECK(c.config.branches[1].path == folder + "/disk");
