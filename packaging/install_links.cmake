@@ -1,6 +1,9 @@
 # Run by `cmake --install`, for what depends on the prefix that is given there: the other names of plyfs, and the unit that
 # names it by its path.
-set(program ${CMAKE_INSTALL_PREFIX}/${plyfs_bin}/plyfs)
+foreach(name bin sbin libexec man)
+  cmake_path(ABSOLUTE_PATH plyfs_${name} BASE_DIRECTORY ${CMAKE_INSTALL_PREFIX} OUTPUT_VARIABLE ${name})
+endforeach()
+set(program ${bin}/plyfs)
 
 # link(NAME DIRECTORY): a relative link to the installed program.
 function(link name directory)
@@ -11,13 +14,12 @@ function(link name directory)
 endfunction()
 
 function(link_page name page)
-  set(directory $ENV{DESTDIR}${CMAKE_INSTALL_PREFIX}/${plyfs_man}/man8)
+  set(directory $ENV{DESTDIR}${man}/man8)
   file(CREATE_LINK ${page} ${directory}/${name} SYMBOLIC)
   message(STATUS "Installing: ${directory}/${name}")
 endfunction()
 
 # mount(8) looks in /sbin and nowhere else; that is /usr/sbin, for all but the oldest distributions.
-set(sbin ${CMAKE_INSTALL_PREFIX}/${plyfs_sbin})
 if(CMAKE_INSTALL_PREFIX STREQUAL "/usr/local")
   set(sbin /usr/sbin)
 elseif(NOT CMAKE_INSTALL_PREFIX STREQUAL "/usr")
@@ -28,7 +30,7 @@ foreach(helper mount.plyfs mount.fuse.plyfs)
 endforeach()
 link_page(mount.fuse.plyfs.8 mount.plyfs.8)
 # Not on anybody's PATH: the distribution may have a program of that name.
-link(fuse-overlayfs ${CMAKE_INSTALL_PREFIX}/${plyfs_libexec}/plyfs)
+link(fuse-overlayfs ${libexec}/plyfs)
 
 set(unit ${plyfs_binary}/plyfs@.service)
 configure_file(${plyfs_source}/packaging/systemd/plyfs@.service.in ${unit} @ONLY)
