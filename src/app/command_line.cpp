@@ -4,7 +4,9 @@
 
 #include <boost/filesystem.hpp>
 
+#include <algorithm>
 #include <cstdlib>
+#include <iterator>
 #include <optional>
 
 #include "app/arguments.h"
@@ -35,7 +37,7 @@ void begin_drop_in(const Invocation& invocation, Draft& draft) {
     }
 }
 
-void apply_option_strings(const Arguments& arguments, Draft& draft) {
+std::vector<config::OptionWord> read_option_strings(const Arguments& arguments, Draft& draft) {
     std::vector<config::OptionWord> words;
     for (const std::string& options : arguments.option_strings) {
         try {
@@ -44,7 +46,51 @@ void apply_option_strings(const Arguments& arguments, Draft& draft) {
             draft.errors.push_back(std::string("-o: ") + e.what());
         }
     }
-    config::apply_words(draft, words);
+    return words;
+}
+
+std::string_view name_of(const config::OptionWord& word) {
+    const auto match = config::find_option(word.name);
+    return match ? match->option->name : std::string_view();
+}
+
+// Alone: mount(8) hands back the words of the mount that is there, of which the kernel has written some.
+void refuse_remount(const std::vector<config::OptionWord>& words, const Draft& draft) {
+    for (const auto& word : words) {
+        if (name_of(word) != "remount") continue;
+        Draft refused;
+        refused.base = draft.base;
+        config::apply_words(refused, {word});
+        throw config::Error(config::ExitCode::usage, refused.errors);
+    }
+}
+
+bool names_what_is_merged(const config::OptionWord& word) {
+    constexpr std::string_view kNames[] = {"branches", "config", "datadir+", "lowerdir", "lowerdir+", "upperdir"};
+    return std::find(std::begin(kNames), std::end(kNames), name_of(word)) != std::end(kNames);
+}
+
+// mount(8) makes a path of a name that is a directory's where it is called: of "pool" on /pool, in /, it makes "/pool".
+// No mountpoint is its own branch, so that this one can be told from a branch.
+std::string_view name_in(const std::vector<std::string>& words) {
+    const std::string_view first = words.front();
+    const bool made_path = words.size() == 2 && words[0] == words[1];
+    return made_path ? first.substr(first.rfind('/') + 1) : first;
+}
+
+// NAME [MOUNTPOINT] with a file of that name says config=FILE. Where the file names the mountpoint, nothing is left of
+// the words.
+void take_named_file(const std::string& folder, Arguments& arguments, std::vector<config::OptionWord>& options,
+                     Draft& draft) {
+    auto& words = arguments.words;
+    if (draft.config.drop_in || words.empty() || words.size() > 2) return;
+    if (std::any_of(options.begin(), options.end(), names_what_is_merged)) return;
+    const std::string name(name_in(words));
+    const auto file = config::find_named_file(name, folder);
+    if (!file) return;
+    options.insert(options.begin(), {"config", *file});
+    draft.config.fsname = words[0] = name;
+    if (words.size() == 1) words.clear();
 }
 
 void take_branches(const std::string& word, Draft& draft) {
@@ -133,7 +179,7 @@ Command parse_command_line(const Invocation& invocation) {
     const Manner manner = is_mount_helper(program) ? Manner::helper
                           : is_drop_in(program)    ? Manner::drop_in
                                                    : Manner::person;
-    const Arguments arguments = read_arguments(invocation.argv, manner, draft.errors);
+    Arguments arguments = read_arguments(invocation.argv, manner, draft.errors);
     Command command;
     command.verbose = arguments.verbose;
     command.mount_namespace = arguments.mount_namespace;
@@ -146,7 +192,10 @@ Command parse_command_line(const Invocation& invocation) {
     command.action = arguments.fake ? Action::fake : Action::mount;
     draft.sloppy = arguments.sloppy;
     draft.verbose = arguments.verbose;
-    apply_option_strings(arguments, draft);
+    auto options = read_option_strings(arguments, draft);
+    refuse_remount(options, draft);
+    take_named_file(invocation.config_folder, arguments, options, draft);
+    config::apply_words(draft, options);
     if (arguments.read_only) draft.config.read_only = *arguments.read_only;
     if (arguments.debug) draft.config.debug = true;
     apply_words(arguments.words, draft);

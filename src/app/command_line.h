@@ -1,7 +1,8 @@
 // From argv to a Config. Three callers share it, told apart by the program's own name: a person (`plyfs [-fd]
-// [-o OPTIONS] BRANCHES MOUNTPOINT`), mount(8) (`mount.plyfs SPEC DIR [-sfnv] [-N ns] [-o OPTIONS] [-t TYPE]`), and
-// container engines that know fuse-overlayfs (`fuse-overlayfs [-fd] [-o OPTIONS]... [WORDS] MOUNTPOINT`).
-// Reads the configuration file and nothing else of the machine; never relies on PATH.
+// [-o OPTIONS] BRANCHES MOUNTPOINT`, or `plyfs NAME [MOUNTPOINT]` for a file in /etc/plyfs), mount(8) (`mount.plyfs
+// SPEC DIR [-sfnv] [-N ns] [-o OPTIONS] [-t TYPE]`), and container engines that know fuse-overlayfs (`fuse-overlayfs
+// [-fd] [-o OPTIONS]... [WORDS] MOUNTPOINT`). Reads the configuration file and nothing else of the machine; never
+// relies on PATH.
 #pragma once
 
 #include <string>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "config/config.h"
+#include "config/config_file.h"
 #include "config/error.h"
 
 namespace plyfs::app {
@@ -21,6 +23,7 @@ struct Invocation {
     bool root = false;
     // What the environment says that fuse-overlayfs reads; as options, before all others.
     std::vector<std::string> environment_options;
+    std::string config_folder = config::kConfigFolder;
 };
 // What this process was started with.
 Invocation find_invocation(int argc, char** argv);

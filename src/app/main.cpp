@@ -19,6 +19,7 @@
 #include "app/texts.h"
 #include "app/upper_layer.h"
 #include "base/log.h"
+#include "base/log_journal.h"
 #include "branch/probe.h"
 #include "config/validate.h"
 #include "fuse/session.h"
@@ -27,6 +28,7 @@
 #include "node/tree.h"
 #include "sys/cred.h"
 #include "sys/mounted.h"
+#include "sys/service_manager.h"
 
 namespace plyfs::app {
 namespace {
@@ -48,12 +50,16 @@ std::size_t descriptor_budget() {
 
 const char* called_as = "plyfs";  // what messages begin with
 
+void say(log::Level level, const std::string& line) {
+    std::cerr << log::priority_prefix(level) << called_as << ": " << log::in_one_line(line) << "\n";
+}
+
 void say(const std::string& line) {
-    std::cerr << called_as << ": " << log::in_one_line(line) << "\n";
+    say(log::Level::info, line);
 }
 
 int fail(int code, const std::string& line) {
-    say(line);
+    say(log::Level::error, line);
     return code;
 }
 
@@ -125,6 +131,16 @@ std::unique_ptr<ChangeWatch> watch_changes(const config::Config& config, Tree& t
     return watch;
 }
 
+// Of a service the process that was started is the daemon; any other one has somebody who waits for it to return.
+// fuse-overlayfs knows no manager: the socket in its environment is its caller's.
+void tell_service_manager(const config::Config& config, const std::string& state) {
+    if (!config.foreground || config.drop_in) return;
+    if (auto told = sys::tell_service_manager(state); !told) {
+        log::warn("the service manager can not be told {}: {}", state.substr(0, state.find('\n')),
+                  log::errno_text(told.error().value()));
+    }
+}
+
 int serve(config::Config config, Readiness& readiness) {
     take_niceness(config.niceness);
     ProbeFailure probe;
@@ -166,7 +182,9 @@ int serve(config::Config config, Readiness& readiness) {
     const int code = session.serve([&] {
         readiness.ready();
         choose_log(config);
+        tell_service_manager(config, "READY=1\nSTATUS=Serving " + log::in_one_line(config.mountpoint));
     });
+    tell_service_manager(config, "STOPPING=1");
     session.unmount();
     return code;
 }
@@ -188,6 +206,7 @@ int run_mount(Command& command) {
 }
 
 int run(int argc, char** argv) {
+    if (sys::is_journal(BorrowedFd(STDERR_FILENO))) log::to_journal();
     const Invocation invocation = find_invocation(argc, argv);
     called_as = program_name(invocation.argv);
     Command command = parse_command_line(invocation);
@@ -212,10 +231,10 @@ int main(int argc, char** argv) {
     try {
         return app::run(argc, argv);
     } catch (const config::Error& error) {
-        for (const auto& line : error.messages()) app::say(line);
+        for (const auto& line : error.messages()) app::say(log::Level::error, line);
         return static_cast<int>(error.exit_code());
     } catch (const std::exception& error) {
-        app::say(error.what());
+        app::say(log::Level::error, error.what());
         return app::kExitSystem;
     }
 }

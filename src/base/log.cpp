@@ -1,9 +1,10 @@
-#include "base/log.h"
+#include "base/log_journal.h"
 
 #include <atomic>
 #include <cstring>
 #include <memory>
 
+#include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/sinks/syslog_sink.h>
@@ -14,6 +15,31 @@ namespace {
 
 constexpr std::string_view kNames[] = {"trace", "debug", "info", "warn", "error", "off"};
 std::atomic<Level> g_level{Level::info};
+
+std::atomic<bool> g_journal{false};
+
+// As syslog(3) counts them.
+int priority_of(spdlog::level::level_enum level) {
+    switch (level) {
+        case spdlog::level::critical:
+        case spdlog::level::err:
+            return LOG_ERR;
+        case spdlog::level::warn:
+            return LOG_WARNING;
+        case spdlog::level::info:
+            return LOG_INFO;
+        default:
+            return LOG_DEBUG;
+    }
+}
+
+class PriorityFlag : public spdlog::custom_flag_formatter {
+  public:
+    void format(const spdlog::details::log_msg& message, const std::tm&, spdlog::memory_buf_t& out) override {
+        out.push_back(static_cast<char>('0' + priority_of(message.level)));
+    }
+    std::unique_ptr<spdlog::custom_flag_formatter> clone() const override { return std::make_unique<PriorityFlag>(); }
+};
 
 std::shared_ptr<spdlog::logger> make_stderr() {
     auto logger = std::make_shared<spdlog::logger>("plyfs", std::make_shared<spdlog::sinks::stderr_sink_mt>());
@@ -68,6 +94,17 @@ void set_level(Level level) {
 
 bool enabled(Level level) {
     return level != Level::off && level >= g_level.load(std::memory_order_relaxed);
+}
+
+void to_journal() {
+    auto formatter = std::make_unique<spdlog::pattern_formatter>();
+    formatter->add_flag<PriorityFlag>('*').set_pattern("<%*>plyfs: %v");
+    logger()->set_formatter(std::move(formatter));
+    g_journal = true;
+}
+
+std::string priority_prefix(Level level) {
+    return g_journal ? fmt::format("<{}>", priority_of(to_spdlog(level))) : std::string();
 }
 
 void to_syslog() {

@@ -1,5 +1,7 @@
 #include "config/config_file.h"
 
+#include <boost/filesystem.hpp>
+
 #include <fstream>
 #include <sstream>
 #include <utility>
@@ -8,6 +10,14 @@
 #include "config/yaml.h"
 
 namespace plyfs::config {
+
+std::optional<std::string> find_named_file(std::string_view word, const std::string& folder) {
+    if (word.empty() || word.front() == '.' || word.find_first_of("/:=") != std::string_view::npos) return std::nullopt;
+    std::string path = folder + "/" + std::string(word) + ".yaml";
+    boost::system::error_code fault;
+    if (!boost::filesystem::exists(path, fault)) return std::nullopt;
+    return path;
+}
 
 void read_config_file(const std::string& path, Draft& draft, int depth) {
     std::ifstream file(path);

@@ -72,6 +72,11 @@ void set_niceness(Draft& draft, const Value& value) {
 
 constexpr std::string_view kNoTimes = "plyfs keeps no times itself, the branch's file system does";
 
+constexpr const char* kNoRemount =
+    "a daemon can not be given other options in this way; options of a pool are set by setfattr -n user.plyfs.OPTION "
+    "-v VALUE DIR/.plyfs, ro, nodev, nosuid and noexec by mount -o remount,bind,ro DIR, and for everything else "
+    "unmount it and mount it again";
+
 constexpr std::string_view kOurs = "plyfs sees to it itself";
 
 // clang-format off
@@ -297,8 +302,8 @@ constexpr Option kRows[] = {
     {Group::fstab, "x-*", "", "comment", Kind::ignored, "", "", Use::both,
      "x-systemd.automount and the like, comment=TEXT", nullptr},
     {Group::fstab, "remount", "", "", Kind::ignored, "", "", Use::both,
-     "refused: unmount, and mount again",
-     [](D&, const V&) { throw BadValue("a mount of plyfs can not be changed; unmount it and mount it again"); }},
+     "refused: what else changes a mount is said then",
+     [](D&, const V&) { throw BadValue(kNoRemount); }},
 };
 // clang-format on
 

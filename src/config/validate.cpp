@@ -8,6 +8,7 @@
 #include <fstream>
 #include <optional>
 
+#include "config/config_file.h"
 #include "config/expand.h"
 #include "config/missing.h"
 #include "sys/open.h"
@@ -101,13 +102,20 @@ class Survey {
     std::vector<std::string> notices_;
 };
 
+// A mere name may have been meant for a configuration file's.
+std::string how_to_mend(const Config& config, const BranchSpec& branch) {
+    const std::string mend = "create it, or mount the disk that belongs there";
+    if (config.layered || branch.written.find_first_of("/=") != std::string::npos) return mend;
+    return mend + "; nor is there a file " + kConfigFolder + "/" + branch.written + ".yaml";
+}
+
 std::vector<Place> look_at_branches(Config& config, Survey& survey) {
     std::vector<Place> places;
     for (BranchSpec& branch : config.branches) {
         const bool upper = config.layered && branch.mode != BranchMode::ro;
         const std::string label = (config.layered ? (upper ? "upperdir " : "lowerdir ") : "branch ") + branch.path;
         if (branch.missing) continue;
-        auto place = survey.look(branch.path, label, "create it, or mount the disk that belongs there");
+        auto place = survey.look(branch.path, label, how_to_mend(config, branch));
         if (!place) continue;
         branch.path = place->path;
         place->lower = config.layered && branch.mode == BranchMode::ro;

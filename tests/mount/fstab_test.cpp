@@ -135,3 +135,24 @@ TEST_CASE("fstab: a line that can not be mounted fails as mount(8) says, and the
     REQUIRE(is_mounted(g.scratch / "merge"));
     Mount merge = Mount::adopt(g.scratch / "merge");
 }
+
+TEST_CASE("fstab: a remount is refused and says what can be done, and that can be") {
+    Ground g;
+    g.fstab((g.disk / "a") + "=rw " + (g.scratch / "pool") + " plyfs " + g.transport() + " 0 0\n");
+    REQUIRE(bare({mount_tool(), "-a"}).code == 0);
+    Mount pool = Mount::adopt(g.scratch / "pool");
+    const Ran refused = bare({mount_tool(), "-o", "remount,create=ff", pool.path()});
+    INFO(refused.out, refused.err);
+    CHECK(refused.code == 1);
+    CHECK(std::count(refused.err.begin(), refused.err.end(), '\n') == 1);
+    CHECK(refused.err.find("remount,bind,ro") != std::string::npos);
+    CHECK(refused.err.find("user.plyfs.OPTION") != std::string::npos);
+    write_file(pool / "f", "still there");
+
+    must_run({"setfattr", "-n", "user.plyfs.minfreespace", "-v", "1M", pool / ".plyfs"});
+    const Ran bound = bare({mount_tool(), "-o", "remount,bind,ro", pool.path()});
+    INFO(bound.err);
+    CHECK(bound.code == 0);
+    CHECK(try_open(pool / "f", O_RDWR) == EROFS);
+    CHECK(read_file(pool / "f") == "still there");
+}

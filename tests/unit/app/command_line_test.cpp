@@ -2,6 +2,10 @@
 
 #include <doctest/doctest.h>
 
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
 using namespace plyfs;
 using namespace plyfs::app;
 using config::BranchMode;
@@ -239,4 +243,45 @@ TEST_CASE("command line: this process") {
     CHECK(invocation.argv == Words{"plyfs"});
     CHECK(invocation.cwd.starts_with('/'));
     CHECK(find_invocation(0, argv + 1).argv.empty());
+}
+
+TEST_CASE("command line: a file in the folder of configurations is called by its name") {
+    std::string folder = "/tmp/plyfs-named.XXXXXX";
+    REQUIRE(::mkdtemp(folder.data()));
+    std::ofstream(folder + "/pool.yaml") << "branches: [/a, disk]\nmountpoint: /srv/pool\ncreate: mfs\n";
+    const auto named = [&](Words argv) { return parse_command_line({std::move(argv), "/cwd", true, {}, folder}); };
+    for (const Words& argv : {Words{"plyfs", "pool"}, Words{"plyfs", "pool", "/srv/pool"},
+                              Words{"/sbin/mount.plyfs", "pool", "/srv/pool", "-o", "rw,nofail"},
+                              Words{"/sbin/mount.plyfs", "/srv/pool", "/srv/pool", "-o", "rw"}}) {
+        const Command c = named(argv);
+        CHECK(c.config.branches.size() == 2);
+        CHECK(c.config.branches[1].path == folder + "/disk");
+        CHECK(c.config.mountpoint == "/srv/pool");
+        CHECK(c.config.fsname == "pool");
+        CHECK(c.config.pool.policies.of(config::Function::create) == config::Policy::mfs);
+        CHECK(c.notices.empty());
+    }
+    // Options win over the file, and another mountpoint too.
+    const Command other = named({"plyfs", "-o", "create=ff", "pool", "/m"});
+    CHECK(other.config.pool.policies.of(config::Function::create) == config::Policy::ff);
+    CHECK(other.config.mountpoint == "/m");
+    // Directories: by a path, by another name, in a list, and beside options that say what is merged.
+    for (const Words& argv :
+         {Words{"plyfs", "./pool", "/m"}, Words{"plyfs", "pools", "/m"}, Words{"plyfs", "pool:b", "/m"},
+          Words{"plyfs", "pool", "b", "/m"}, Words{"plyfs", "-o", "branches=/b", "pool", "/m"},
+          Words{"plyfs", "-o", "lowerdir=/b", "pool", "/m"}}) {
+        const Command c = named(argv);
+        CHECK(c.config.mountpoint == "/m");
+        CHECK(c.config.pool.policies.of(config::Function::create) == config::Policy::pfrd);
+    }
+    std::filesystem::remove_all(folder);
+}
+
+TEST_CASE("command line: a remount is refused in one line that says what can be done") {
+    const Words told = faults({"mount.plyfs", "nothing", "/m", "-o", "remount,ro,user_id=0,nosuchoption"});
+    REQUIRE(told.size() == 1);
+    for (const char* part : {"remount", "user.plyfs.OPTION", "remount,bind,ro", "unmount"}) {
+        CAPTURE(part);
+        CHECK(told[0].find(part) != std::string::npos);
+    }
 }
