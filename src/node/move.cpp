@@ -52,6 +52,7 @@ class Move {
     const char* obstacle();
     const char* obstacle_of_openers();
     const char* obstacle_of_names();
+    Status stay(const std::string& what, const std::string& why);
     void close_descriptors();
     std::uint64_t bytes_needed() const;
     Result<Tree::Ranking> rank();
@@ -140,7 +141,7 @@ const char* Move::obstacle() {
         links_ = state->links;
     }
     if (const char* why = obstacle_of_names()) return why;
-    return obstacle_of_openers();
+    return node_->is_regular() ? obstacle_of_openers() : nullptr;
 }
 
 // Holes stay holes, so it may need less than its size.
@@ -151,6 +152,13 @@ std::uint64_t Move::bytes_needed() const {
 }
 
 Result<Tree::Ranking> Move::rank() {
+    if (request_.to >= 0) {
+        const Branch& to = tree_.set().at(request_.to);
+        const Space space = to.space();
+        if (!to.present() || !to.takes_new_names() || request_.to == object_.branch) return Errno(EROFS);
+        if (space.available < bytes_needed() + space.reserve) return Errno(ENOSPC);
+        return Tree::Ranking{{request_.to}, false};
+    }
     const sys::Caller owner{.uid = object_.st.stx_uid, .gid = object_.st.stx_gid};
     const bool named = !links_.empty();
     return tree_.rank_branches(named ? links_[0].parent : tree_.nodes().find(kRootId),
@@ -158,7 +166,7 @@ Result<Tree::Ranking> Move::rank() {
                                 .maker = &owner,
                                 .away_from = object_.branch,
                                 .bytes = bytes_needed(),
-                                .same_disk = request_.full == EDQUOT});
+                                .same_disk = request_.full == EDQUOT || request_.why});
 }
 
 Status Move::publish(Staged& staged, const sys::FileKey& key, const CopyNames& names) {
@@ -210,7 +218,7 @@ Status Move::move_to(BranchIndex branch) {
                                   .reserve = dense,
                                   .sync = false},
                                  how_.cancelled));
-    TRY(sys::sync_file(staged.fd()));
+    if (node_->is_regular()) TRY(sys::sync_file(staged.fd()));
     const CopyNames names = TRY(CopyNames::find(tree_, links_, branch));
     const auto key = sys::key_of(TRY(tree_.set().at(branch).stat_fd(staged.fd())));
     // Who meets the copy by its name comes here by its key.
@@ -236,18 +244,18 @@ Status Move::run() {
         return state->links.empty() ? std::string("a nameless file") : state->links[0].name;
     }();
     const std::string& from = tree_.set().at(object_.branch).path();
-    if (const char* why = obstacle()) {
-        log::info("{} stays on {}, which is full: {}", what, from, why);
-        return request_.full;
-    }
+    if (const char* why = obstacle()) return stay(what, why);
     const auto ranking = rank();
-    for (BranchIndex branch : ranking ? ranking->branches : std::vector<BranchIndex>()) {
+    if (!ranking) return stay(what, "no other branch takes it: " + log::errno_text(ranking.error().value()));
+    std::string why = "other branches have its name";
+    for (BranchIndex branch : ranking->branches) {
         if (below_limit_ >= 0 && branch >= below_limit_) continue;
         auto moved = move_to(branch);
         tree_.set().at(branch).refresh_space();
         if (moved) {
             tree_.counters().moves.fetch_add(1, std::memory_order_relaxed);
-            log::info("{} moved from {}, which is full, to {}", what, from, tree_.set().at(branch).path());
+            log::message(request_.why ? log::Level::debug : log::Level::info, "{} moved from {} to {}", what, from,
+                         tree_.set().at(branch).path());
             close_descriptors();
             const BranchIndex left = object_.branch;
             object_.fd.reset();  // the last of it: from here on its space is free
@@ -255,10 +263,21 @@ Status Move::run() {
             return {};
         }
         if (moved.failed_with(EINTR)) return moved;
-        log::info("{} was not moved from {} to {}: {}", what, from, tree_.set().at(branch).path(),
-                  log::errno_text(moved.error().value()));
+        why = tree_.set().at(branch).path() + ": " + log::errno_text(moved.error().value());
+        log::info("{} was not moved from {} to {}", what, from, why);
         const Errno e = moved.error();
         if (!says_full(e) && e != EROFS && e != EEXIST && e != ENOTDIR) break;
+    }
+    if (request_.why) *request_.why = why;
+    return request_.full;
+}
+
+Status Move::stay(const std::string& what, const std::string& why) {
+    const std::string& from = tree_.set().at(object_.branch).path();
+    if (request_.why) {
+        *request_.why = why;
+    } else {
+        log::info("{} stays on {}, which is full: {}", what, from, why);
     }
     return request_.full;
 }
@@ -267,6 +286,10 @@ Status Move::run() {
 
 Status move_off_full(Tree& tree, const NodeRef& node, const MoveRequest& request, const CopyUpRequest& how) {
     if (!tree.moves_files()) return request.full;
+    return move_as_asked(tree, node, request, how);
+}
+
+Status move_as_asked(Tree& tree, const NodeRef& node, const MoveRequest& request, const CopyUpRequest& how) {
     if (TRY(take_turn(tree, node, request, how)) == Turn::moved_already) return {};
     Defer end([&] {
         {

@@ -1,11 +1,13 @@
-// Moving a file off a branch that is full to another one of the pool, while it is open: complete, durable and under all
-// its names there, before it is taken away here. Everything that leads to the node goes on in the moved file; its ids
-// and inode number stay.
+// Moving a file to another branch of the pool, off one that is full or because somebody wants that, while it is open:
+// complete, durable and under all its names there, before it is taken away here. Everything that leads to the node goes
+// on in the moved file; its ids and inode number stay.
 //
 // It stays where it is when not every byte and every opener could come along: while somebody has it in passthrough, has
 // it mapped from such an open, or holds a lock on the branch's file; with names we do not know, with copies of its name
 // on other branches that may be changed; immutable or append-only.
 #pragma once
+
+#include <string>
 
 #include "node/copy_up.h"
 
@@ -16,6 +18,10 @@ struct MoveRequest {
     std::uint32_t data_generation = 0;  // of the node, when it was said
     std::uint64_t end = 0;              // up to where the file is about to reach
     std::uint64_t bytes = 0;            // about to be written or allocated
+    // Not because it is full: `full` is what comes back when it stays, and `why` says for what reason. Objects of other
+    // types than files move as well.
+    std::string* why = nullptr;
+    BranchIndex to = -1;  // with `why`; else one that the policy chooses
 };
 
 inline bool says_full(Errno e) {
@@ -36,5 +42,7 @@ auto find_steadily(Tree& tree, Look look, IsNothing is_nothing) -> decltype(look
 // Success: the file is another one than it was, moved by us or by somebody who was faster; what failed may be tried
 // again. EINPROGRESS and EINTR as `how` says. Not for who holds a Changing of the node.
 Status move_off_full(Tree& tree, const NodeRef& node, const MoveRequest& request, const CopyUpRequest& how);
+// The same where it is asked for.
+Status move_as_asked(Tree& tree, const NodeRef& node, const MoveRequest& request, const CopyUpRequest& how);
 
 }  // namespace plyfs
