@@ -81,7 +81,9 @@ Json status_json(ops::Context& ctx, const MountFacts& facts, const config::Confi
     out.add("pid", ::getpid()).add("kind", config.layered ? "layers" : "pool").add("read_only", config.read_only);
     out.add("transport", facts.transport).add("transport_why", facts.transport_reason);
     out.add("max_stack_depth", facts.max_stack_depth).add("max_stack_depth_why", facts.depth_reason);
-    out.add("coherence", facts.coherence).add("coherence_why", facts.coherence_reason);
+    const bool deaf = facts.coherence == "watch" && !config.watched;
+    out.add("coherence", deaf ? "timeout" : facts.coherence);
+    out.add("coherence_why", deaf ? "changes may have been missed; the log says more" : facts.coherence_reason);
     out.add("timeouts", std::move(timeouts)).add("nodes", ctx.tree.nodes().size());
     out.add("descriptors", ctx.tree.dirs().size());
     return std::move(out.add("branches", std::move(branches)));

@@ -51,7 +51,7 @@ Mount find_mount_of(const std::string& path) {
                       (found ? " but in the " + found->mounted.type + " on " + shown(found->path) : "") +
                       "; plyctl list shows those there are");
     }
-    Mount mount{found->path, found->mounted.type, found->source, found->mounted.device, {}};
+    Mount mount{found->path, found->mounted.type, found->source, found->mounted.device, found->mounted.root, {}};
     const auto sockets = find_sockets();
     if (const auto socket = sockets.find(mount.device); socket != sockets.end()) mount.socket = socket->second;
     return mount;
@@ -113,7 +113,10 @@ std::vector<Mount> find_mounts() {
         if (!point.mounted.type.starts_with("fuse")) continue;
         const auto socket = sockets.find(point.mounted.device);
         if (socket == sockets.end() && point.mounted.type != "fuse.plyfs") continue;
-        mounts.push_back({point.path, point.mounted.type, point.source, point.mounted.device,
+        const bool again =
+            std::any_of(mounts.begin(), mounts.end(), [&](const Mount& m) { return m.device == point.mounted.device; });
+        if (again) continue;
+        mounts.push_back({point.path, point.mounted.type, point.source, point.mounted.device, point.mounted.root,
                           socket == sockets.end() ? "" : socket->second});
     }
     for (const auto& [device, socket] : sockets) {
@@ -121,7 +124,7 @@ std::vector<Mount> find_mounts() {
             std::any_of(mounts.begin(), mounts.end(), [&, of = device](const Mount& m) { return m.device == of; });
         // Without a mount one that refuses was left by a daemon that was killed.
         const auto fd = known ? Errno(EEXIST) : sys::connect_to(socket);
-        if (fd || fd.failed_with(EACCES)) mounts.push_back({"", "fuse.plyfs", "", device, socket});
+        if (fd || fd.failed_with(EACCES)) mounts.push_back({"", "fuse.plyfs", "", device, "/", socket});
     }
     return mounts;
 }
@@ -166,6 +169,7 @@ InMount locate(const std::string& written) {
     }
     Mount mount = find_mount_of(whole);
     std::string inside = whole.substr(mount.path == "/" ? 1 : std::min(whole.size(), mount.path.size() + 1));
+    if (mount.root != "/") inside = mount.root.substr(1) + "/" + inside;
     return {std::move(mount), std::move(inside)};
 }
 

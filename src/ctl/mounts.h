@@ -16,9 +16,11 @@ struct Mount {
     std::string type;  // "fuse.plyfs"
     std::string source;
     std::uint64_t device = 0;
-    std::string socket;  // empty: there is none
+    std::string root = "/";  // which of its directories is seen there, as by a bind mount
+    std::string socket;      // empty: there is none
 };
 
+// Each once, where it was mounted first.
 std::vector<Mount> find_mounts();
 // Those that somebody means who names a mountpoint, a path inside one, or nothing: then all. Throws Failure when there
 // is none.

@@ -10,6 +10,7 @@
 #include "ops/where.h"
 #include "sys/entry.h"
 #include "sys/open.h"
+#include "sys/xattr.h"
 
 namespace plyfs::ops {
 namespace {
@@ -62,6 +63,18 @@ Status have_elsewhere(Context& ctx, const NodeRef& dir, BranchIndex from) {
     return last;
 }
 
+// Whether who may do what is said the same by two parts of a directory. What one of them forbids is forbidden as long
+// as it is there.
+Result<bool> have_same_rights(BorrowedFd a, BorrowedFd b) {
+    const auto one = TRY(sys::stat_fd(a)), other = TRY(sys::stat_fd(b));
+    if (one.stx_mode != other.stx_mode || one.stx_uid != other.stx_uid || one.stx_gid != other.stx_gid) return false;
+    for (const char* acl : {"system.posix_acl_access", "system.posix_acl_default"}) {
+        const auto of_one = sys::get_xattr_all(a, acl), of_other = sys::get_xattr_all(b, acl);
+        if (of_one.has_value() != of_other.has_value() || (of_one && *of_one != *of_other)) return false;
+    }
+    return true;
+}
+
 Result<Relocated> relocate_dir(Context& ctx, const NodeRef& dir, BranchIndex from) {
     if (auto elsewhere = have_elsewhere(ctx, dir, from); !elsewhere) {
         return stays("no other branch takes it: " + log::errno_text(elsewhere.error().value()));
@@ -81,7 +94,12 @@ Result<Relocated> relocate_dir(Context& ctx, const NodeRef& dir, BranchIndex fro
         return *std::find_if(layers.begin(), layers.end(), [&](BranchIndex b) { return b != from; });
     };
     const BranchIndex next = first(LockedNode(*dir)->layers);
-    const auto key = sys::key_of(TRY(sys::stat_fd(*TRY(ctx.tree.dir_on(dir, next)))));
+    const auto there = TRY(ctx.tree.dir_on(dir, next));
+    if (!TRY(have_same_rights(*TRY(ctx.tree.dir_on(dir, from)), *there))) {
+        return stays("its owner, mode or ACL is another one on " + ctx.tree.set().at(next).path() +
+                     "; make them the same first");
+    }
+    const auto key = sys::key_of(TRY(sys::stat_fd(*there)));
     // It must not be nowhere after a crash.
     TRY(settle_names(ctx.tree, {Link{parent, written}}, next, *above));
     LockedNode state(*dir);

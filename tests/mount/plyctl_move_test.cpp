@@ -106,6 +106,8 @@ TEST_CASE("plyctl: drain leaves what is in use, says so, and takes it the next t
     write_file(pool.b + "/copy", "copy");
     write_file(pool.a + "/copy", "copy");
     write_file(pool.b + "/free", "free");
+    for (const std::string& branch : {pool.a, pool.b}) make_dirs(branch + "/closed");
+    OK(::chmod((pool.b + "/closed").c_str(), 0700));
     pool.mount("create=ff");
     const bool passes = pool.stats().text("max_stack_depth") != "off" && !is_unprivileged();
     {
@@ -114,11 +116,13 @@ TEST_CASE("plyctl: drain leaves what is in use, says so, and takes it the next t
         CHECK(ran.code == 1);
         CHECK(ran.out.find("copy stays: it is a copy of what " + pool.a + " has") != std::string::npos);
         CHECK((ran.out.find("open stays: it is open in passthrough") != std::string::npos) == passes);
+        CHECK(ran.out.find("closed stays: its owner, mode or ACL is another one on " + pool.a) != std::string::npos);
         CHECK(read_file(pool.a + "/free") == "free");
         write_fd(open.get(), "OPEN", 0);
         CHECK(read_file(pool / "open") == "OPEN");
     }
     OK(::unlink((pool.b + "/copy").c_str()));
+    OK(::chmod((pool.a + "/closed").c_str(), 0700));
     CHECK(eventually([&] { return run_plyctl({"drain", pool.mnt(), pool.b}).code == 0; }));
     CHECK(left_on(pool.b).empty());
     CHECK(read_file(pool.a + "/open") == "OPEN");

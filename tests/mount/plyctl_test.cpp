@@ -1,10 +1,12 @@
 // plyctl against mounts that are served.
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/json.h"
 #include "support/check.h"
 #include "support/files.h"
+#include "support/loop_fs.h"
 #include "support/mount.h"
 #include "support/plyctl.h"
 #include "support/run.h"
@@ -139,6 +141,10 @@ TEST_CASE("plyctl: explain says which copy answers and what is hidden") {
     CHECK(odd["path"].text() == "d/\xff odd");
     CHECK(part_of(odd, g.a) == "none");
     CHECK(part_of(odd, g.b) == "answers");
+    const std::string other = g.scratch.dir("other");
+    const Mounted bound(mount / "d", other, "", MS_BIND, "");
+    CHECK(json_of({"explain", other + "/both"})["path"].text() == "d/both");
+    CHECK(done({"list"}).find(other) == std::string::npos);
     const Json dir = json_of({"explain", mount / "d"});
     CHECK(part_of(dir, g.b) == "merged");
     CHECK(part_of(json_of({"explain", g.mnt}), g.b) == "merged");
