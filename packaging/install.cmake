@@ -2,8 +2,8 @@
 include(GNUInstallDirs)
 set(PLYFS_ZSH_DIR ${CMAKE_INSTALL_DATADIR}/zsh/site-functions CACHE STRING "Where zsh looks for completions")
 
-install(TARGETS plyfs DESTINATION ${CMAKE_INSTALL_BINDIR})
-foreach(section 5 8)
+install(TARGETS plyfs plyctl DESTINATION ${CMAKE_INSTALL_BINDIR})
+foreach(section 1 5 8)
   file(GLOB pages ${CMAKE_SOURCE_DIR}/man/*.${section})
   install(FILES ${pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
 endforeach()

@@ -22,6 +22,7 @@
 #include "base/log_journal.h"
 #include "branch/probe.h"
 #include "config/validate.h"
+#include "control/socket_server.h"
 #include "fuse/session.h"
 #include "node/branch_watch.h"
 #include "node/change_watch.h"
@@ -141,7 +142,26 @@ void tell_service_manager(const config::Config& config, const std::string& state
     }
 }
 
-int serve(config::Config config, Readiness& readiness) {
+// The configuration as it is written by now, of a command line that was in order once.
+control::ReadAgain read_config_again(const Invocation& invocation) {
+    try {
+        return {parse_command_line(invocation).config, {}};
+    } catch (const config::Error& error) {
+        return {std::nullopt, error.messages()};
+    } catch (const std::exception& error) {
+        return {std::nullopt, {error.what()}};
+    }
+}
+
+void open_control_socket(control::SocketServer& control, const config::Config& config) {
+    std::string why;
+    if (control.open(config.mountpoint, why)) return;
+    // Engines do without one for each of their containers.
+    const auto level = config.drop_in ? log::Level::debug : log::Level::warn;
+    log::message(level, "plyctl can not ask this mount, it has no control socket: {}", why);
+}
+
+int serve(config::Config config, Readiness& readiness, const Invocation& invocation) {
     take_niceness(config.niceness);
     ProbeFailure probe;
     const bool changes_layers = config.layered && !config.workdir.empty() && !config.read_only;
@@ -179,7 +199,10 @@ int serve(config::Config config, Readiness& readiness) {
     if (!session.mount(failure)) return fail(kExitMount, failure);
     std::optional<BranchWatch> watch;
     if (!config.layered) watch.emplace(*tree, config.pool.space_age);
+    control::SocketServer control(session.control([invocation] { return read_config_again(invocation); }));
+    open_control_socket(control, config);
     const int code = session.serve([&] {
+        control.start();
         readiness.ready();
         choose_log(config);
         tell_service_manager(config, "READY=1\nSTATUS=Serving " + log::in_one_line(config.mountpoint));
@@ -189,7 +212,7 @@ int serve(config::Config config, Readiness& readiness) {
     return code;
 }
 
-int run_mount(Command& command) {
+int run_mount(Command& command, const Invocation& invocation) {
     for (const auto& notice : command.notices) say(notice);
     if (!command.mount_namespace.empty()) enter_mount_namespace(command.mount_namespace);
     config::Config& config = command.config;
@@ -201,8 +224,8 @@ int run_mount(Command& command) {
     log::set_level(config.debug ? log::Level::debug : config.log_level);
     if (command.action == Action::fake) return 0;
     Readiness readiness;
-    if (config.foreground) return serve(config, readiness);
-    return readiness.detach([&] { return serve(config, readiness); });
+    if (config.foreground) return serve(config, readiness, invocation);
+    return readiness.detach([&] { return serve(config, readiness, invocation); });
 }
 
 int run(int argc, char** argv) {
@@ -218,7 +241,7 @@ int run(int argc, char** argv) {
             return print_version(command.config);
         case Action::mount:
         case Action::fake:
-            return run_mount(command);
+            return run_mount(command, invocation);
     }
     return kExitSystem;
 }

@@ -101,7 +101,7 @@ void Branch::take_away() {
 
 Status Branch::bring_back(UniqueFd root, bool network) {
     const auto st = TRY(sys::stat_fd(root));
-    if (p_.mode == config::BranchMode::ro) {
+    if (mode() == config::BranchMode::ro) {
         if (auto clone = sys::clone_read_only(root, sys::Submounts::with)) root = std::move(*clone);
     }
     TRY(sys::replace(p_.root, root));

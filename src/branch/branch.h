@@ -60,6 +60,7 @@ class Branch {
     };
     explicit Branch(Parts parts)
         : p_(std::move(parts)),
+          mode_(p_.mode),
           present_(p_.present),
           device_(p_.device),
           network_(p_.network),
@@ -67,7 +68,9 @@ class Branch {
 
     int index() const { return p_.index; }
     const std::string& path() const { return p_.path; }
-    config::BranchMode mode() const { return p_.mode; }
+    config::BranchMode mode() const { return mode_.load(std::memory_order_relaxed); }
+    // rw or nc, of one that has one of these.
+    void set_mode(config::BranchMode mode) { mode_.store(mode, std::memory_order_relaxed); }
     BorrowedFd root() const { return p_.root; }
     std::uint64_t device() const { return device_.load(std::memory_order_relaxed); }
     bool cloned() const { return p_.cloned; }
@@ -83,8 +86,8 @@ class Branch {
     // Whatever its mode: the file system was mounted so when the branch was opened.
     bool on_read_only_fs() const { return p_.read_only_fs; }
     // May be modified at all (rw or nc, on a file system that is not read-only).
-    bool writable() const { return p_.mode != config::BranchMode::ro && !p_.read_only_fs; }
-    bool takes_new_names() const { return p_.mode == config::BranchMode::rw && !p_.read_only_fs; }
+    bool writable() const { return mode() != config::BranchMode::ro && !p_.read_only_fs; }
+    bool takes_new_names() const { return mode() == config::BranchMode::rw && !p_.read_only_fs; }
 
     // Whether its file system is there: false while it is not mounted, or was taken out of the machine.
     bool present() const { return present_.load(std::memory_order_acquire); }
@@ -101,6 +104,11 @@ class Branch {
     // statvfs of the root, as old as the pool's option allows. Costs no system call while somebody refreshes it.
     Space space() const;
     void refresh_space() const;
+    // As it was when it was last looked at, without a system call; zeros: never.
+    Space known_space() const {
+        MutexLock lock(mutex_);
+        return space_;
+    }
 
     Passthrough passthrough() const { return passthrough_.load(std::memory_order_relaxed); }
     std::string passthrough_reason() const;
@@ -119,6 +127,7 @@ class Branch {
     void symlinkify(sys::Stat& st) const;
 
     Parts p_;
+    std::atomic<config::BranchMode> mode_;
     std::atomic<bool> present_;
     std::atomic<std::uint64_t> device_;
     std::atomic<bool> network_;

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -110,11 +111,14 @@ struct Config {
     std::vector<std::string> kernel_options;
 
     std::chrono::microseconds busy_poll{100};  // for the next request on /dev/fuse, at most; 0: never
-    int reader_threads = 0;  // of /dev/fuse; 0: as many as there are processors, within bounds
+    int reader_threads = 0;                    // of /dev/fuse; 0: as many as there are processors, within bounds
     int niceness = 0;
     std::uint64_t max_request = 0;           // bytes of data in one request; 0: as libfuse has it
     std::optional<unsigned> read_ahead_kib;  // of the mount and of the branches' devices
     bool lazy_umount = false;                // a FUSE mount that is on the mountpoint is detached first
+
+    // What was given, on the command line or in a file, by options' names: as it was written.
+    std::map<std::string, std::string> written;
 
     log::Level log_level = log::Level::info;
     std::string log_file;  // absolute; empty: syslog

@@ -84,10 +84,22 @@ std::string unknown_option(std::string_view word) {
 
 void apply_option(Draft& draft, const Match& match, const std::optional<std::string>& text, Written where) {
     const Option& row = *match.option;
-    set_option(draft, match, parse_value(row.kind, row.values, text, draft.base, where));
+    set_option(draft, match, parse_value(row.kind, row.values, text, draft.base, where), text.value_or(""));
 }
 
-void set_option(Draft& draft, const Match& match, Value value) {
+namespace {
+
+// Of options that add to what is there, all count; of others the last.
+void note_written(Draft& draft, const Match& match, std::string_view written) {
+    std::string& noted = draft.config.written[std::string(match.option->name)];
+    if (!match.option->name.ends_with('+')) noted.clear();
+    noted += std::string(match.word) + "=" + std::string(written) + "\n";
+}
+
+}  // namespace
+
+void set_option(Draft& draft, const Match& match, Value value, std::string_view written) {
+    note_written(draft, match, written);
     if (match.negative) value.on = !value.on;
     value.name = match.word;
     draft.seen.push_back(match.option);

@@ -50,7 +50,7 @@ std::string unknown_option(std::string_view word);
 
 // Reads and sets one option; the value's text as written, none for a bare word. BadValue.
 void apply_option(Draft& draft, const Match& match, const std::optional<std::string>& text, Written where);
-// The same with the value already read.
-void set_option(Draft& draft, const Match& match, Value value);
+// The same with the value already read; written: what it was read from.
+void set_option(Draft& draft, const Match& match, Value value, std::string_view written);
 
 }  // namespace plyfs::config

@@ -206,31 +206,32 @@ void find_branches(Config& config, Survey& survey) {
     for (std::string& line : settle_missing_branches(config, survey.notices())) survey.fault(std::move(line));
 }
 
-// The branches that rules name, by their numbers.
-void find_members(Config& config, Survey& survey) {
-    for (PlacementRule& rule : config.pool.rules) {
+}  // namespace
+
+std::vector<std::string> find_rule_members(std::vector<PlacementRule>& rules, const std::vector<BranchSpec>& branches) {
+    std::vector<std::string> faults;
+    for (PlacementRule& rule : rules) {
         for (const std::string& written : rule.branches) {
             boost::system::error_code fault;
             const fs::path canonical = fs::canonical(written, fault);
             const std::string path = fault ? written : canonical.string();
-            const auto found = std::find_if(config.branches.begin(), config.branches.end(),
+            const auto found = std::find_if(branches.begin(), branches.end(),
                                             [&](const BranchSpec& branch) { return branch.path == path; });
-            if (found == config.branches.end()) {
-                survey.fault(rule.place + ": rules: " + written + " is no branch of this pool; name one of those");
+            if (found == branches.end()) {
+                faults.push_back(rule.place + ": rules: " + written + " is no branch of this pool; name one of those");
                 continue;
             }
-            rule.members.push_back(static_cast<int>(found - config.branches.begin()));
+            rule.members.push_back(static_cast<int>(found - branches.begin()));
         }
     }
+    return faults;
 }
-
-}  // namespace
 
 std::vector<std::string> validate(Config& config) {
     Survey survey;
     if (!config.layered) find_branches(config, survey);
     std::vector<Place> places = look_at_branches(config, survey);
-    find_members(config, survey);
+    for (std::string& line : find_rule_members(config.pool.rules, config.branches)) survey.fault(std::move(line));
     compare_branches(places, survey);
     check_writable(config, places, survey);
     if (!config.workdir.empty() && !config.read_only) {

@@ -15,6 +15,10 @@ namespace plyfs::config {
 // notices for the user. Throws Error (ExitCode::mount).
 std::vector<std::string> validate(Config& config);
 
+// Finds the branches that rules name, which are canonical by now, by their numbers; returns a fault for each that is
+// none.
+std::vector<std::string> find_rule_members(std::vector<PlacementRule>& rules, const std::vector<BranchSpec>& branches);
+
 // What the machine and the caller must bring along for any mount.
 struct HostFacts {
     bool root = false;

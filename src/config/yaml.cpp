@@ -54,18 +54,18 @@ class Reader {
         if (kind == Kind::branches && node.IsSequence()) {
             Value value;
             for (const auto& item : node) add_branch(name, item, value);
-            return set_option(draft_, match, std::move(value));
+            return set_option(draft_, match, std::move(value), YAML::Dump(node));
         }
         if (kind == Kind::rules && node.IsSequence()) {
             Value value;
             for (const auto& item : node) add_rule(name, item, value);
-            return set_option(draft_, match, std::move(value));
+            return set_option(draft_, match, std::move(value), YAML::Dump(node));
         }
         if (kind == Kind::rules) throw BadValue("a list of rules is wanted here, each a map of conditions and places");
         if (kind == Kind::layers && node.IsSequence()) {
             Value value;
             for (const auto& item : node) add_path(name, item, value);
-            return set_option(draft_, match, std::move(value));
+            return set_option(draft_, match, std::move(value), YAML::Dump(node));
         }
         // lowerdir+ and datadir+ append, so a list of them is one after the other.
         if (kind == Kind::path && match.option->name.ends_with('+') && node.IsSequence()) {

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "config/error.h"
 #include "config/options.h"
+#include "control/live_options.h"
 #include "control/option_values.h"
 
 namespace plyfs::control {
@@ -23,37 +24,11 @@ std::optional<std::string_view> option_of(std::string_view attribute) {
     return std::nullopt;
 }
 
-// What every request reads anew, so that it may change between two of them.
-bool is_live(const config::Option& option) {
-    constexpr std::string_view kLive[] = {"minfreespace",
-                                          "entry_timeout",
-                                          "attr_timeout",
-                                          "negative_timeout",
-                                          "timeout",
-                                          "statfs",
-                                          "statfs-ignore",
-                                          "cache.files",
-                                          "cache.readdir",
-                                          "link-cow",
-                                          "proxy-ioprio",
-                                          "security-capability",
-                                          "flush-on-close",
-                                          "inodecalc",
-                                          "func.readdir",
-                                          "dropcacheonclose",
-                                          "nfsopenhack",
-                                          "follow-symlinks",
-                                          "cache.files.process-names",
-                                          "moveonenospc",
-                                          "moveonenospc-reserve",
-                                          "ignorepponrename",
-                                          "rename-exdev",
-                                          "link-exdev",
-                                          "copyup",
-                                          "read-failover",
-                                          "branch-lost"};
-    if (option.group == config::Group::placement && option.kind == config::Kind::policy) return true;
-    return std::find(std::begin(kLive), std::end(kLive), option.name) != std::end(kLive);
+// Of layers, what is about pools says nothing.
+bool concerns(const config::Config& config, std::string_view name) {
+    if (!config.layered) return true;
+    const auto match = config::find_option(name);
+    return match && match->option->use != config::Use::pool;
 }
 
 void apply(ops::Context& ctx, const config::Config& config) {
@@ -107,10 +82,23 @@ void ControlFile::set_watched(ops::Context& ctx, bool watched) {
 Result<std::string> ControlFile::get(std::string_view attribute) const {
     const auto name = option_of(attribute);
     if (!name) return Errno(ENODATA);
+    return value(*name);
+}
+
+Result<std::string> ControlFile::value(std::string_view name) const {
     MutexLock lock(mutex_);
-    auto value = option_value(config_, *name);
-    if (!value) return Errno(ENODATA);
-    return *value;
+    const auto told = concerns(config_, name) ? option_value(config_, name) : std::nullopt;
+    if (!told) return Errno(ENODATA);
+    return *told;
+}
+
+std::vector<ControlFile::NamedValue> ControlFile::values() const {
+    MutexLock lock(mutex_);
+    std::vector<NamedValue> out;
+    for (const std::string_view name : told_options()) {
+        if (concerns(config_, name)) out.push_back({name, *option_value(config_, name)});
+    }
+    return out;
 }
 
 std::string ControlFile::list(NodeId id) const {
@@ -123,24 +111,73 @@ std::string ControlFile::list(NodeId id) const {
 
 Status ControlFile::set(ops::Context& ctx, std::string_view attribute, std::string_view value) {
     const auto name = option_of(attribute);
-    const auto match = name ? config::find_option(*name) : std::nullopt;
+    if (!name) return Errno(ENODATA);
+    std::string why;
+    auto changed = change(ctx, *name, value, why);
+    if (changed.failed_with(EINVAL)) log::warn("{}={}: {}", attribute, value, why);
+    return changed;
+}
+
+Status ControlFile::change(ops::Context& ctx, std::string_view name, std::string_view value, std::string& why) {
+    const auto match = config::find_option(name);
     MutexLock lock(mutex_);
-    if (!match) return Errno(name && option_value(config_, *name) ? EROFS : ENODATA);
-    if (!is_live(*match->option)) return Errno(EROFS);
+    if (!match) {
+        const bool told = option_value(config_, name).has_value();
+        why = told ? "it is no option but a fact" : config::unknown_option(name);
+        return Errno(told ? EROFS : ENODATA);
+    }
+    if (!concerns(config_, name)) {
+        why = "it is about pools, and these are layers";
+        return Errno(EROFS);
+    }
+    if (!is_live(*match->option)) {
+        why = "it can not change while mounted; unmount and mount again with it";
+        return Errno(EROFS);
+    }
     config::Draft draft;
     draft.base = "/";
     draft.config = config_;
     try {
         config::apply_option(draft, *match, std::string(value), config::Written::in_words);
     } catch (const config::BadValue& e) {
-        log::warn("{}={}: {}", attribute, value, e.what());
+        why = e.what();
         return Errno(EINVAL);
     }
+    if (draft.selection) draft.config.pool.policies.set(config::Function::getattr, *draft.selection);
     for (const std::string& notice : draft.notices) log::info("{}", notice);
     config_ = std::move(draft.config);
     apply(ctx, config_);
-    log::info("set while mounted: {}={}", *name, value);
+    log::info("set while mounted: {}={}", name, value);
     return {};
+}
+
+ControlFile::Reloaded ControlFile::reload(ops::Context& ctx, config::Config fresh) {
+    Reloaded out;
+    MutexLock lock(mutex_);
+    for (const config::Option& option : config::option_table()) {
+        const std::string name(option.name);
+        const auto before = config_.written.find(name);
+        const auto after = fresh.written.find(name);
+        const bool was = before != config_.written.end();
+        const bool is = after != fresh.written.end();
+        if (was == is && (!was || before->second == after->second)) continue;
+        (is_live(option) ? out.changed : out.kept).push_back(name);
+    }
+    // Also what was set by hand since gives way to what is written.
+    for (const config::Option& option : config::option_table()) {
+        if (is_live(option)) take_live(option, fresh, config_);
+    }
+    for (const std::string& name : out.changed) {
+        const auto after = fresh.written.find(name);
+        if (after == fresh.written.end()) {
+            config_.written.erase(name);
+        } else {
+            config_.written[name] = after->second;
+        }
+    }
+    apply(ctx, config_);
+    log::info("configuration read again: {} options changed, {} need a new mount", out.changed.size(), out.kept.size());
+    return out;
 }
 
 }  // namespace plyfs::control

@@ -18,4 +18,22 @@ std::string_view slot_name(Slot slot) {
     return kNames[static_cast<std::size_t>(slot)];
 }
 
+std::size_t RequestCounters::part_of_thread() {
+    static std::atomic<std::size_t> next{0};
+    thread_local const std::size_t part = next.fetch_add(1, std::memory_order_relaxed) % kParts;
+    return part;
+}
+
+Latencies RequestCounters::latencies(Slot slot) const {
+    Latencies out;
+    for (const Part& part : parts_) {
+        const Timed& timed = part.slots[place_of(slot)];
+        for (std::size_t i = 0; i < out.counts.size(); ++i) {
+            out.counts[i] += timed.counts[i].load(std::memory_order_relaxed);
+        }
+        out.nanoseconds += timed.nanoseconds.load(std::memory_order_relaxed);
+    }
+    return out;
+}
+
 }  // namespace plyfs::control

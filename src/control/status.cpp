@@ -4,20 +4,13 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
+#include <vector>
+
+#include "config/branch_spec.h"
+
 namespace plyfs::control {
 namespace {
-
-std::string_view mode_word(config::BranchMode mode) {
-    switch (mode) {
-        case config::BranchMode::rw:
-            return "rw";
-        case config::BranchMode::ro:
-            return "ro";
-        case config::BranchMode::nc:
-            return "nc";
-    }
-    return "?";
-}
 
 std::string_view passthrough_word(Branch::Passthrough state) {
     switch (state) {
@@ -31,7 +24,82 @@ std::string_view passthrough_word(Branch::Passthrough state) {
     return "?";
 }
 
+struct Count {
+    std::string_view name;
+    std::uint64_t value;
+};
+
+std::vector<Count> counts_of(ops::Context& ctx) {
+    const auto& counters = ctx.tree.counters();
+    return {{"opens.passthrough", ctx.opens.passthrough.load()},
+            {"opens.cached", ctx.opens.cached.load()},
+            {"opens.direct", ctx.opens.direct.load()},
+            {"backings.opened", counters.backings_opened.load()},
+            {"backings.closed", counters.backings_closed.load()},
+            {"copyups", counters.copyups.load()},
+            {"moves", counters.moves.load()},
+            {"splits", counters.splits.load()},
+            {"estale", counters.stale.load()},
+            {"branches_spared", counters.spared.load()},
+            {"failovers", counters.failovers.load()},
+            {"changes.heard", counters.heard.load()},
+            {"changes.own", counters.heard_own.load()},
+            {"changes.expired", counters.expired.load()},
+            {"changes.doubts", counters.doubts.load()}};
+}
+
+Json branch_json(const Branch& branch) {
+    const Space space = branch.known_space();
+    Json out;
+    out.add("index", branch.index()).add("path", branch.path()).add("mode", config::mode_name(branch.mode()));
+    out.add("present", branch.present()).add("available", space.available).add("total", space.total);
+    out.add("reserve", space.reserve).add("no_inodes", space.no_inodes);
+    out.add("read_only", space.read_only || branch.on_read_only_fs()).add("network", branch.network());
+    out.add("stacking", branch.stacking()).add("passthrough", passthrough_word(branch.passthrough()));
+    return std::move(out.add("passthrough_why", branch.passthrough_reason()));
+}
+
+Json request_json(const RequestCounters& requests, Slot slot) {
+    const Latencies took = requests.latencies(slot);
+    int used = Latencies::kBuckets;
+    while (used > 0 && took.counts[static_cast<std::size_t>(used - 1)] == 0) --used;
+    Json buckets = Json::array();
+    for (int i = 0; i < used; ++i) buckets.push(took.counts[static_cast<std::size_t>(i)]);
+    Json out;
+    out.add("count", requests.get(slot)).add("nanoseconds", took.nanoseconds);
+    return std::move(out.add("buckets", std::move(buckets)));
+}
+
 }  // namespace
+
+Json status_json(ops::Context& ctx, const MountFacts& facts, const config::Config& config) {
+    Json timeouts, branches = Json::array(), out;
+    timeouts.add("entry", ctx.timeouts.entry.load()).add("attr", ctx.timeouts.attr.load());
+    timeouts.add("negative", ctx.timeouts.negative.load());
+    for (const auto& branch : ctx.tree.set().all()) branches.push(branch_json(*branch));
+    out.add("version", PLYFS_VERSION).add("mountpoint", config.mountpoint).add("source", config.fsname);
+    out.add("pid", ::getpid()).add("kind", config.layered ? "layers" : "pool").add("read_only", config.read_only);
+    out.add("transport", facts.transport).add("transport_why", facts.transport_reason);
+    out.add("max_stack_depth", facts.max_stack_depth).add("max_stack_depth_why", facts.depth_reason);
+    const bool deaf = facts.coherence == "watch" && !config.watched;
+    out.add("coherence", deaf ? "timeout" : facts.coherence);
+    out.add("coherence_why", deaf ? "changes may have been missed; the log says more" : facts.coherence_reason);
+    out.add("timeouts", std::move(timeouts)).add("nodes", ctx.tree.nodes().size());
+    out.add("descriptors", ctx.tree.dirs().size());
+    return std::move(out.add("branches", std::move(branches)));
+}
+
+Json counters_json(ops::Context& ctx, const RequestCounters& requests) {
+    Json kinds, counts, out;
+    for (int i = 0; i < static_cast<int>(Slot::count_); ++i) {
+        const auto slot = static_cast<Slot>(i);
+        if (requests.get(slot) > 0) kinds.add(std::string(slot_name(slot)), request_json(requests, slot));
+    }
+    for (const auto& [name, value] : counts_of(ctx)) counts.add(std::string(name), value);
+    const auto now = std::chrono::steady_clock::now().time_since_epoch();
+    out.add("nanoseconds", static_cast<std::uint64_t>(std::chrono::nanoseconds(now).count()));
+    return std::move(out.add("requests", std::move(kinds)).add("counts", std::move(counts)));
+}
 
 std::string status_text(ops::Context& ctx, const RequestCounters& requests, const MountFacts& facts) {
     std::string out;
@@ -54,26 +122,11 @@ std::string status_text(ops::Context& ctx, const RequestCounters& requests, cons
         const auto slot = static_cast<Slot>(i);
         line(fmt::format("requests.{}", slot_name(slot)), requests.get(slot));
     }
-    const auto& counters = ctx.tree.counters();
-    line("opens.passthrough", ctx.opens.passthrough.load());
-    line("opens.cached", ctx.opens.cached.load());
-    line("opens.direct", ctx.opens.direct.load());
-    line("backings.opened", counters.backings_opened.load());
-    line("backings.closed", counters.backings_closed.load());
-    line("copyups", counters.copyups.load());
-    line("moves", counters.moves.load());
-    line("splits", counters.splits.load());
-    line("estale", counters.stale.load());
-    line("branches_spared", counters.spared.load());
-    line("failovers", counters.failovers.load());
-    line("changes.heard", counters.heard.load());
-    line("changes.own", counters.heard_own.load());
-    line("changes.expired", counters.expired.load());
-    line("changes.doubts", counters.doubts.load());
+    for (const auto& [name, value] : counts_of(ctx)) line(name, value);
     for (const auto& branch : ctx.tree.set().all()) {
         const auto key = fmt::format("branch.{}.", branch->index());
         line(key + "path", branch->path());
-        line(key + "mode", mode_word(branch->mode()));
+        line(key + "mode", config::mode_name(branch->mode()));
         line(key + "present", branch->present() ? "yes" : "no");
         line(key + "passthrough", passthrough_word(branch->passthrough()));
         line(key + "passthrough_why", branch->passthrough_reason());

@@ -1,9 +1,10 @@
-// The state of a mount as text, `key value` a line: what the attribute user.plyfs.stats of the mount's root gives to
-// root.
+// The state of a mount: as text, `key value` a line, what the attribute user.plyfs.stats of the mount's root gives to
+// root; and as JSON, for the control socket. Asks no branch anything, so it is told also while one hangs.
 #pragma once
 
 #include <string>
 
+#include "base/json.h"
 #include "control/counters.h"
 #include "ops/context.h"
 
@@ -22,5 +23,10 @@ struct MountFacts {
 };
 
 std::string status_text(ops::Context& ctx, const RequestCounters& requests, const MountFacts& facts);
+
+// How the mount is set up, and its branches.
+Json status_json(ops::Context& ctx, const MountFacts& facts, const config::Config& config);
+// What it has done since it was mounted; to be read twice by whoever wants rates.
+Json counters_json(ops::Context& ctx, const RequestCounters& requests);
 
 }  // namespace plyfs::control

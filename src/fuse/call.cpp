@@ -30,6 +30,12 @@ ops::Request Call::request(bool may_block) const {
 void Call::fail(Errno e) const {
     log::message(log::Level::trace, "{}: {}", control::slot_name(slot_), log::errno_text(e.value()));
     fuse_reply_err(req_, e.value());
+    count_time();
+}
+
+void Call::count_time() const {
+    const auto took = std::chrono::steady_clock::now() - began_;
+    server_->requests.took(slot_, static_cast<std::uint64_t>(std::chrono::nanoseconds(took).count()));
 }
 
 }  // namespace plyfs::fuse

@@ -6,6 +6,7 @@
 // arguments.
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <utility>
 
@@ -71,25 +72,24 @@ class Call {
   private:
     template <typename T, typename Reply, typename Undo>
     void finish(Result<T> result, const Reply& reply, const Undo& undo) const {
-        if (!result) {
-            fail(result.error());
-        } else if (reply(req_, *result) != 0) {
-            undo(ctx(), *result);
-        }
+        if (!result) return fail(result.error());
+        const bool taken = reply(req_, *result) == 0;
+        count_time();
+        if (!taken) undo(ctx(), *result);
     }
     template <typename Reply, typename Undo>
     void finish(Status result, const Reply& reply, const Undo&) const {
-        if (!result) {
-            fail(result.error());
-        } else {
-            reply(req_);
-        }
+        if (!result) return fail(result.error());
+        reply(req_);
+        count_time();
     }
+    void count_time() const;
 
     fuse_req_t req_;
     Server* server_;
     sys::Caller caller_;
     control::Slot slot_;
+    std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
 };
 
 // A name as the kernel sent it, owned by the work that may outlive the request's buffer.

@@ -274,6 +274,16 @@ bool Session::mount(std::string& failure) {
     return true;
 }
 
+control::Mount Session::control(std::function<control::ReadAgain()> read_config) {
+    Server& server = impl_->server;
+    return {server.ctx,
+            server.requests,
+            server.facts,
+            server.control,
+            std::move(read_config),
+            [&server](std::function<void()> work) { server.executor.post(std::move(work)); }};
+}
+
 int Session::serve(const std::function<void()>& ready) {
     impl_->ready = ready;
     if (fuse_set_signal_handlers(impl_->session) != 0) return 1;

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "config/config.h"
+#include "control/commands.h"
 #include "node/change_watch.h"
 #include "node/tree.h"
 
@@ -41,6 +42,8 @@ class Session {
     void watch_changes(std::unique_ptr<ChangeWatch> watch, std::string reason);
     // False, and one line on stderr by the kernel's helper or in `failure`, when the mount was refused.
     bool mount(std::string& failure);
+    // For whoever controls the mount, while it is served.
+    control::Mount control(std::function<control::ReadAgain()> read_config);
     // Serves until umount or a signal; `ready` is called when the kernel has been answered. The exit code of the
     // process.
     int serve(const std::function<void()>& ready);

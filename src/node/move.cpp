@@ -19,9 +19,9 @@ namespace {
 constexpr int kOpenerLooks = 20;
 constexpr auto kOpenerPause = std::chrono::milliseconds(5);
 
-class MoveOffFull {
+class MoveAway {
   public:
-    MoveOffFull(Tree& tree, const NodeRef& node, const MoveRequest& request, const CopyUpRequest& how)
+    MoveAway(Tree& tree, const NodeRef& node, const MoveRequest& request, const CopyUpRequest& how)
         : tree_(tree), request_(request), how_(how), moving_{.node = node} {}
     Status run();
 
@@ -30,6 +30,7 @@ class MoveOffFull {
     const char* obstacle();
     const char* obstacle_of_openers();
     const char* obstacle_of_names();
+    Status stay(const std::string& what, const std::string& why);
     void close_descriptors();
     std::uint64_t bytes_needed() const;
     Result<Tree::Ranking> rank();
@@ -42,7 +43,7 @@ class MoveOffFull {
 };
 
 // Descriptors that its handles will open again.
-void MoveOffFull::close_descriptors() {
+void MoveAway::close_descriptors() {
     std::vector<SharedFd> closed;  // after the lock
     LockedNode state(*moving_.node);
     const auto take = [&](const Face& face) {
@@ -53,7 +54,7 @@ void MoveOffFull::close_descriptors() {
     for (const auto& face : state->retired) take(*face);
 }
 
-const char* MoveOffFull::obstacle_of_openers() {
+const char* MoveAway::obstacle_of_openers() {
     bool passed_through;
     {
         LockedNode state(*moving_.node);
@@ -81,7 +82,7 @@ const char* MoveOffFull::obstacle_of_openers() {
     return "somebody has it mapped, or open on the branch itself";
 }
 
-const char* MoveOffFull::obstacle_of_names() {
+const char* MoveAway::obstacle_of_names() {
     if (moving_.links.empty()) return moving_.object.st.stx_nlink == 0 ? nullptr : "its names are not known";
     if (moving_.links.size() != moving_.object.st.stx_nlink) return "it has names that are not known";
     if (!find_names(tree_, moving_)) return "its names lead elsewhere";
@@ -100,7 +101,7 @@ const char* MoveOffFull::obstacle_of_names() {
     return nullptr;
 }
 
-const char* MoveOffFull::obstacle() {
+const char* MoveAway::obstacle() {
     const Branch& branch = tree_.set().at(moving_.object.branch);
     if (!branch.writable() || !branch.present()) return "its branch can not be changed";
     if (sys::Protection::of(moving_.object.st).any()) return "it is immutable or append-only";
@@ -110,17 +111,24 @@ const char* MoveOffFull::obstacle() {
         moving_.links = state->links;
     }
     if (const char* why = obstacle_of_names()) return why;
-    return obstacle_of_openers();
+    return moving_.node->is_regular() ? obstacle_of_openers() : nullptr;
 }
 
 // Holes stay holes, so it may need less than its size.
-std::uint64_t MoveOffFull::bytes_needed() const {
+std::uint64_t MoveAway::bytes_needed() const {
     const std::uint64_t allocated = moving_.object.st.stx_blocks * 512;
     const std::uint64_t size = std::max<std::uint64_t>(moving_.object.st.stx_size, request_.end);
     return std::max<std::uint64_t>(std::min(allocated + request_.bytes, std::max(size, allocated)), 1);
 }
 
-Result<Tree::Ranking> MoveOffFull::rank() {
+Result<Tree::Ranking> MoveAway::rank() {
+    if (request_.to >= 0) {
+        const Branch& to = tree_.set().at(request_.to);
+        const Space space = to.space();
+        if (!to.present() || !to.takes_new_names() || request_.to == moving_.object.branch) return Errno(EROFS);
+        if (space.available < bytes_needed() + space.reserve) return Errno(ENOSPC);
+        return Tree::Ranking{{request_.to}, false};
+    }
     const sys::Caller owner{.uid = moving_.object.st.stx_uid, .gid = moving_.object.st.stx_gid};
     const bool named = !moving_.links.empty();
     return tree_.rank_branches(named ? moving_.links[0].parent : tree_.nodes().find(kRootId),
@@ -128,10 +136,10 @@ Result<Tree::Ranking> MoveOffFull::rank() {
                                 .maker = &owner,
                                 .away_from = moving_.object.branch,
                                 .bytes = bytes_needed(),
-                                .same_disk = request_.full == EDQUOT});
+                                .same_disk = request_.full == EDQUOT || request_.why});
 }
 
-Status MoveOffFull::run() {
+Status MoveAway::run() {
     auto object = tree_.find_object(moving_.node);
     if (!object) return request_.full;
     moving_.object = std::move(*object);
@@ -140,18 +148,18 @@ Status MoveOffFull::run() {
         return state->links.empty() ? std::string("a nameless file") : state->links[0].name;
     }();
     const std::string& from = tree_.set().at(moving_.object.branch).path();
-    if (const char* why = obstacle()) {
-        log::info("{} stays on {}, which is full: {}", what, from, why);
-        return request_.full;
-    }
+    if (const char* why = obstacle()) return stay(what, why);
     const auto ranking = rank();
-    for (BranchIndex branch : ranking ? ranking->branches : std::vector<BranchIndex>()) {
+    if (!ranking) return stay(what, "no other branch takes it: " + log::errno_text(ranking.error().value()));
+    std::string why = "other branches have its name";
+    for (BranchIndex branch : ranking->branches) {
         if (below_limit_ >= 0 && branch >= below_limit_) continue;
         auto moved = move_to(tree_, moving_, branch, how_.cancelled);
         tree_.set().at(branch).refresh_space();
         if (moved) {
             tree_.counters().moves.fetch_add(1, std::memory_order_relaxed);
-            log::info("{} moved from {}, which is full, to {}", what, from, tree_.set().at(branch).path());
+            log::message(request_.why ? log::Level::debug : log::Level::info, "{} moved from {} to {}", what, from,
+                         tree_.set().at(branch).path());
             close_descriptors();
             const BranchIndex left = moving_.object.branch;
             moving_.object.fd.reset();  // the last of it: from here on its space is free
@@ -159,10 +167,21 @@ Status MoveOffFull::run() {
             return {};
         }
         if (moved.failed_with(EINTR)) return moved;
-        log::info("{} was not moved from {} to {}: {}", what, from, tree_.set().at(branch).path(),
-                  log::errno_text(moved.error().value()));
+        why = tree_.set().at(branch).path() + ": " + log::errno_text(moved.error().value());
+        log::info("{} was not moved from {} to {}", what, from, why);
         const Errno e = moved.error();
         if (!says_full(e) && e != EROFS && e != EEXIST && e != ENOTDIR) break;
+    }
+    if (request_.why) *request_.why = why;
+    return request_.full;
+}
+
+Status MoveAway::stay(const std::string& what, const std::string& why) {
+    const std::string& from = tree_.set().at(moving_.object.branch).path();
+    if (request_.why) {
+        *request_.why = why;
+    } else {
+        log::info("{} stays on {}, which is full: {}", what, from, why);
     }
     return request_.full;
 }
@@ -171,12 +190,16 @@ Status MoveOffFull::run() {
 
 Status move_off_full(Tree& tree, const NodeRef& node, const MoveRequest& request, const CopyUpRequest& how) {
     if (!tree.moves_files()) return request.full;
+    return move_as_asked(tree, node, request, how);
+}
+
+Status move_as_asked(Tree& tree, const NodeRef& node, const MoveRequest& request, const CopyUpRequest& how) {
     const auto is_another = [&](LockedNode& state) {
         return state.node().data_generation() != request.data_generation;
     };
     if (TRY(begin_move(tree, node, how, is_another)) == MoveTurn::nothing_to_do) return {};
     Defer end([&] { end_move(tree, node); });
-    return MoveOffFull(tree, node, request, how).run();
+    return MoveAway(tree, node, request, how).run();
 }
 
 }  // namespace plyfs

@@ -2,6 +2,8 @@
 // stay.
 #pragma once
 
+#include <string>
+
 #include "node/copy_up.h"
 
 namespace plyfs {
@@ -11,6 +13,10 @@ struct MoveRequest {
     std::uint32_t data_generation = 0;  // of the node, when it was said
     std::uint64_t end = 0;              // up to where the file is about to reach
     std::uint64_t bytes = 0;            // about to be written or allocated
+    // Not because it is full: `full` is what comes back when it stays, and `why` says for what reason. Objects of other
+    // types than files move as well.
+    std::string* why = nullptr;
+    BranchIndex to = -1;  // with `why`; else one that the policy chooses
 };
 
 inline bool says_full(Errno e) {
@@ -36,6 +42,8 @@ auto find_steadily(Tree& tree, Look look, IsNothing is_nothing) -> decltype(look
 // it mapped from such an open, or holds a lock on the branch's file; with names we do not know, with copies of its name
 // on other branches that may be changed; immutable or append-only.
 Status move_off_full(Tree& tree, const NodeRef& node, const MoveRequest& request, const CopyUpRequest& how);
+// The same where it is asked for.
+Status move_as_asked(Tree& tree, const NodeRef& node, const MoveRequest& request, const CopyUpRequest& how);
 
 // To a branch above its own, for a rename there; of any type but a directory. Readers in passthrough keep the file that
 // they have, as beside a copy-up. EXDEV where that would part it from other names or from somebody who writes to it,

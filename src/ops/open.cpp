@@ -102,15 +102,17 @@ void count_writer(LockedNode& state, bool writes) {
     state->changed_since_copy = true;
 }
 
-// Whether the file that has the node's bytes may be the kernel's backing file. A file that may still be copied up is
-// kept from it where old readers are to follow the copy: they read through us, who know which file answers.
-bool may_hand_over(Context& ctx, LockedNode& state) {
-    if (state->moving) return false;
+// Why the file that has the node's bytes may not be the kernel's backing file; null: it may. A file that may still be
+// copied up is kept from it where old readers are to follow the copy: they read through us, who know which file
+// answers.
+const char* obstacle_to_handing_over(Context& ctx, LockedNode& state) {
+    if (state->moving) return "it is about to move to another branch";
     const BranchSet& set = ctx.tree.set();
     const Branch& branch = set.at(state->content_branch >= 0 ? state->content_branch : state->winner);
-    if (branch.passthrough() == Branch::Passthrough::no) return false;
+    if (branch.passthrough() == Branch::Passthrough::no) return "its branch can not be passed through";
     const bool follows = ctx.tree.layer_options().readers == config::CopyUpReaders::follow;
-    return !follows || branch.writable() || !set.any_writable();
+    if (!follows || branch.writable() || !set.any_writable()) return nullptr;
+    return "it may still be copied up, and copyup-readers=follow";
 }
 
 // Whether the file's branch is about to be full: what is written there has to be written by us, who can move it.
@@ -141,7 +143,7 @@ Result<Opened> grant(Context& ctx, const Request& request, const NodeRef& node, 
             facts.cached_opens = opens.cached;
             facts.backing_is_winner = !opens.backing || opens.backing->generation() == node->data_generation();
             facts.winner_changed_data = state->changed_since_copy;
-            facts.can_pass_through = can_pass_through && may_hand_over(ctx, state);
+            facts.can_pass_through = can_pass_through && obstacle_to_handing_over(ctx, state) == nullptr;
             facts.writes = writes;
             facts.came_back = told != opens.told_stale.end() || (!writes && is_from_kernel(flags));
             // It moves to another branch: who wrote to it here would write for nothing.
@@ -221,6 +223,17 @@ Status truncate_opened(Context& ctx, const Request& request, const NodeRef& node
 }
 
 }  // namespace
+
+std::string passthrough_obstacle(Context& ctx, const NodeRef& node, bool writes) {
+    if (!node->is_regular()) return "it is no regular file";
+    if (!ctx.registrar.available()) return "the mount has no passthrough";
+    if (writes && is_short_of_space(ctx, node)) return "its branch has less left than moveonenospc-reserve asks for";
+    if (!writes && reads_for_failover(ctx, node)) return "read-failover=always, and there is another copy";
+    LockedNode state(*node);
+    const char* why = obstacle_to_handing_over(ctx, state);
+    if (!why && state->face.opens && state->face.opens->cached > 0) why = "it is open through the daemon just now";
+    return why ? why : "";
+}
 
 bool FileHandle::writes() const {
     return wants_write(flags_);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "node/io_mode.h"
@@ -57,6 +58,8 @@ struct Opened {
 // flags as open(2), without O_CREAT. ESTALE and EBUSY: see node/io_mode.h. The file is truncated only once the open can
 // not fail any more for its mode. kill_privileges: the truncation takes setuid and the like away.
 Result<Opened> open(Context& ctx, const Request& request, NodeId id, int flags, bool kill_privileges = false);
+// Why an open of this moment would not get passthrough; empty: it would, if the kernel takes its branch's files.
+std::string passthrough_obstacle(Context& ctx, const NodeRef& node, bool writes);
 // For a file just created: it is at hand.
 Result<Opened> open_new(Context& ctx, NodeId id, int flags, Located created);
 // Also for an open whose reply did not reach the kernel, which then sends no RELEASE.

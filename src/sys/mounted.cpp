@@ -25,14 +25,16 @@ std::string unescaped(const std::string& word) {
     return out;
 }
 
-struct Line {
-    std::string point;
-    MountedAt mounted;
-};
+bool write_number(const std::string& path, unsigned number) {
+    std::ofstream file(path);
+    return file.is_open() && (file << number << std::flush);
+}
 
-std::vector<Line> read_table() {
+}  // namespace
+
+std::vector<MountPoint> mount_points() {
     std::ifstream table("/proc/self/mountinfo");
-    std::vector<Line> lines;
+    std::vector<MountPoint> points;
     for (std::string text; std::getline(table, text);) {
         std::istringstream words(text);
         std::string id, parent, device, root, point, word;
@@ -41,31 +43,25 @@ std::vector<Line> read_table() {
         }
         unsigned major = 0, minor = 0;
         if (std::sscanf(device.c_str(), "%u:%u", &major, &minor) != 2) continue;
-        Line line{unescaped(point), {makedev(major, minor), {}, unescaped(root)}};
-        words >> line.mounted.type;
-        lines.push_back(std::move(line));
+        MountPoint found{unescaped(point), {}, {makedev(major, minor), {}, unescaped(root)}};
+        words >> found.mounted.type >> word;
+        found.source = unescaped(word);
+        points.push_back(std::move(found));
     }
-    return lines;
+    return points;
 }
-
-bool write_number(const std::string& path, unsigned number) {
-    std::ofstream file(path);
-    return file.is_open() && (file << number << std::flush);
-}
-
-}  // namespace
 
 std::optional<MountedAt> find_mounted(const std::string& path) {
     std::optional<MountedAt> found;
-    for (Line& line : read_table()) {
-        if (line.point == path) found = std::move(line.mounted);
+    for (MountPoint& point : mount_points()) {
+        if (point.path == path) found = std::move(point.mounted);
     }
     return found;
 }
 
 std::string type_of_mounted(std::uint64_t device) {
-    for (Line& line : read_table()) {
-        if (line.mounted.device == device) return std::move(line.mounted.type);
+    for (MountPoint& point : mount_points()) {
+        if (point.mounted.device == device) return std::move(point.mounted.type);
     }
     return {};
 }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 
@@ -16,6 +17,14 @@ struct MountedAt {
 };
 // The last mount on a path; none: nothing is mounted there.
 std::optional<MountedAt> find_mounted(const std::string& path);
+
+// Everything that is mounted in our mount namespace, what lies on top after what it hides.
+struct MountPoint {
+    std::string path;
+    std::string source;
+    MountedAt mounted;
+};
+std::vector<MountPoint> mount_points();
 
 // The type of the file system with that device number ("fuse.sshfs"), wherever it is mounted; empty: it is nowhere.
 std::string type_of_mounted(std::uint64_t device);

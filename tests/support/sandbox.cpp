@@ -88,6 +88,13 @@ void write_map(const std::string& path) {
     ::close(fd);
 }
 
+// What daemons leave in /run is the sandbox's own.
+void mount_run(bool privileged) {
+    char owner[64] = "mode=0755";
+    if (!privileged) std::snprintf(owner, sizeof owner, "mode=0755,uid=%u,gid=%u", kFirstOutside, kFirstOutside);
+    if (::mount("tmpfs", "/run", "tmpfs", 0, owner) != 0) die("mount /run");
+}
+
 // A child that goes on in a user namespace of its own, as its root, who is nobody outside.
 pid_t fork_into_user_namespace() {
     int here[2], mapped[2];
@@ -200,6 +207,7 @@ int run_in_sandbox(const std::function<int()>& body) {
     if (::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) die("making mounts private");
     if (::access((std::string(kFuseControl) + "/.").c_str(), X_OK) == 0)
         ::mount("none", kFuseControl, "fusectl", 0, nullptr);  // already there on most systems: EBUSY
+    mount_run(privileged);
     if (!privileged) {
         const char* folder = std::getenv("PLYFS_TEST_TMP");
         if (!folder) die("no PLYFS_TEST_TMP");

@@ -7,9 +7,9 @@ root=${1:?usage: check_rooms.sh SOURCE_DIR}
 cd "$root" || exit 2
 
 # config stands beside: its plain structs (config.h) are for every room from branch up, the rest for app and control.
-# control keeps the counters and texts that fuse serves, and knows nothing of fuse.
+# control keeps the counters and texts that fuse serves, and knows nothing of fuse. ctl is a program of its own.
 declare -A place=([base]=1 [sys]=2 [config]=3 [branch]=4 [policy]=5 [overlay]=6 [node]=7 [ops]=8 [control]=9 [fuse]=10
-                  [app]=11)
+                  [app]=11 [ctl]=12)
 most_lines=500
 faults=0
 
@@ -37,6 +37,9 @@ includes_of() { grep -nE '^[[:space:]]*#[[:space:]]*include' "$1"; }
 may_include() {
     local room=$1 other=$2 header=$3
     [ "$room" = "$other" ] && return 0
+    if [ "$room" = ctl ]; then
+        [[ $other =~ ^(base|sys|config|control)$ ]] && return 0 || return 1
+    fi
     if [ "$other" = config ]; then
         case $room in
             app | control) return 0 ;;

@@ -1,0 +1,188 @@
+#include "control/commands.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "config/branch_spec.h"
+#include "config/error.h"
+#include "config/options.h"
+#include "config/validate.h"
+#include "control/explain.h"
+#include "ops/relocate.h"
+
+namespace plyfs::control {
+namespace {
+
+Json answer() {
+    Json out;
+    out.add("ok", true);
+    return out;
+}
+
+Json merged(Json out, const Json& more) {
+    for (const auto& [key, value] : more.members()) out.add(key, value);
+    return out;
+}
+
+Json run_status(const Call& call) {
+    const auto config = call.mount.options.config();
+    const BranchSet& set = call.mount.ctx.tree.set();
+    // Of pools somebody keeps the spaces fresh.
+    if (config.layered && set.any_writable()) set.at(0).refresh_space();
+    return merged(answer(), status_json(call.mount.ctx, call.mount.facts, config));
+}
+
+Json run_counters(const Call& call) {
+    return merged(answer(), counters_json(call.mount.ctx, call.mount.requests));
+}
+
+Json run_get(const Call& call) {
+    Json options = Json::object();
+    if (!call.request["option"].is_string()) {
+        for (const auto& [name, value] : call.mount.options.values()) options.add(std::string(name), value);
+        return std::move(answer().add("options", std::move(options)));
+    }
+    const std::string& name = call.request["option"].text();
+    const auto value = call.mount.options.value(name);
+    if (!value) {
+        const bool known = config::find_option(name).has_value();
+        return refusal(known ? "option " + name + ": its value is not told; get without a name lists those that are"
+                             : config::unknown_option(name));
+    }
+    options.add(name, *value);
+    return std::move(answer().add("options", std::move(options)));
+}
+
+Json run_set(const Call& call) {
+    const std::string& name = call.request["option"].text();
+    if (name.empty() || !call.request["value"].is_string())
+        return refusal("set wants an option and a value, both texts");
+    std::string why;
+    const auto set = call.mount.options.change(call.mount.ctx, name, call.request["value"].text(), why);
+    if (set) return answer();
+    return refusal(set.failed_with(ENODATA) ? why : "option " + name + ": " + why);
+}
+
+Json names_json(const std::vector<std::string>& names) {
+    Json out = Json::array();
+    for (const auto& name : names) out.push(name);
+    return out;
+}
+
+Json run_reload(const Call& call) {
+    if (!call.mount.read_config) return refusal("this mount's configuration can not be read again");
+    ReadAgain again = call.mount.read_config();
+    if (again.config) {
+        const auto config = call.mount.options.config();
+        for (auto& fault : config::find_rule_members(again.config->pool.rules, config.branches)) {
+            again.faults.push_back(std::move(fault));
+        }
+    }
+    if (!again.faults.empty()) {
+        Json out = refusal(again.faults.size() == 1 ? again.faults[0]
+                                                    : fmt::format("nothing is changed, the configuration has {} faults",
+                                                                  again.faults.size()));
+        return std::move(out.add("faults", names_json(again.faults)));
+    }
+    const auto done = call.mount.options.reload(call.mount.ctx, std::move(*again.config));
+    return std::move(answer().add("changed", names_json(done.changed)).add("kept", names_json(done.kept)));
+}
+
+Branch* find_branch(const Call& call, const std::string& path) {
+    for (const auto& branch : call.mount.ctx.tree.set().all()) {
+        if (branch->path() == path) return branch.get();
+    }
+    return nullptr;
+}
+
+Json no_branch(const std::string& path) {
+    return refusal("'" + path + "' is no branch of this mount; status lists those there are");
+}
+
+// rw and nc differ in what a policy may choose alone. Of ro the whole mount is another one: it is held through a clone,
+// copied up from and hidden by marks.
+Json run_branch_mode(const Call& call) {
+    const std::string& path = call.request["branch"].text();
+    config::BranchMode mode;
+    try {
+        mode = config::parse_mode(call.request["mode"].text());
+    } catch (const config::BadValue& e) {
+        return refusal(e.what());
+    }
+    const auto config = call.mount.options.config();
+    if (config.layered) return refusal("layers have no modes to change: upperdir is rw, the others are ro");
+    Branch* branch = find_branch(call, path);
+    if (!branch) return no_branch(path);
+    if (branch->mode() == mode) return answer();
+    if (branch->mode() == config::BranchMode::ro || mode == config::BranchMode::ro) {
+        return refusal("a branch becomes ro, or is no longer, with a new mount only; rw and nc can change");
+    }
+    branch->set_mode(mode);
+    call.mount.options.set_branch_mode(static_cast<std::size_t>(branch->index()), mode);
+    log::info("branch {}: {} from now on", path, config::mode_name(mode));
+    return answer();
+}
+
+Json run_move(const Call& call) {
+    ops::RelocateRequest request;
+    for (const Json& path : call.request["paths"].items()) request.paths.push_back(path.text());
+    const std::string &from = call.request["from"].text(), &to = call.request["to"].text();
+    const Branch* source = find_branch(call, from);
+    const Branch* target = to.empty() ? nullptr : find_branch(call, to);
+    if (!source) return no_branch(from);
+    if (!to.empty() && !target) return no_branch(to);
+    if (request.paths.empty()) return refusal("move wants paths, a list of all names of one object");
+    request.from = static_cast<BranchIndex>(source->index());
+    if (target) request.to = static_cast<BranchIndex>(target->index());
+    request.cancelled = call.cancelled;
+    const auto done = ops::relocate(call.mount.ctx, request);
+    if (!done) return refusal(request.paths[0] + ": " + log::errno_text(done.error().value()));
+    Json out = answer();
+    out.add("moved", done->done);
+    if (!done->done) out.add("why", done->why);
+    if (done->now >= 0) out.add("branch", call.mount.ctx.tree.set().at(done->now).path());
+    return out;
+}
+
+// clang-format off
+constexpr Command kCommands[] = {
+    {"status",      true,  run_status},
+    {"counters",    false, run_counters},
+    {"explain",     true,  run_explain},
+    {"get",         false, run_get},
+    {"set",         false, run_set},
+    {"reload",      true,  run_reload},
+    {"branch-mode", false, run_branch_mode},
+    {"move",        true,  run_move},
+};
+// clang-format on
+
+}  // namespace
+
+std::span<const Command> command_table() {
+    return kCommands;
+}
+
+Json refusal(std::string_view why) {
+    Json out;
+    out.add("ok", false).add("error", why);
+    return out;
+}
+
+const Command* find_command(const Json& request) {
+    const auto table = command_table();
+    const auto found = std::find_if(table.begin(), table.end(),
+                                    [&](const Command& command) { return command.name == request["command"].text(); });
+    return found == table.end() ? nullptr : &*found;
+}
+
+std::string unknown_command(const Json& request) {
+    if (!request.is_object()) return "a request is an object, such as {\"command\": \"status\"}";
+    std::string names;
+    for (const Command& command : command_table()) names += (names.empty() ? "" : ", ") + std::string(command.name);
+    return "no such command '" + request["command"].text() + "'; there are " + names;
+}
+
+}  // namespace plyfs::control

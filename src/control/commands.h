@@ -1,0 +1,57 @@
+// The commands of the control socket: a request {"command": NAME, ...} gives an answer {"ok": true, ...} or {"ok":
+// false, "error": TEXT}. They are documented in plyctl(1), PROTOCOL.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json.h"
+#include "control/control_file.h"
+#include "control/counters.h"
+#include "control/status.h"
+#include "ops/context.h"
+#include "sys/unix_socket.h"
+
+namespace plyfs::control {
+
+// What the configuration says when it is read again, complete but for what is known of the mount alone; or every fault.
+struct ReadAgain {
+    std::optional<config::Config> config;
+    std::vector<std::string> faults;
+};
+
+// One mount, as commands see it. A copy of it may be used for as long as the mount is served.
+struct Mount {
+    ops::Context& ctx;
+    const RequestCounters& requests;
+    const MountFacts& facts;
+    ControlFile& options;
+    std::function<ReadAgain()> read_config;           // may be empty
+    std::function<void(std::function<void()>)> post;  // runs it where nobody waits but who has asked
+};
+
+struct Call {
+    const Mount& mount;
+    const Json& request;
+    const sys::Peer& peer;
+    std::function<bool()> cancelled;  // whoever has asked is gone
+};
+
+struct Command {
+    std::string_view name;
+    // It may ask the branches something, which may take long when one hangs: it is posted.
+    bool asks_branches;
+    Json (*run)(const Call&);
+};
+std::span<const Command> command_table();
+
+Json refusal(std::string_view why);
+// What is no object with a command that there is, is refused.
+const Command* find_command(const Json& request);
+std::string unknown_command(const Json& request);
+
+}  // namespace plyfs::control

@@ -1,0 +1,16 @@
+// Which options may change while mounted: those that every request reads anew.
+#pragma once
+
+#include <string_view>
+
+#include "config/config.h"
+#include "config/options.h"
+
+namespace plyfs::control {
+
+bool is_live(const config::Option& option);
+
+// Takes from `fresh` what such an option sets, nothing else.
+void take_live(const config::Option& option, const config::Config& fresh, config::Config& config);
+
+}  // namespace plyfs::control

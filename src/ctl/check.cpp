@@ -1,0 +1,67 @@
+// config check.
+#include <unistd.h>
+
+#include "config/branch_spec.h"
+#include "config/config_file.h"
+#include "config/error.h"
+#include "ctl/command_line.h"
+#include "ctl/commands.h"
+#include "ctl/failure.h"
+#include "ctl/mounts.h"
+#include "ctl/text.h"
+
+namespace plyfs::ctl {
+namespace {
+
+struct Found {
+    std::vector<std::string> faults;
+    std::vector<std::string> notices;
+};
+
+// As a mount would read it; that some word may come from its command line alone is no fault of the file.
+Found check(const std::string& path) {
+    config::Draft draft;
+    draft.base = real_path(".").value_or("/");
+    draft.mountpoint_told = true;
+    config::read_config_file(config::make_absolute(path, draft.base), draft);
+    const bool says_branches = draft.branches || draft.lowerdirs || !draft.datadirs.empty() || !draft.upperdir.empty();
+    if (!says_branches) {
+        config::BranchSpec any;
+        any.path = "/";
+        draft.branches.emplace().push_back(any);
+    }
+    Found out;
+    try {
+        config::settle(draft, ::geteuid() == 0);
+    } catch (const config::Error& error) {
+        out.faults = error.messages();
+    }
+    out.notices = draft.notices;
+    return out;
+}
+
+Json list_json(const std::vector<std::string>& lines) {
+    Json out = Json::array();
+    for (const auto& line : lines) out.push(line);
+    return out;
+}
+
+}  // namespace
+
+int run_config_check(const Words& words) {
+    const std::string& path = words.arguments[0];
+    if (path.empty()) throw Failure("FILE is an empty word", ExitCode::usage);
+    const Found found = check(path);
+    if (words.json) {
+        Json out;
+        out.add("ok", found.faults.empty()).add("faults", list_json(found.faults));
+        print_line(out.add("notices", list_json(found.notices)));
+    } else {
+        for (const auto& line : found.faults) print(shown(line) + "\n");
+        for (const auto& line : found.notices) print("note: " + shown(line) + "\n");
+        if (found.faults.empty()) print(shown(path) + ": in order\n");
+    }
+    return found.faults.empty() ? 0 : 1;
+}
+
+}  // namespace plyfs::ctl

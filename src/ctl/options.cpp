@@ -1,0 +1,96 @@
+// get, set, reload, branch mode: what changes a mount.
+#include "config/branch_spec.h"
+#include "config/error.h"
+#include "ctl/command_line.h"
+#include "ctl/commands.h"
+#include "ctl/failure.h"
+#include "ctl/mounts.h"
+#include "ctl/text.h"
+
+namespace plyfs::ctl {
+namespace {
+
+std::string list_text(const Json& names) {
+    std::string out;
+    for (const Json& name : names.items()) out += (out.empty() ? "" : ", ") + shown(name);
+    return out;
+}
+
+}  // namespace
+
+int run_get(const Words& words) {
+    const Mount mount = mount_of(words.arguments[0]);
+    Json options = Json::object();
+    const auto add = [&](const Json& request) {
+        const Json answer = ask(mount, request);
+        for (const auto& [name, value] : answer["options"].members()) options.add(name, value);
+    };
+    Json request;
+    request.add("command", "get");
+    if (words.arguments.size() == 1) add(request);
+    for (std::size_t i = 1; i < words.arguments.size(); ++i) {
+        Json one = request;
+        add(one.add("option", words.arguments[i]));
+    }
+    if (words.json) {
+        print_line(options);
+        return 0;
+    }
+    // A single value by itself, for scripts.
+    const bool single = words.arguments.size() == 2;
+    for (const auto& [name, value] : options.members()) {
+        print(single ? shown(value) + "\n" : shown(name) + "=" + shown(value) + "\n");
+    }
+    return 0;
+}
+
+int run_set(const Words& words) {
+    const Mount mount = mount_of(words.arguments[0]);
+    for (std::size_t i = 1; i < words.arguments.size(); ++i) {
+        const std::string& word = words.arguments[i];
+        if (word.find('=') == std::string::npos) {
+            throw Failure("'" + word + "' says no value; write OPTION=VALUE", ExitCode::usage);
+        }
+    }
+    for (std::size_t i = 1; i < words.arguments.size(); ++i) {
+        const std::string& word = words.arguments[i];
+        const std::size_t mark = word.find('=');
+        Json request;
+        request.add("command", "set").add("option", word.substr(0, mark)).add("value", word.substr(mark + 1));
+        const Json answer = ask(mount, request);
+        if (words.json) print_line(answer);
+    }
+    return 0;
+}
+
+int run_reload(const Words& words) {
+    for (const Mount& mount : mounts_named(words.arguments)) {
+        const Json answer = ask(mount, "reload");
+        if (words.json) {
+            print_line(answer);
+            continue;
+        }
+        const std::string name = shown(mount.path);
+        const std::string changed = list_text(answer["changed"]);
+        print(name + ": " + (changed.empty() ? "nothing changed" : "changed: " + changed) + "\n");
+        const std::string kept = list_text(answer["kept"]);
+        if (!kept.empty()) print(name + ": not while it is mounted, unmount and mount it for: " + kept + "\n");
+    }
+    return 0;
+}
+
+int run_branch_mode(const Words& words) {
+    const Mount mount = mount_of(words.arguments[0]);
+    try {
+        config::parse_mode(words.arguments[2]);
+    } catch (const config::BadValue& e) {
+        throw Failure(e.what(), ExitCode::usage);
+    }
+    Json request;
+    request.add("command", "branch-mode").add("branch", words.arguments[1]).add("mode", words.arguments[2]);
+    const Json answer = ask(mount, request);
+    if (words.json) print_line(answer);
+    return 0;
+}
+
+}  // namespace plyfs::ctl
