@@ -29,11 +29,12 @@ for prefix in /usr /usr/local /opt/plyfs; do
         fault "$prefix: nothing said of where mount(8) looks"
     rm -f "$place.log"
     expect_file "$prefix/bin/plyfs"
+    expect_file "$prefix/bin/plyctl"
     expect_link "$sbin/mount.plyfs" "$prefix/bin/plyfs"
     expect_link "$sbin/mount.fuse.plyfs" "$prefix/bin/plyfs"
     expect_link "$prefix/libexec/plyfs/fuse-overlayfs" "$prefix/bin/plyfs"
     expect_link "$prefix/share/man/man8/mount.fuse.plyfs.8" "$prefix/share/man/man8/mount.plyfs.8"
-    for file in share/man/man8/plyfs.8 share/man/man8/mount.plyfs.8 share/man/man5/plyfs.yaml.5 \
+    for file in share/man/man1/plyctl.1 share/man/man8/plyfs.8 share/man/man8/mount.plyfs.8 share/man/man5/plyfs.yaml.5 \
         share/doc/plyfs/examples/pool.yaml share/bash-completion/completions/plyfs share/zsh/site-functions/_plyfs \
         share/fish/vendor_completions.d/plyfs.fish lib/systemd/system-generators/plyfs-generator \
         lib/systemd/system/plyfs@.service lib/tmpfiles.d/plyfs-io_uring.conf; do
