@@ -198,14 +198,14 @@ Parsed parse(const std::vector<std::string>& argv) {
 std::string help_text() {
     std::string out = "usage: plyctl [--json] COMMAND [WORDS]...\n\nCommands\n";
     for (const Command& command : kCommands) {
-        out += fmt::format("  {:<30}{}\n", fmt::format("{} {}", command.name, command.words), command.help);
+        out += fmt::format("  {:<33}{}\n", fmt::format("{} {}", command.name, command.words), command.help);
     }
     out += "\nOptions\n";
     for (const Flag& flag : kFlags) {
         const std::string left = fmt::format("--{}{}{}", flag.name, flag.value.empty() ? "" : "=", flag.value);
-        out += fmt::format("  {:<30}{}\n", left, flag.help);
+        out += fmt::format("  {:<33}{}\n", left, flag.help);
     }
-    out += fmt::format("  {:<30}{}\n  {:<30}{}\n", "-h, --help", "show this help", "-V, --version", "show the version");
+    out += fmt::format("  {:<33}{}\n  {:<33}{}\n", "-h, --help", "show this help", "-V, --version", "show the version");
     out += "\nMOUNT is a mountpoint, or a path inside one. See plyctl(1).\n";
     return out;
 }
