@@ -247,8 +247,12 @@ const Operation kOperations[] = {
 
 }  // namespace
 
+// The same in each run, so that a fault that was seen is seen again.
 int chance() {
-    static std::minstd_rand random(std::random_device{}());
+    static std::minstd_rand random([] {
+        const char* seed = std::getenv("PLYFS_FAULT_SEED");
+        return static_cast<unsigned>(seed ? std::strtoul(seed, nullptr, 10) : 1);
+    }());
     return static_cast<int>(random() & 0x7fff);
 }
 
