@@ -260,10 +260,10 @@ TEST_CASE("options: mergerfs' words without effect say so, unless they ask for n
         CHECK(apply(word).notices.empty());
         CHECK(apply(word).errors.empty());
     }
-    for (const char* word :
-         {"func.readdir=x", "func.readdir=cosr:-1", "func.readdir=cor:1:2:3", "func.readdir=cor:", "func.readdir=seq:1",
-          "scheduling-priority=20", "fuse-msg-size=0", "fuse-msg-size=65536", "readahead=-1", "threads=1000", "busy-poll=-1", "busy-poll=10001",
-          "inodecalc=hash", "statfs-ignore=rw", "cache.files=on", "passthrough.max-stack-depth=0"}) {
+    for (const char* word : {"func.readdir=x", "func.readdir=cosr:-1", "func.readdir=cor:1:2:3",
+                             "func.readdir=cor:", "func.readdir=seq:1", "scheduling-priority=20", "fuse-msg-size=0",
+                             "fuse-msg-size=65536", "readahead=-1", "threads=1000", "busy-poll=-1", "busy-poll=10001",
+                             "inodecalc=hash", "statfs-ignore=rw", "cache.files=on", "passthrough.max-stack-depth=0"}) {
         CAPTURE(word);
         CHECK(apply(word).errors.size() == 1);
     }
