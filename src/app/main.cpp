@@ -171,7 +171,9 @@ int serve(config::Config config, Readiness& readiness, const Invocation& invocat
     std::string failure;
     UpperLayer upper;
     if (!open_upper(config, own, set, upper, failure)) return fail(kExitMount, failure);
-    const auto transport = fuse::choose_transport(config.transport, config.locks);
+    const auto all = set->all();
+    const bool network = std::any_of(all.begin(), all.end(), [](const auto& branch) { return branch->network(); });
+    const auto transport = fuse::choose_transport(config.transport, config.locks, network);
     const bool needs_ring = config.transport == config::Transport::io_uring && config.locks == config::Locks::local;
     if (needs_ring && !transport.io_uring) {
         return fail(kExitMount, "transport=io_uring can not be had: " + transport.reason);
@@ -197,18 +199,27 @@ int serve(config::Config config, Readiness& readiness, const Invocation& invocat
     fuse::Session session(config, *tree, transport, depth);
     session.watch_changes(std::move(changes), coherence);
     if (!session.mount(failure)) return fail(kExitMount, failure);
-    std::optional<BranchWatch> watch;
-    if (!config.layered) watch.emplace(*tree, config.pool.space_age);
-    control::SocketServer control(session.control([invocation] { return read_config_again(invocation); }));
-    open_control_socket(control, config);
+    std::optional<BranchWatch> watch(std::in_place, *tree,
+                                     BranchWatch::Terms{config.layered, config.pool.space_age, config.branch_timeout});
+    std::optional<control::SocketServer> control(
+        std::in_place, session.control([invocation] { return read_config_again(invocation); }));
+    open_control_socket(*control, config);
+    const auto leave = [&] {
+        tell_service_manager(config, "STOPPING=1");
+        control.reset();
+        ::_exit(0);
+    };
+    session.when_stuck(leave);
     const int code = session.serve([&] {
-        control.start();
+        control->start();
         readiness.ready();
         choose_log(config);
         tell_service_manager(config, "READY=1\nSTATUS=Serving " + log::in_one_line(config.mountpoint));
     });
-    tell_service_manager(config, "STOPPING=1");
     session.unmount();
+    // Who looks after a branch that hangs does not come back to be waited for.
+    if (set->any_is_late()) leave();
+    tell_service_manager(config, "STOPPING=1");
     return code;
 }
 
