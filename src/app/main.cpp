@@ -189,6 +189,7 @@ int serve(config::Config config, Readiness& readiness, const Invocation& invocat
     ::signal(SIGUSR1, SIG_IGN);
     auto tree = std::make_unique<Tree>(set, config.pool, std::move(upper.workdir), budget, config.layers);
     tree->keep_origins(std::move(upper.origins), std::move(upper.index));
+    tree->sweep_leftovers();
     set_read_ahead(config, *set);
     std::string coherence;
     auto changes = watch_changes(config, *tree, coherence);

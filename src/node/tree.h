@@ -146,6 +146,8 @@ class Tree : NodeTable::Observer {
     void take_branch_away(BranchIndex branch);
     void bring_branch_back(BranchIndex branch, UniqueFd root);
 
+    // Of a pool: what one that was killed has left in the branches' work directories goes, before this one is served.
+    void sweep_leftovers();
     // Where staged objects of a branch are prepared.
     Result<WorkDir*> workdir_of(BranchIndex branch);
     // Names that a pool keeps for itself in this directory: not shown, not given to users.
@@ -204,6 +206,7 @@ class Tree : NodeTable::Observer {
     void pass_over_late(Node& node, sys::Stat& st, std::vector<BranchIndex>& parts) const;
     Result<Layers> open_all(const NodeRef& dir, const std::vector<BranchIndex>& branches);
     struct Choice;
+    void sweep_branch(const Branch& branch);
     void settle_root(LockedNode& root, BranchIndex leaving = -1);
     Result<Choice> choose_by_rules(const NodeRef& dir, const NewName& wanted);
     bool may_take(const Branch& branch, const NewName& wanted) const;

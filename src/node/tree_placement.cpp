@@ -2,10 +2,12 @@
 #include <algorithm>
 #include <random>
 
+#include "base/log.h"
 #include "node/inode_calc.h"
 #include "node/tree.h"
 #include "policy/placement.h"
 #include "policy/rules.h"
+#include "sys/entry.h"
 #include "sys/stat.h"
 
 namespace plyfs {
@@ -22,6 +24,28 @@ std::string workdir_name(int number) {
 }
 
 }  // namespace
+
+void Tree::sweep_leftovers() {
+    if (workdir_ || set_->rules().fixed) return;
+    for (const auto& branch : set_->all()) {
+        if (branch->present()) sweep_branch(*branch);
+    }
+}
+
+// A work directory is made when it is needed, so nobody else would come to look into an old one. Those of pools that
+// are served are locked, and left alone.
+void Tree::sweep_branch(const Branch& branch) {
+    if (!branch.writable()) return;
+    for (int number = 0; number <= kMaxPoolsOnBranch; ++number) {
+        const std::string text = workdir_name(number);
+        const Name name = *Name::parse(text);
+        if (const auto st = sys::stat_at(branch.root(), name); !st || !sys::is_dir(*st)) continue;
+        const auto left = WorkDir::open(branch.root(), name);
+        if (!left) continue;
+        auto removed = sys::remove_dir(branch.root(), name);
+        if (!removed) log::debug("{} stays: {}", text, log::errno_text(removed.error().value()));
+    }
+}
 
 Result<WorkDir*> Tree::workdir_of(BranchIndex branch) {
     if (workdir_) return workdir_.get();

@@ -56,6 +56,7 @@ void Tree::bring_branch_back(BranchIndex branch, UniqueFd root) {
     if (!at.bring_back(std::move(root), network)) return;
     if (!sys::replace(*roots_[static_cast<std::size_t>(branch)], at.root())) return;
     names_means_->distrust();
+    if (!workdir_) sweep_branch(at);
     at.appear();
     LockedNode state(*root_);
     settle_root(state);
