@@ -1,3 +1,6 @@
+#include <fcntl.h>
+#include <linux/fs.h>
+
 #include <algorithm>
 
 #include "base/defer.h"
@@ -7,9 +10,27 @@
 #include "node/source.h"
 #include "overlay/layer_names.h"
 #include "overlay/staging.h"
+#include "sys/inode_ioctl.h"
 #include "sys/open.h"
+#include "sys/protection.h"
 
 namespace plyfs {
+namespace {
+
+// What the flags of a pool's directory forbid holds in all its parts, where the branches' file systems see to it: a new
+// part may not be a way around. What read-only parts have says the node (NodeState::protection).
+sys::Protection protection_of_parts(const Tree& tree, const Located& original) {
+    const bool by_the_inode = !tree.set().rules().marks_protection && tree.set().at(original.branch).writable();
+    return by_the_inode ? sys::Protection::of(original.st) : sys::Protection{};
+}
+
+// Under its name: before, it could not get that.
+Status make_append_only(BorrowedFd dir) {
+    const auto fd = TRY(sys::reopen(dir, O_RDONLY | O_DIRECTORY));
+    return sys::ioctl_set_flags(fd, TRY(sys::ioctl_get_flags(fd)) | FS_APPEND_FL);
+}
+
+}  // namespace
 
 Status ensure_dir_on(Tree& tree, const NodeRef& dir, BranchIndex branch) {
     NodeRef parent;
@@ -23,6 +44,8 @@ Status ensure_dir_on(Tree& tree, const NodeRef& dir, BranchIndex branch) {
     TRY(ensure_dir_on(tree, parent, branch));
     auto parent_dir = TRY(tree.dir_on(parent, branch));
     auto original = TRY(tree.find_object(dir));
+    const auto shared = protection_of_parts(tree, original);
+    if (shared.immutable) return Errno(EPERM);  // it can not gain a name, wherever that would lie
     WorkDir* work = TRY(tree.workdir_of(branch));
     const Carry carry{tree.set().at(original.branch).ownership(), tree.set().at(branch).ownership(), tree.set().ids()};
     auto staged = TRY(stage_directory(*work, original.fd, original.st, false, &carry));
@@ -66,7 +89,7 @@ Status ensure_dir_on(Tree& tree, const NodeRef& dir, BranchIndex branch) {
     if (tree.names_means()->may_know(tree.set(), branch)) state->layer_names = nullptr;  // read with it the next time
     if (wins) take_source(tree, state, key, branch);
     state->marked = tree.origins() != nullptr;
-    return {};
+    return published && shared.append_only ? make_append_only(staged.fd()) : Status();
 }
 
 Status ensure_dir_writable(Tree& tree, const NodeRef& dir) {
