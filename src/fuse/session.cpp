@@ -139,7 +139,7 @@ struct Session::Impl {
     Server server;
     fuse_lowlevel_ops table = {};
     fuse_session* session = nullptr;
-    std::function<void()> ready;
+    std::function<void(const std::string&)> ready;
     bool mounted = false;
     std::unique_ptr<SessionCache> cache;
     std::unique_ptr<ChangeWatch> changes;
@@ -225,13 +225,14 @@ void Session::Impl::init(fuse_conn_info& conn) {
             log::warn("no passthrough: {}", server.facts.depth_reason);
         }
     }
-    const auto& facts = server.facts;
-    log::info("mounted on {}: transport {} ({}), stacking depth {} ({}), coherence {} ({})", mountpoint,
-              facts.transport, facts.transport_reason, facts.max_stack_depth, facts.depth_reason, facts.coherence,
-              facts.coherence_reason);
     // From now on the kernel can be told.
     if (changes) changes->start(*cache);
-    if (ready) ready();
+    const auto& facts = server.facts;
+    if (ready) {
+        ready(fmt::format("mounted on {}: transport {} ({}), stacking depth {} ({}), coherence {} ({})", mountpoint,
+                          facts.transport, facts.transport_reason, facts.max_stack_depth, facts.depth_reason,
+                          facts.coherence, facts.coherence_reason));
+    }
 }
 
 Session::Session(const config::Config& config, Tree& tree, TransportChoice transport, DepthChoice depth)
@@ -271,6 +272,7 @@ bool Session::mount(std::string& failure) {
     impl_->cache = std::make_unique<SessionCache>(
         impl_->session, impl_->mountpoint,
         [&server = impl_->server](bool watched) { server.control.set_watched(server.ctx, watched); });
+    impl_->server.ctx.kernel_cache = impl_->cache.get();
     return true;
 }
 
@@ -284,7 +286,7 @@ control::Mount Session::control(std::function<control::ReadAgain()> read_config)
             [&server](std::function<void()> work) { server.executor.post(std::move(work)); }};
 }
 
-int Session::serve(const std::function<void()>& ready) {
+int Session::serve(const std::function<void(const std::string& how)>& ready) {
     impl_->ready = ready;
     if (fuse_set_signal_handlers(impl_->session) != 0) return 1;
     impl_->set_guard();
