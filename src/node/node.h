@@ -127,6 +127,7 @@ struct NodeState {
     std::uint32_t asked_in_vain = 0;                // read-only layers of a directory that lacked what was looked for
     std::uint32_t id_generation = 0;                // of a lasting id (node/lasting_ids)
     std::uint32_t layers_replaced = 0;              // how often other directories became the layers
+    std::uint32_t said = 0;                         // of a directory: how often all its parts were changed
     PartsKnown parts_known;
     UniqueFd pinned;     // O_PATH of an object without a name
     NodeRef kept;        // to itself while names of the original still lie below: only this node knows the copy
