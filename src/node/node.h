@@ -115,7 +115,7 @@ struct NodeState {
     BranchIndex winner = -1;
     std::vector<BranchIndex> layers;        // of a directory: where it exists and is merged, the winner first
     Detours detours;                        // where that is, and the content, on branches that have it elsewhere
-    std::unique_ptr<std::string> redirect;  // what the winner says of it; see marks::read_redirect
+    std::unique_ptr<std::string> redirect;  // what a writable winner says of it; see marks::read_redirect
     sys::Protection
         protection;  // that nobody but us enforces: of layers below the upper one, and the upper one's marks
     BranchIndex content_branch = -1;  // of a metacopy: where its content lies; -1: the winner has it
