@@ -32,17 +32,14 @@ Status make_append_only(BorrowedFd dir) {
 
 }  // namespace
 
-Status ensure_dir_on(Tree& tree, const NodeRef& dir, BranchIndex branch) {
-    NodeRef parent;
-    {
-        LockedNode state(*dir);
-        const auto& layers = state->layers;
-        if (std::find(layers.begin(), layers.end(), branch) != layers.end()) return {};
-        if (state->links.empty()) return Errno(ENOENT);
-        parent = state->links[0].parent;
-    }
-    TRY(ensure_dir_on(tree, parent, branch));
-    auto parent_dir = TRY(tree.dir_on(parent, branch));
+namespace {
+
+bool has_part(LockedNode& dir, BranchIndex branch) {
+    return std::find(dir->layers.begin(), dir->layers.end(), branch) != dir->layers.end();
+}
+
+// The part as the directory is now, in the work directory.
+Result<Staged> stage_part(Tree& tree, const NodeRef& dir, const NodeRef& parent, BranchIndex branch) {
     auto original = TRY(tree.find_object(dir));
     const auto shared = protection_of_parts(tree, original);
     if (shared.immutable) return Errno(EPERM);  // it can not gain a name, wherever that would lie
@@ -58,11 +55,13 @@ Status ensure_dir_on(Tree& tree, const NodeRef& dir, BranchIndex branch) {
         TRY(tree.origins()->write(staged.fd(), origin));
         TRY(make_impure(tree, parent));
     }
+    return staged;
+}
 
-    LockedNode state(*dir);  // a rename of this directory holds it: the name is right until we are done
+// A rename of this directory holds it: the name is right until we are done.
+Status publish_part(Tree& tree, LockedNode& state, const NodeRef& dir, BranchIndex branch, Staged& staged,
+                    SharedDir parent_dir) {
     auto& layers = state->layers;
-    if (std::find(layers.begin(), layers.end(), branch) != layers.end()) return {};
-    if (state->links.empty() || state->links[0].parent != parent) return Errno(ESTALE);
     const Name name = TRY(Name::parse(state->links[0].name));
     KeptTimes keep(parent_dir);
     const bool wins = layers.empty() || branch < layers.front();
@@ -90,6 +89,31 @@ Status ensure_dir_on(Tree& tree, const NodeRef& dir, BranchIndex branch) {
     if (wins) take_source(tree, state, key, branch);
     state->marked = tree.origins() != nullptr;
     return published && shared.append_only ? make_append_only(staged.fd()) : Status();
+}
+
+}  // namespace
+
+Status ensure_dir_on(Tree& tree, const NodeRef& dir, BranchIndex branch) {
+    for (;;) {
+        NodeRef parent;
+        std::uint32_t said = 0;
+        {
+            LockedNode state(*dir);
+            if (has_part(state, branch)) return {};
+            if (state->links.empty()) return Errno(ENOENT);
+            parent = state->links[0].parent;
+            said = state->said;
+        }
+        TRY(ensure_dir_on(tree, parent, branch));
+        auto parent_dir = TRY(tree.dir_on(parent, branch));
+        auto staged = TRY(stage_part(tree, dir, parent, branch));
+        LockedNode state(*dir);
+        if (has_part(state, branch)) return {};
+        if (state->links.empty() || state->links[0].parent != parent) return Errno(ESTALE);
+        // Changed since we looked: whoever did that did not find this part among the others.
+        if (state->said != said) continue;
+        return publish_part(tree, state, dir, branch, staged, std::move(parent_dir));
+    }
 }
 
 Status ensure_dir_writable(Tree& tree, const NodeRef& dir) {
