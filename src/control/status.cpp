@@ -59,6 +59,13 @@ Json branch_json(const Branch& branch) {
     return std::move(out.add("passthrough_why", branch.passthrough_reason()));
 }
 
+// How layers are read, for those who look at them beside the mount.
+Json layers_json(const config::Config& config) {
+    Json out;
+    out.add("data_layers", config.data_layers).add("userxattr", config.layers.userxattr);
+    return std::move(out.add("follows_redirects", config.layers.redirect_dir != config::RedirectDir::nofollow));
+}
+
 Json request_json(const RequestCounters& requests, Slot slot) {
     const Latencies took = requests.latencies(slot);
     int used = Latencies::kBuckets;
@@ -86,6 +93,7 @@ Json status_json(ops::Context& ctx, const MountFacts& facts, const config::Confi
     out.add("coherence_why", deaf ? "changes may have been missed; the log says more" : facts.coherence_reason);
     out.add("timeouts", std::move(timeouts)).add("nodes", ctx.tree.nodes().size());
     out.add("descriptors", ctx.tree.dirs().size());
+    if (config.layered) out.add("layers", layers_json(config));
     return std::move(out.add("branches", std::move(branches)));
 }
 

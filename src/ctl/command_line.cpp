@@ -23,11 +23,16 @@ double number_of(const std::string& flag, const std::string& text, double least,
     return value;
 }
 
-int count_of(const std::string& text) {
+std::string text_of(const std::string& flag, const std::string& text) {
+    if (text.empty()) throw Failure(flag + "= wants something after it", ExitCode::usage);
+    return text;
+}
+
+int count_of(const std::string& flag, const std::string& text) {
     int value = 0;
     const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (fault != std::errc() || end != text.data() + text.size() || value < 1) {
-        throw Failure("--count=" + text + ": a number from 1 on is wanted", ExitCode::usage);
+        throw Failure(flag + "=" + text + ": a number from 1 on is wanted", ExitCode::usage);
     }
     return value;
 }
@@ -45,9 +50,11 @@ constexpr Flag kFlags[] = {
     {"interval", "SECONDS", "top: how long is counted each time [1]",
      [](Words& w, const std::string& v) { w.interval = number_of("--interval", v, 0.05, 86400, "seconds are wanted, 0.05 to 86400"); }},
     {"count", "N", "top: how often, instead of until it is interrupted",
-     [](Words& w, const std::string& v) { w.count = count_of(v); }},
+     [](Words& w, const std::string& v) { w.count = count_of("--count", v); }},
     {"within", "PERCENT", "balance: by how much branches may differ [2]",
      [](Words& w, const std::string& v) { w.within = number_of("--within", v, 0.1, 100, "a percentage is wanted, 0.1 to 100"); }},
+    {"tar", "FILE", "diff: write an archive of a layer there; -: to standard output",
+     [](Words& w, const std::string& v) { w.tar = text_of("--tar", v); }},
 };
 
 constexpr Command kCommands[] = {
@@ -73,6 +80,10 @@ constexpr Command kCommands[] = {
      "move files from full branches to empty ones", run_balance},
     {"fsck", "MOUNT", 1, 1, "content",
      "say where the copies of a pool's files differ", run_fsck},
+    {"diff", "MOUNT", 1, 1, "tar",
+     "what the upper of layers changes, as a list or an archive", run_diff},
+    {"commit", "MOUNT DIR", 2, 2, "",
+     "what the upper of layers changes, as a new layer in DIR", run_commit},
     {"metrics", "[MOUNT]", 0, 1, "",
      "counters in the text format of Prometheus", run_metrics},
     {"config check", "FILE", 1, 1, "",

@@ -17,6 +17,8 @@ struct Words {
     double interval = 1;       // seconds
     std::optional<int> count;  // unset: until interrupted
     double within = 2;         // per cent
+    // Empty: not given.
+    std::string tar;
     std::vector<std::string> arguments;
 };
 

@@ -16,6 +16,8 @@ int run_branch_mode(const Words& words);
 int run_drain(const Words& words);
 int run_balance(const Words& words);
 int run_fsck(const Words& words);
+int run_diff(const Words& words);
+int run_commit(const Words& words);
 int run_metrics(const Words& words);
 int run_config_check(const Words& words);
 
