@@ -55,6 +55,10 @@ constexpr Flag kFlags[] = {
      [](Words& w, const std::string& v) { w.within = number_of("--within", v, 0.1, 100, "a percentage is wanted, 0.1 to 100"); }},
     {"tar", "FILE", "diff: write an archive of a layer there; -: to standard output",
      [](Words& w, const std::string& v) { w.tar = text_of("--tar", v); }},
+    {"fstab", "FILE", "import: take the lines from there instead of standard input",
+     [](Words& w, const std::string& v) { w.fstab = text_of("--fstab", v); }},
+    {"storage", "FILE", "import fuse-overlayfs: take the storage.conf of podman and buildah there",
+     [](Words& w, const std::string& v) { w.storage = text_of("--storage", v); }},
 };
 
 constexpr Command kCommands[] = {
@@ -84,6 +88,8 @@ constexpr Command kCommands[] = {
      "what the upper of layers changes, as a list or an archive", run_diff},
     {"commit", "MOUNT DIR", 2, 2, "",
      "what the upper of layers changes, as a new layer in DIR", run_commit},
+    {"import", "PROGRAM [LINE]", 1, kAny, "fstab storage",
+     "write mounts of mergerfs, fuse-overlayfs or overlay as for plyfs", run_import},
     {"metrics", "[MOUNT]", 0, 1, "",
      "counters in the text format of Prometheus", run_metrics},
     {"config check", "FILE", 1, 1, "",

@@ -19,6 +19,8 @@ struct Words {
     double within = 2;         // per cent
     // Empty: not given.
     std::string tar;
+    std::string fstab;
+    std::string storage;
     std::vector<std::string> arguments;
 };
 

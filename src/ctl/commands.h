@@ -18,6 +18,7 @@ int run_balance(const Words& words);
 int run_fsck(const Words& words);
 int run_diff(const Words& words);
 int run_commit(const Words& words);
+int run_import(const Words& words);
 int run_metrics(const Words& words);
 int run_config_check(const Words& words);
 
