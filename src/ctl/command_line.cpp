@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
+#include <initializer_list>
 
 #include "config/nearest.h"
 #include "ctl/commands.h"
@@ -28,6 +30,11 @@ std::string text_of(const std::string& flag, const std::string& text) {
     return text;
 }
 
+std::string one_of(const std::string& flag, const std::string& text, std::initializer_list<std::string_view> words) {
+    if (std::find(words.begin(), words.end(), text) != words.end()) return text;
+    throw Failure(flag + "=" + text + " is none of " + fmt::format("{}", fmt::join(words, ", ")), ExitCode::usage);
+}
+
 int count_of(const std::string& flag, const std::string& text) {
     int value = 0;
     const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -47,12 +54,18 @@ constexpr Flag kFlags[] = {
      [](Words& w, const std::string&) { w.create = w.directory = true; }},
     {"content", "", "fsck: compare also what files contain",
      [](Words& w, const std::string&) { w.content = true; }},
+    {"fix", "", "fsck: mend what can be mended",
+     [](Words& w, const std::string&) { w.fix = true; }},
+    {"keep", "first|newest|largest", "fsck --fix: which of several copies the others are made like",
+     [](Words& w, const std::string& v) { w.fix = true; w.keep = one_of("--keep", v, {"first", "newest", "largest"}); }},
     {"interval", "SECONDS", "top: how long is counted each time [1]",
      [](Words& w, const std::string& v) { w.interval = number_of("--interval", v, 0.05, 86400, "seconds are wanted, 0.05 to 86400"); }},
     {"count", "N", "top: how often, instead of until it is interrupted",
      [](Words& w, const std::string& v) { w.count = count_of("--count", v); }},
     {"within", "PERCENT", "balance: by how much branches may differ [2]",
      [](Words& w, const std::string& v) { w.within = number_of("--within", v, 0.1, 100, "a percentage is wanted, 0.1 to 100"); }},
+    {"copies", "N", "dup, dedup: how many a file is to have [2, 1]",
+     [](Words& w, const std::string& v) { w.copies = count_of("--copies", v); }},
     {"tar", "FILE", "diff: write an archive of a layer there; -: to standard output",
      [](Words& w, const std::string& v) { w.tar = text_of("--tar", v); }},
     {"fstab", "FILE", "import: take the lines from there instead of standard input",
@@ -82,8 +95,12 @@ constexpr Command kCommands[] = {
      "move everything off a branch of a pool", run_drain},
     {"balance", "MOUNT", 1, 1, "within",
      "move files from full branches to empty ones", run_balance},
-    {"fsck", "MOUNT", 1, 1, "content",
-     "say where the copies of a pool's files differ", run_fsck},
+    {"dup", "MOUNT [PATTERN]", 1, 2, "copies",
+     "copy files of a pool to further branches", run_dup},
+    {"dedup", "MOUNT [PATTERN]", 1, 2, "copies",
+     "remove copies that are the same as the one that is seen", run_dedup},
+    {"fsck", "MOUNT", 1, 1, "content fix keep",
+     "find, and mend, copies that differ and what is left over", run_fsck},
     {"diff", "MOUNT", 1, 1, "tar",
      "what the upper of layers changes, as a list or an archive", run_diff},
     {"commit", "MOUNT DIR", 2, 2, "",

@@ -14,9 +14,12 @@ struct Words {
     bool create = false;
     bool directory = false;
     bool content = false;
+    bool fix = false;
+    std::string keep;          // fsck's rule; empty: none
     double interval = 1;       // seconds
     std::optional<int> count;  // unset: until interrupted
     double within = 2;         // per cent
+    std::optional<int> copies;
     // Empty: not given.
     std::string tar;
     std::string fstab;
