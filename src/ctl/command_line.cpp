@@ -72,6 +72,10 @@ constexpr Flag kFlags[] = {
      [](Words& w, const std::string& v) { w.fstab = text_of("--fstab", v); }},
     {"storage", "FILE", "import fuse-overlayfs: take the storage.conf of podman and buildah there",
      [](Words& w, const std::string& v) { w.storage = text_of("--storage", v); }},
+    {"listen", "WHERE", "metrics: serve them at unix:PATH, 127.0.0.1:PORT or [::1]:PORT",
+     [](Words& w, const std::string& v) { w.listen = text_of("--listen", v); }},
+    {"pid", "PID", "reload: the mount that this process serves",
+     [](Words& w, const std::string& v) { w.pid = count_of("--pid", v); }},
 };
 
 constexpr Command kCommands[] = {
@@ -87,7 +91,7 @@ constexpr Command kCommands[] = {
      "options as they are now; without a name all that are told", run_get},
     {"set", "MOUNT OPTION=VALUE...", 2, kAny, "",
      "change options until the mount ends", run_set},
-    {"reload", "[MOUNT]", 0, 1, "",
+    {"reload", "[MOUNT]", 0, 1, "pid",
      "read the configuration file again", run_reload},
     {"branch mode", "MOUNT BRANCH rw|nc", 3, 3, "",
      "whether a branch of a pool takes new names", run_branch_mode},
@@ -107,7 +111,7 @@ constexpr Command kCommands[] = {
      "what the upper of layers changes, as a new layer in DIR", run_commit},
     {"import", "PROGRAM [LINE]", 1, kAny, "fstab storage",
      "write mounts of mergerfs, fuse-overlayfs or overlay as for plyfs", run_import},
-    {"metrics", "[MOUNT]", 0, 1, "",
+    {"metrics", "[MOUNT]", 0, 1, "listen",
      "counters in the text format of Prometheus", run_metrics},
     {"config check", "FILE", 1, 1, "",
      "say everything that is wrong with a configuration file", run_config_check},

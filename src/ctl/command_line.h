@@ -24,6 +24,8 @@ struct Words {
     std::string tar;
     std::string fstab;
     std::string storage;
+    std::string listen;
+    std::optional<int> pid;  // of a daemon
     std::vector<std::string> arguments;
 };
 

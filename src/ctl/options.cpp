@@ -64,7 +64,10 @@ int run_set(const Words& words) {
 }
 
 int run_reload(const Words& words) {
-    for (const Mount& mount : mounts_named(words.arguments)) {
+    if (words.pid && !words.arguments.empty()) {
+        throw Failure("MOUNT and --pid are two ways to say the same; leave one", ExitCode::usage);
+    }
+    for (const Mount& mount : words.pid ? std::vector{mount_served_by(*words.pid)} : mounts_named(words.arguments)) {
         const Json answer = ask(mount, "reload");
         if (words.json) {
             print_line(answer);
