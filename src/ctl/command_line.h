@@ -15,6 +15,7 @@ struct Words {
     bool directory = false;
     bool content = false;
     bool fix = false;
+    bool save = false;
     std::string keep;          // fsck's rule; empty: none
     double interval = 1;       // seconds
     std::optional<int> count;  // unset: until interrupted

@@ -3,6 +3,7 @@
 #include "config/error.h"
 #include "ctl/command_line.h"
 #include "ctl/commands.h"
+#include "ctl/config_save.h"
 #include "ctl/failure.h"
 #include "ctl/mounts.h"
 #include "ctl/text.h"
@@ -52,14 +53,18 @@ int run_set(const Words& words) {
             throw Failure("'" + word + "' says no value; write OPTION=VALUE", ExitCode::usage);
         }
     }
+    const std::string file = words.save ? config_file_of(mount) : "";
+    NamedValues options;
     for (std::size_t i = 1; i < words.arguments.size(); ++i) {
         const std::string& word = words.arguments[i];
         const std::size_t mark = word.find('=');
+        options.emplace_back(word.substr(0, mark), word.substr(mark + 1));
         Json request;
-        request.add("command", "set").add("option", word.substr(0, mark)).add("value", word.substr(mark + 1));
+        request.add("command", "set").add("option", options.back().first).add("value", options.back().second);
         const Json answer = ask(mount, request);
         if (words.json) print_line(answer);
     }
+    if (words.save) save_options(mount, file, options);
     return 0;
 }
 
