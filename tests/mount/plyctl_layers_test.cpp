@@ -229,6 +229,21 @@ TEST_CASE("plyctl: commit makes a layer of the upper, and with it the tree is th
     }
 }
 
+TEST_CASE("plyctl: diff goes deeper than it may have files open") {
+    if (is_standin()) skip("about plyfs itself");
+    Layers tree;
+    std::string deep = "d";
+    for (int i = 0; i < 40; ++i) deep += "/d";
+    make_dirs(tree.lower + "/" + deep);
+    make_dirs(tree.lower2 + "/" + deep);
+    tree.mount();
+    write_file(tree / (deep + "/new"), "new");
+    const Ran ran = shell("ulimit -Sn 60; exec " + plyctl_binary() + " diff " + tree.mnt(), 60);
+    INFO(ran.err);
+    CHECK(ran.code == 0);
+    CHECK(ran.out == "A /" + deep + "/new\n");
+}
+
 TEST_CASE("plyctl: commit and diff refuse what they can not do in one line") {
     if (is_standin()) skip("about plyfs itself");
     Layers tree;
