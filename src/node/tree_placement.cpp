@@ -4,14 +4,13 @@
 
 #include "node/inode_calc.h"
 #include "node/tree.h"
+#include "overlay/pool_workdir.h"
 #include "policy/placement.h"
 #include "policy/rules.h"
 #include "sys/stat.h"
 
 namespace plyfs {
 namespace {
-
-constexpr int kMaxPoolsOnBranch = 64;
 
 bool has(const std::vector<BranchIndex>& branches, int branch) {
     return std::find(branches.begin(), branches.end(), branch) != branches.end();
@@ -23,12 +22,10 @@ Result<WorkDir*> Tree::workdir_of(BranchIndex branch) {
     if (workdir_) return workdir_.get();
     MutexLock lock(pool_mutex_);
     PoolWork& pool = pool_workdirs_[static_cast<std::size_t>(branch)];
-    // Another pool may have the same branch, and has its own then.
-    for (int number = 0; !pool.work; ++number) {
-        std::string name = std::string(kPoolPrefix) + "work" + (number ? std::to_string(number) : "");
-        auto work = WorkDir::open(set_->at(branch).root(), *Name::parse(name));
-        if (work.failed_with(EBUSY) && number < kMaxPoolsOnBranch) continue;
-        pool = {TRY(std::move(work)), std::move(name)};
+    if (!pool.work) {
+        std::string name;
+        auto work = TRY(open_pool_workdir(set_->at(branch).root(), name));
+        pool = {std::move(work), std::move(name)};
         pool.work->set_marks(set_->marks());
     }
     return pool.work.get();
