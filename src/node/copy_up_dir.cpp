@@ -30,16 +30,17 @@ Status make_append_only(BorrowedFd dir) {
     return sys::ioctl_set_flags(fd, TRY(sys::ioctl_get_flags(fd)) | FS_APPEND_FL);
 }
 
-}  // namespace
-
-namespace {
-
 bool has_part(LockedNode& dir, BranchIndex branch) {
     return std::find(dir->layers.begin(), dir->layers.end(), branch) != dir->layers.end();
 }
 
+struct StagedPart {
+    Staged dir;
+    bool append_only = false;
+};
+
 // The part as the directory is now, in the work directory.
-Result<Staged> stage_part(Tree& tree, const NodeRef& dir, const NodeRef& parent, BranchIndex branch) {
+Result<StagedPart> stage_part(Tree& tree, const NodeRef& dir, const NodeRef& parent, BranchIndex branch) {
     auto original = TRY(tree.find_object(dir));
     const auto shared = protection_of_parts(tree, original);
     if (shared.immutable) return Errno(EPERM);  // it can not gain a name, wherever that would lie
@@ -55,23 +56,23 @@ Result<Staged> stage_part(Tree& tree, const NodeRef& dir, const NodeRef& parent,
         TRY(tree.origins()->write(staged.fd(), origin));
         TRY(make_impure(tree, parent));
     }
-    return staged;
+    return StagedPart{std::move(staged), shared.append_only};
 }
 
 // A rename of this directory holds it: the name is right until we are done.
-Status publish_part(Tree& tree, LockedNode& state, const NodeRef& dir, BranchIndex branch, Staged& staged,
+Status publish_part(Tree& tree, LockedNode& state, const NodeRef& dir, BranchIndex branch, StagedPart& staged,
                     SharedDir parent_dir) {
     auto& layers = state->layers;
     const Name name = TRY(Name::parse(state->links[0].name));
     KeptTimes keep(parent_dir);
     const bool wins = layers.empty() || branch < layers.front();
-    auto key = sys::key_of(TRY(sys::stat_fd(staged.fd())));
+    auto key = sys::key_of(TRY(sys::stat_fd(staged.dir.fd())));
     // Who meets it by its name from now on comes here by its key, and waits for the lock.
     if (wins) tree.nodes().add_key(key, *dir);
     Defer not_ours([&] {
         if (wins) tree.nodes().drop_key(key, *dir);
     });
-    auto published = staged.publish(*parent_dir, name);
+    auto published = staged.dir.publish(*parent_dir, name);
     if (published.failed_with(EEXIST)) {
         // Somebody made it on the branch since we looked: as good, if it is a directory.
         const auto theirs = sys::key_of(TRY(sys::stat_fd(TRY(sys::open_dir_path(*parent_dir, name)))));
@@ -88,7 +89,7 @@ Status publish_part(Tree& tree, LockedNode& state, const NodeRef& dir, BranchInd
     if (tree.names_means()->may_know(tree.set(), branch)) state->layer_names = nullptr;  // read with it the next time
     if (wins) take_source(tree, state, key, branch);
     state->marked = tree.origins() != nullptr;
-    return published && shared.append_only ? make_append_only(staged.fd()) : Status();
+    return published && staged.append_only ? make_append_only(staged.dir.fd()) : Status();
 }
 
 }  // namespace
