@@ -11,6 +11,7 @@
 #include "sys/mounted.h"
 #include "sys/open.h"
 #include "sys/stat.h"
+#include "sys/waiting.h"
 
 #ifndef FUSE_SUPER_MAGIC
 #define FUSE_SUPER_MAGIC 0x65735546
@@ -82,6 +83,7 @@ Status set_own_apart(const config::Config& config, BranchSet& set) {
 
 void look_at_root(Branch::Parts& parts, const sys::Stat& st, const struct statvfs& fs, std::uint64_t type) {
     parts.device = sys::device_of(st);
+    parts.root_key = sys::key_of(st);
     parts.read_only_fs = (fs.f_flag & ST_RDONLY) != 0;
     parts.stacking = stacking_of(type, type == FUSE_SUPER_MAGIC ? sys::type_of_mounted(parts.device) : std::string());
     parts.network = is_network(type);
@@ -147,6 +149,7 @@ std::optional<Branch::Parts> probe_branch(const config::Config& config, const co
                               : Ownership::choose(parts.root, config.layers.stat_override);
     }
     if (parts.mode == config::BranchMode::ro && !protect_root(parts, spec, failure)) return std::nullopt;
+    if (const auto mount = sys::mount_of(parts.root)) parts.mount = *mount;
     return parts;
 }
 

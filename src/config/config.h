@@ -94,6 +94,8 @@ struct Config {
     Coherence coherence = Coherence::automatic;
     bool watched = false;  // of a pool: changes on the branches are heard of; found when it is mounted
 
+    double branch_timeout = 30;  // seconds that a branch has to answer; 0: however long it takes
+
     Transport transport = Transport::automatic;
     Passthrough passthrough = Passthrough::automatic;
     std::optional<int> max_stack_depth;  // 0 or 1 as libfuse counts; unset: looked up from the branches

@@ -52,7 +52,10 @@ Json branch_json(const Branch& branch) {
     const Space space = branch.known_space();
     Json out;
     out.add("index", branch.index()).add("path", branch.path()).add("mode", config::mode_name(branch.mode()));
-    out.add("present", branch.present()).add("available", space.available).add("total", space.total);
+    out.add("present", branch.present())
+        .add("hangs_for", branch.hangs_for())
+        .add("available", space.available)
+        .add("total", space.total);
     out.add("reserve", space.reserve).add("no_inodes", space.no_inodes);
     out.add("read_only", space.read_only || branch.on_read_only_fs()).add("network", branch.network());
     out.add("stacking", branch.stacking()).add("passthrough", passthrough_word(branch.passthrough()));
@@ -146,6 +149,7 @@ std::string status_text(ops::Context& ctx, const RequestCounters& requests, cons
         line(key + "path", branch->path());
         line(key + "mode", config::mode_name(branch->mode()));
         line(key + "present", branch->present() ? "yes" : "no");
+        line(key + "hangs", branch->hangs() ? "yes" : "no");
         line(key + "passthrough", passthrough_word(branch->passthrough()));
         line(key + "passthrough_why", branch->passthrough_reason());
     }

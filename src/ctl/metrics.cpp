@@ -133,6 +133,8 @@ void add_branches(Page& page, const Samples& samples) {
     const Row rows[] = {
         {"plyfs_branch_present", "Whether the branch is there.",
          [](const Json& b) { return b["present"].is_true() ? 1U : 0U; }},
+        {"plyfs_branch_hangs", "Whether it has not answered for as long as branch-timeout says.",
+         [](const Json& b) { return b["hangs_for"].real() > 0 ? 1U : 0U; }},
         {"plyfs_branch_available_bytes", "What users may still take.",
          [](const Json& b) { return b["available"].number(); }},
         {"plyfs_branch_size_bytes", "Size of the branch's file system.",

@@ -7,6 +7,7 @@
 #include "fuse/executor.h"
 #include "fuse/heap_trim.h"
 #include "fuse/lock_waiter.h"
+#include "fuse/overdue.h"
 #include "ops/context.h"
 #include "ops/locks.h"
 #include "sys/busy_reader.h"
@@ -19,6 +20,7 @@ struct Server {
         : ctx{tree, registrar, {}, releases_are_late, {}, {}},
           control(config),
           reader(config.busy_poll),
+          overdue(tree.set(), config.branch_timeout),
           executor(executor_threads) {
         ctx.timeouts.set(config);
     }
@@ -32,7 +34,8 @@ struct Server {
     bool forwards_locks = false;
     HeapTrim heap_trim;
     sys::BusyReader reader;  // of /dev/fuse
-    Executor executor;       // last: its threads use the rest
+    Overdue overdue;
+    Executor executor;  // last: its threads use the rest
 };
 
 }  // namespace plyfs::fuse

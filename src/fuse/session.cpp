@@ -1,5 +1,7 @@
 #include "fuse/session.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstring>
 #include <optional>
@@ -28,7 +30,7 @@ constexpr std::size_t kExecutorThreads = 16;
 constexpr unsigned kMinReaders = 4;
 constexpr unsigned kMaxReaders = 16;
 // As long as all of those are busy, further ones come and go: they may all be waiting for a branch that hangs.
-constexpr unsigned kMostReaders = 128;
+constexpr unsigned kMostReaders = 512;
 
 #if PLYFS_RING_REPLIES_SOUND
 constexpr const char* kRingSwitch = "/sys/module/fuse/parameters/enable_uring";
@@ -123,6 +125,7 @@ struct Session::Impl {
     void set_guard();
     bool read_by_ourselves();
     void set_read_ahead(fuse_conn_info& conn) const;
+    void mind_overdue();
 
     TransportChoice transport;
     DepthChoice depth;
@@ -140,6 +143,7 @@ struct Session::Impl {
     fuse_lowlevel_ops table = {};
     fuse_session* session = nullptr;
     std::function<void(const std::string&)> ready;
+    std::function<void()> leave = [] { ::_exit(0); };
     bool mounted = false;
     std::unique_ptr<SessionCache> cache;
     std::unique_ptr<ChangeWatch> changes;
@@ -286,10 +290,24 @@ control::Mount Session::control(std::function<control::ReadAgain()> read_config)
             [&server](std::function<void()> work) { server.executor.post(std::move(work)); }};
 }
 
+void Session::when_stuck(std::function<void()> leave) {
+    impl_->leave = std::move(leave);
+}
+
+void Session::Impl::mind_overdue() {
+    server.overdue.start({[this] { server.executor.relieve(); }, [this] { return fuse_session_exited(session) != 0; },
+                          [this] {
+                              log::warn("the end: requests that wait for a branch are left behind");
+                              fuse_session_unmount(session);
+                              leave();
+                          }});
+}
+
 int Session::serve(const std::function<void(const std::string& how)>& ready) {
     impl_->ready = ready;
     if (fuse_set_signal_handlers(impl_->session) != 0) return 1;
     impl_->set_guard();
+    impl_->mind_overdue();
     fuse_loop_config* loop = fuse_loop_cfg_create();
     const unsigned wanted = static_cast<unsigned>(impl_->reader_threads);
     const unsigned threads =
@@ -301,6 +319,7 @@ int Session::serve(const std::function<void(const std::string& how)>& ready) {
     fuse_loop_cfg_destroy(loop);
     fuse_remove_signal_handlers(impl_->session);
     if (impl_->changes) impl_->changes->stop();
+    impl_->server.overdue.stop();
     impl_->guard.reset();
     // Positive: a signal; both that and an umount are an orderly end.
     return ended < 0 ? 1 : 0;
@@ -312,8 +331,11 @@ void Session::unmount() {
     fuse_session_unmount(impl_->session);
 }
 
-TransportChoice choose_transport(config::Transport wanted, config::Locks locks) {
+TransportChoice choose_transport(config::Transport wanted, config::Locks locks, bool network) {
     if (wanted == config::Transport::devfuse) return {false, "asked for"};
+    if (wanted == config::Transport::automatic && network) {
+        return {false, "a branch is on the network: over io_uring all would wait when it hangs"};
+    }
     if (locks == config::Locks::forward) return {false, "locks=forward: waiting lockers would fill a ring"};
 #if !PLYFS_RING_REPLIES_SOUND
     const std::string unsound =

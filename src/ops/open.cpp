@@ -261,6 +261,7 @@ void FileHandle::start_with(UniqueFd fd, std::uint32_t generation) {
 }
 
 Result<SharedFd> FileHandle::descriptor(Context& ctx) {
+    TRY(ctx.tree.answers(node_));
     if (auto fd = passes_through() ? kept_.any() : kept_.find(node_->data_generation())) return fd;
     std::shared_ptr<Backing> backing;
     if (passes_through()) {
