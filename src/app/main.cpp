@@ -165,7 +165,8 @@ int serve(config::Config config, Readiness& readiness, const Invocation& invocat
     take_niceness(config.niceness);
     ProbeFailure probe;
     const bool changes_layers = config.layered && !config.workdir.empty() && !config.read_only;
-    const auto own = changes_layers ? OwnMount::around(config.branches[0].path, config.workdir) : OwnMount();
+    const auto times = config.noatime() ? sys::AccessTimes::none : sys::AccessTimes::as_mounted;
+    const auto own = changes_layers ? OwnMount::around(config.branches[0].path, config.workdir, times) : OwnMount();
     const auto set = probe_branches(config, own, probe);
     if (!set) return fail(kExitMount, probe.message);
     std::string failure;
@@ -211,10 +212,11 @@ int serve(config::Config config, Readiness& readiness, const Invocation& invocat
         ::_exit(0);
     };
     session.when_stuck(leave);
-    const int code = session.serve([&] {
+    const int code = session.serve([&](const std::string& how) {
         control->start();
         readiness.ready();
         choose_log(config);
+        log::info("{}", how);  // for the log: a command that has done its work is silent
         tell_service_manager(config, "READY=1\nSTATUS=Serving " + log::in_one_line(config.mountpoint));
     });
     session.unmount();

@@ -106,6 +106,13 @@ bool protect_root(Branch::Parts& parts, const config::BranchSpec& spec, ProbeFai
     return true;
 }
 
+// A file in passthrough is read by the kernel, and by the branch's own mount it sets access times or not.
+void tell_of_access_times(const Branch::Parts& parts, const struct statvfs& fs) {
+    if ((fs.f_flag & (ST_NOATIME | ST_RDONLY)) != 0) return;
+    log::warn("noatime: reading files of {} goes on setting their access times, for it is not mounted noatime itself",
+              parts.path);
+}
+
 // Nothing, and why in failure.
 std::optional<Branch::Parts> probe_branch(const config::Config& config, const config::BranchSpec& spec,
                                           const OwnMount& own, ProbeFailure& failure) {
@@ -135,6 +142,7 @@ std::optional<Branch::Parts> probe_branch(const config::Config& config, const co
         return std::nullopt;
     }
     look_at_root(parts, *st, *fs, *type);
+    if (config.noatime() && !config.layered && parts.mode != config::BranchMode::ro) tell_of_access_times(parts, *fs);
     if (config.layered) {
         parts.ownership = parts.mode == config::BranchMode::ro
                               ? Ownership::probe(parts.root)

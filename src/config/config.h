@@ -3,6 +3,7 @@
 // config/.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <map>
@@ -111,6 +112,9 @@ struct Config {
     // Words that mount(2) or libfuse understand and plyfs hands on unread, such as "noatime" or "context=...". A comma
     // in one is part of it (context="a,b", quotes included, for the kernel): hand on with fuse_opt_add_opt_escaped.
     std::vector<std::string> kernel_options;
+    bool noatime() const {
+        return std::find(kernel_options.begin(), kernel_options.end(), "noatime") != kernel_options.end();
+    }
 
     std::chrono::microseconds busy_poll{100};  // for the next request on /dev/fuse, at most; 0: never
     int reader_threads = 0;                    // of /dev/fuse; 0: as many as there are processors, within bounds

@@ -62,6 +62,22 @@ Json branch_json(const Branch& branch) {
     return std::move(out.add("passthrough_why", branch.passthrough_reason()));
 }
 
+// How layers are read, for those who look at them beside the mount.
+Json layers_json(const config::Config& config) {
+    Json out;
+    out.add("data_layers", config.data_layers).add("userxattr", config.layers.userxattr);
+    return std::move(out.add("follows_redirects", config.layers.redirect_dir != config::RedirectDir::nofollow));
+}
+
+// What the mount was given, if it says where it is from anywhere; of several files the last.
+std::string config_file_of(const config::Config& config) {
+    const auto written = config.written.find("config");
+    if (written == config.written.end()) return {};
+    const std::size_t mark = written->second.find('=');
+    const std::string file = written->second.substr(mark + 1, written->second.size() - mark - 2);
+    return file.starts_with('/') ? file : "";
+}
+
 Json request_json(const RequestCounters& requests, Slot slot) {
     const Latencies took = requests.latencies(slot);
     int used = Latencies::kBuckets;
@@ -89,6 +105,8 @@ Json status_json(ops::Context& ctx, const MountFacts& facts, const config::Confi
     out.add("coherence_why", deaf ? "changes may have been missed; the log says more" : facts.coherence_reason);
     out.add("timeouts", std::move(timeouts)).add("nodes", ctx.tree.nodes().size());
     out.add("descriptors", ctx.tree.dirs().size());
+    out.add("config_file", config_file_of(config));
+    if (config.layered) out.add("layers", layers_json(config));
     return std::move(out.add("branches", std::move(branches)));
 }
 

@@ -144,7 +144,7 @@ struct Session::Impl {
     Server server;
     fuse_lowlevel_ops table = {};
     fuse_session* session = nullptr;
-    std::function<void()> ready;
+    std::function<void(const std::string&)> ready;
     std::function<void()> leave = [] { ::_exit(0); };
     bool mounted = false;
     std::unique_ptr<SessionCache> cache;
@@ -231,13 +231,14 @@ void Session::Impl::init(fuse_conn_info& conn) {
             log::warn("no passthrough: {}", server.facts.depth_reason);
         }
     }
-    const auto& facts = server.facts;
-    log::info("mounted on {}: transport {} ({}), stacking depth {} ({}), coherence {} ({})", mountpoint,
-              facts.transport, facts.transport_reason, facts.max_stack_depth, facts.depth_reason, facts.coherence,
-              facts.coherence_reason);
     // From now on the kernel can be told.
     if (changes) changes->start(*cache);
-    if (ready) ready();
+    const auto& facts = server.facts;
+    if (ready) {
+        ready(fmt::format("mounted on {}: transport {} ({}), stacking depth {} ({}), coherence {} ({})", mountpoint,
+                          facts.transport, facts.transport_reason, facts.max_stack_depth, facts.depth_reason,
+                          facts.coherence, facts.coherence_reason));
+    }
 }
 
 Session::Session(const config::Config& config, Tree& tree, TransportChoice transport, DepthChoice depth)
@@ -277,6 +278,7 @@ bool Session::mount(std::string& failure) {
     impl_->cache = std::make_unique<SessionCache>(
         impl_->session, impl_->mountpoint,
         [&server = impl_->server](bool watched) { server.control.set_watched(server.ctx, watched); });
+    impl_->server.ctx.kernel_cache = impl_->cache.get();
     return true;
 }
 
@@ -307,7 +309,7 @@ void Session::Impl::mind_overdue() {
                           }});
 }
 
-int Session::serve(const std::function<void()>& ready) {
+int Session::serve(const std::function<void(const std::string& how)>& ready) {
     impl_->ready = ready;
     if (fuse_set_signal_handlers(impl_->session) != 0) return 1;
     impl_->set_guard();

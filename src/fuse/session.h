@@ -48,9 +48,9 @@ class Session {
     void when_stuck(std::function<void()> leave);
     // For whoever controls the mount, while it is served.
     control::Mount control(std::function<control::ReadAgain()> read_config);
-    // Serves until umount or a signal; `ready` is called when the kernel has been answered. The exit code of the
-    // process.
-    int serve(const std::function<void()>& ready);
+    // Serves until umount or a signal; `ready` is called when the kernel has been answered, with a line about it for
+    // the log. The exit code of the process.
+    int serve(const std::function<void(const std::string& how)>& ready);
     void unmount();
 
   private:

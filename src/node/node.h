@@ -115,7 +115,7 @@ struct NodeState {
     BranchIndex winner = -1;
     std::vector<BranchIndex> layers;        // of a directory: where it exists and is merged, the winner first
     Detours detours;                        // where that is, and the content, on branches that have it elsewhere
-    std::unique_ptr<std::string> redirect;  // what the winner says of it; see marks::read_redirect
+    std::unique_ptr<std::string> redirect;  // what a writable winner says of it; see marks::read_redirect
     sys::Protection
         protection;  // that nobody but us enforces: of layers below the upper one, and the upper one's marks
     BranchIndex content_branch = -1;  // of a metacopy: where its content lies; -1: the winner has it
@@ -128,6 +128,7 @@ struct NodeState {
     std::uint32_t id_generation = 0;                // of a lasting id (node/lasting_ids)
     std::uint32_t renames = 0;                      // begun
     std::uint32_t layers_replaced = 0;              // how often other directories became the layers
+    std::uint32_t said = 0;                         // of a directory: how often all its parts were changed
     PartsKnown parts_known;
     UniqueFd pinned;     // O_PATH of an object without a name
     NodeRef kept;        // to itself while names of the original still lie below: only this node knows the copy

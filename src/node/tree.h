@@ -206,7 +206,6 @@ class Tree : NodeTable::Observer {
     void pass_over_late(Node& node, sys::Stat& st, std::vector<BranchIndex>& parts) const;
     Result<Layers> open_all(const NodeRef& dir, const std::vector<BranchIndex>& branches);
     struct Choice;
-    void sweep_branch(const Branch& branch);
     void settle_root(LockedNode& root, BranchIndex leaving = -1);
     Result<Choice> choose_by_rules(const NodeRef& dir, const NewName& wanted);
     bool may_take(const Branch& branch, const NewName& wanted) const;

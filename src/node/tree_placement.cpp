@@ -2,25 +2,18 @@
 #include <algorithm>
 #include <random>
 
-#include "base/log.h"
 #include "node/inode_calc.h"
 #include "node/tree.h"
+#include "overlay/pool_workdir.h"
 #include "policy/placement.h"
 #include "policy/rules.h"
-#include "sys/entry.h"
 #include "sys/stat.h"
 
 namespace plyfs {
 namespace {
 
-constexpr int kMaxPoolsOnBranch = 64;
-
 bool has(const std::vector<BranchIndex>& branches, int branch) {
     return std::find(branches.begin(), branches.end(), branch) != branches.end();
-}
-
-std::string workdir_name(int number) {
-    return std::string(kPoolPrefix) + "work" + (number ? std::to_string(number) : "");
 }
 
 }  // namespace
@@ -28,22 +21,7 @@ std::string workdir_name(int number) {
 void Tree::sweep_leftovers() {
     if (workdir_ || set_->rules().fixed) return;
     for (const auto& branch : set_->all()) {
-        if (branch->present()) sweep_branch(*branch);
-    }
-}
-
-// A work directory is made when it is needed, so nobody else would come to look into an old one. Those of pools that
-// are served are locked, and left alone.
-void Tree::sweep_branch(const Branch& branch) {
-    if (!branch.writable()) return;
-    for (int number = 0; number <= kMaxPoolsOnBranch; ++number) {
-        const std::string text = workdir_name(number);
-        const Name name = *Name::parse(text);
-        if (const auto st = sys::stat_at(branch.root(), name); !st || !sys::is_dir(*st)) continue;
-        const auto left = WorkDir::open(branch.root(), name);
-        if (!left) continue;
-        auto removed = sys::remove_dir(branch.root(), name);
-        if (!removed) log::debug("{} stays: {}", text, log::errno_text(removed.error().value()));
+        if (branch->present() && branch->writable()) sweep_pool_workdirs(branch->root());
     }
 }
 
@@ -54,21 +32,16 @@ Result<WorkDir*> Tree::workdir_of(BranchIndex branch) {
     MutexLock making(pool.making);
     if (WorkDir* made = pool.work.load(std::memory_order_acquire)) return made;
     const std::uint32_t lost = pool.lost.load(std::memory_order_acquire);
-    // Another pool may have the same branch, and has its own then.
-    for (int number = 0;; ++number) {
-        std::string name = workdir_name(number);
-        auto opened = WorkDir::open(set_->at(branch).root(), *Name::parse(name));
-        if (opened.failed_with(EBUSY) && number < kMaxPoolsOnBranch) continue;
-        auto work = TRY(std::move(opened));
-        // It is on what the branch was.
-        if (pool.lost.load(std::memory_order_acquire) != lost) return Errno(ESTALE);
-        work->set_marks(set_->marks());
-        pool.name = std::move(name);
-        pool.work.store(work.get(), std::memory_order_release);
-        MutexLock lock(workdirs_mutex_);
-        workdirs_made_.push_back(std::move(work));
-        return workdirs_made_.back().get();
-    }
+    std::string name;
+    auto work = TRY(open_pool_workdir(set_->at(branch).root(), name));
+    // It is on what the branch was.
+    if (pool.lost.load(std::memory_order_acquire) != lost) return Errno(ESTALE);
+    work->set_marks(set_->marks());
+    pool.name = std::move(name);
+    pool.work.store(work.get(), std::memory_order_release);
+    MutexLock lock(workdirs_mutex_);
+    workdirs_made_.push_back(std::move(work));
+    return workdirs_made_.back().get();
 }
 
 std::optional<std::uint64_t> Tree::calculated_inode(const NodeRef& parent, std::string_view name, BranchIndex branch,

@@ -6,6 +6,7 @@
 #include "node/inode_calc.h"
 #include "node/tree.h"
 #include "overlay/layer_names.h"
+#include "overlay/pool_workdir.h"
 #include "sys/open.h"
 
 namespace plyfs {
@@ -57,7 +58,7 @@ void Tree::bring_branch_back(BranchIndex branch, UniqueFd root) {
     if (!at.bring_back(std::move(root), network)) return;
     if (!sys::replace(*roots_[static_cast<std::size_t>(branch)], at.root())) return;
     names_means_->distrust();
-    if (!workdir_) sweep_branch(at);
+    if (!workdir_ && at.writable()) sweep_pool_workdirs(at.root());
     at.appear();
     LockedNode state(*root_);
     settle_root(state);
