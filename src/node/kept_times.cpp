@@ -1,51 +1,79 @@
 #include "node/kept_times.h"
 
+#include <time.h>
+
 #include <array>
-#include <atomic>
+#include <unordered_map>
 
 #include "base/log.h"
+#include "base/mutex.h"
 #include "sys/attributes.h"
 
 namespace plyfs {
+namespace {
 
-// Whoever sets times waits for those that keep, never the other way round: they hold locks of nodes.
-struct KeptTimes::Keepers {
-    std::atomic<int> active = 0;
-    std::atomic<std::uint64_t> ended = 0;
-
-    static Keepers& of(std::uint64_t identity) {
-        static std::array<Keepers, 64> all;
-        return all[identity % all.size()];
-    }
+struct Times {
+    timespec atime;
+    timespec mtime;
+    int keepers;
 };
 
-KeptTimes::KeptTimes(SharedDir dir)
-    : dir_(std::move(dir)), keepers_(Keepers::of(dir_->identity())), st_(Errno(ENOENT)) {
-    ++keepers_.active;
-    st_ = sys::stat_fd(*dir_);
+// By LayerDir::identity. Leaves: nothing but calls that ask for and set times is done under the lock.
+struct Slot {
+    Mutex mutex;
+    std::unordered_map<std::uint64_t, Times> kept GUARDED_BY(mutex);
+};
+
+Slot& slot_of(std::uint64_t identity) {
+    static std::array<Slot, 64> all;
+    return all[identity % all.size()];
+}
+
+timespec settled(const timespec& wanted, const timespec& before) {
+    if (wanted.tv_nsec == UTIME_OMIT) return before;
+    timespec now = wanted;
+    if (wanted.tv_nsec == UTIME_NOW) ::clock_gettime(CLOCK_REALTIME, &now);
+    return now;
+}
+
+}  // namespace
+
+KeptTimes::KeptTimes(SharedDir dir) : dir_(std::move(dir)) {
+    Slot& slot = slot_of(dir_->identity());
+    MutexLock lock(slot.mutex);
+    auto found = slot.kept.find(dir_->identity());
+    if (found == slot.kept.end()) {
+        const auto st = sys::stat_fd(*dir_);
+        if (!st) return;
+        const Times times{
+            {st->stx_atime.tv_sec, st->stx_atime.tv_nsec}, {st->stx_mtime.tv_sec, st->stx_mtime.tv_nsec}, 0};
+        found = slot.kept.emplace(dir_->identity(), times).first;
+    }
+    ++found->second.keepers;
+    kept_ = true;
 }
 
 KeptTimes::~KeptTimes() {
-    if (st_) {
-        const timespec atime{st_->stx_atime.tv_sec, st_->stx_atime.tv_nsec};
-        const timespec mtime{st_->stx_mtime.tv_sec, st_->stx_mtime.tv_nsec};
-        // Times are a courtesy here: the copy itself stands.
-        if (!sys::set_times(*dir_, atime, mtime)) log::debug("times of a directory were not kept after a copy-up");
+    if (!kept_) return;
+    Slot& slot = slot_of(dir_->identity());
+    MutexLock lock(slot.mutex);
+    const auto found = slot.kept.find(dir_->identity());
+    // Times are a courtesy here: the copy itself stands.
+    if (!sys::set_times(*dir_, found->second.atime, found->second.mtime)) {
+        log::debug("times of a directory were not kept after a copy-up");
     }
-    ++keepers_.ended;
-    --keepers_.active;
-    keepers_.active.notify_all();
+    if (--found->second.keepers == 0) slot.kept.erase(found);
 }
 
 Status set_directory_times(BorrowedFd dir, const timespec& atime, const timespec& mtime) {
-    constexpr int kRounds = 20;  // and not as long as somebody goes through the directory and changes each file
-    auto& keepers = KeptTimes::Keepers::of(sys::hash_of(sys::key_of(TRY(sys::stat_fd(dir)))));
-    for (int round = 0; round < kRounds; ++round) {
-        const auto ended = keepers.ended.load();
-        TRY(sys::set_times(dir, atime, mtime));
-        int active = keepers.active.load();
-        if (active == 0 && keepers.ended.load() == ended) break;
-        for (; active > 0; active = keepers.active.load()) keepers.active.wait(active);
+    const std::uint64_t identity = sys::hash_of(sys::key_of(TRY(sys::stat_fd(dir))));
+    Slot& slot = slot_of(identity);
+    MutexLock lock(slot.mutex);
+    TRY(sys::set_times(dir, atime, mtime));
+    if (const auto found = slot.kept.find(identity); found != slot.kept.end()) {
+        Times& times = found->second;
+        times.atime = settled(atime, times.atime);
+        times.mtime = settled(mtime, times.mtime);
     }
     return {};
 }

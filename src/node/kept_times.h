@@ -1,5 +1,5 @@
-// Keeps a directory's times over a change that no user made, such as an entry that appears by copy-up. What a user sets
-// meanwhile stays.
+// Keeps a directory's times over a change that no user made, such as an entry that appears by copy-up. Those who do so
+// at the same time keep what the first has met, and what a user sets meanwhile is kept instead.
 #pragma once
 
 #include "overlay/layer_dir.h"
@@ -14,16 +14,12 @@ class KeptTimes {
     KeptTimes(const KeptTimes&) = delete;
     KeptTimes& operator=(const KeptTimes&) = delete;
 
-    // Those that are at work, of directories that share a slot.
-    struct Keepers;
-
   private:
     SharedDir dir_;
-    Keepers& keepers_;
-    Result<sys::Stat> st_;
+    bool kept_ = false;
 };
 
-// As a user wants them. May wait for the few calls between which others keep what was there before.
+// As a user wants them.
 Status set_directory_times(BorrowedFd dir, const timespec& atime, const timespec& mtime);
 
 }  // namespace plyfs

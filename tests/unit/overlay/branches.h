@@ -90,6 +90,7 @@ inline std::unique_ptr<Branch> make_branch(int index, const std::string& path, c
     auto st = sys::stat_fd(parts.root);
     REQUIRE(st);
     parts.device = sys::device_of(*st);
+    parts.root_key = sys::key_of(*st);
     return std::make_unique<Branch>(std::move(parts));
 }
 
