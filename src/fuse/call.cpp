@@ -17,6 +17,7 @@ ops::Request Call::request(bool may_block) const {
     ops::Request out;
     out.caller = caller_;
     out.may_block = may_block;
+    out.resent = read_.resent;
     if (may_block) {
         // Rings do not deliver interrupts: there the caller's pending signals are looked at.
         const bool ring = !ctx().releases_are_late;

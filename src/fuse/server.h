@@ -7,6 +7,7 @@
 #include "fuse/executor.h"
 #include "fuse/heap_trim.h"
 #include "fuse/lock_waiter.h"
+#include "fuse/takeover.h"
 #include "ops/context.h"
 #include "ops/locks.h"
 #include "sys/busy_reader.h"
@@ -32,7 +33,8 @@ struct Server {
     bool forwards_locks = false;
     HeapTrim heap_trim;
     sys::BusyReader reader;  // of /dev/fuse
-    Executor executor;       // last: its threads use the rest
+    Takeover takeover{reader};
+    Executor executor;  // last: its threads use the rest
 };
 
 }  // namespace plyfs::fuse

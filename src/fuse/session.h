@@ -8,6 +8,7 @@
 
 #include "config/config.h"
 #include "control/commands.h"
+#include "fuse/supervision.h"
 #include "node/change_watch.h"
 #include "node/tree.h"
 
@@ -35,12 +36,15 @@ void print_protocol();
 
 class Session {
   public:
-    Session(const config::Config& config, Tree& tree, TransportChoice transport, DepthChoice depth);
+    // supervision: null, or what lives as long as the session.
+    Session(const config::Config& config, Tree& tree, TransportChoice transport, DepthChoice depth,
+            Supervision* supervision = nullptr);
     ~Session();
 
     // What keeps the kernel's memory of the mount right, while it is served; null, and why not.
     void watch_changes(std::unique_ptr<ChangeWatch> watch, std::string reason);
-    // False, and one line on stderr by the kernel's helper or in `failure`, when the mount was refused.
+    // Or takes over the connection of an earlier daemon. False, and one line on stderr by the kernel's helper or in
+    // `failure`, when the mount was refused.
     bool mount(std::string& failure);
     // For whoever controls the mount, while it is served.
     control::Mount control(std::function<control::ReadAgain()> read_config);
