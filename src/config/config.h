@@ -94,6 +94,7 @@ struct Config {
     bool watched = false;  // of a pool: changes on the branches are heard of; found when it is mounted
 
     Transport transport = Transport::automatic;
+    bool supervise = false;  // by a process that starts another daemon when this one dies
     Passthrough passthrough = Passthrough::automatic;
     std::optional<int> max_stack_depth;  // 0 or 1 as libfuse counts; unset: looked up from the branches
     Locks locks = Locks::local;
