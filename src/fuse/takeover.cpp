@@ -18,8 +18,10 @@ constexpr std::int32_t kNotifyResend = 7;
 constexpr int kShift = 48;
 constexpr std::uint64_t kPointer = (std::uint64_t{1} << kShift) - 1;
 
-// The first thread reads the beginning again; others wait until it is answered, for libfuse answers nothing before.
+// The first thread reads the beginning again; others wait until it comes back for the next request, for libfuse
+// answers nothing before.
 enum Stage : int { kBegun, kToBegin, kBeginning };
+thread_local bool begins = false;
 
 thread_local ReadRequest current_request;
 
@@ -44,6 +46,7 @@ ReadRequest Takeover::current() {
 }
 
 ssize_t Takeover::begin_again(void* buffer, std::size_t size) {
+    begins = true;
     const auto message = supervision_->ledger.beginning();
     if (message.size() > size) {
         errno = EIO;
@@ -53,10 +56,24 @@ ssize_t Takeover::begin_again(void* buffer, std::size_t size) {
     return static_cast<ssize_t>(message.size());
 }
 
+void Takeover::end_beginning(int device) {
+    fuse_out_header again = {sizeof again, kNotifyResend, 0};
+    iovec part{&again, sizeof again};
+    if (sys::write_message(device, &part, 1) < 0) {
+        log::warn("the kernel does not send again what was under way (Linux 6.9), who asked waits for ever: {}",
+                  log::errno_text(errno));
+    }
+    begins = false;
+    MutexLock lock(mutex_);
+    stage_.store(kBegun, std::memory_order_release);
+    began_.notify_all();
+}
+
 ssize_t Takeover::read(int device, void* buffer, std::size_t size) {
     if (stage_.load(std::memory_order_acquire) != kBegun) {
         int expected = kToBegin;
         if (stage_.compare_exchange_strong(expected, kBeginning)) return begin_again(buffer, size);
+        if (begins) end_beginning(device);
         MutexLock lock(mutex_);
         while (stage_.load(std::memory_order_acquire) != kBegun) began_.wait(mutex_);
     }
@@ -86,15 +103,6 @@ ssize_t Takeover::write(int device, iovec* parts, int count) {
     }
     ssize_t length = 0;
     for (int i = 0; i < count; ++i) length += static_cast<ssize_t>(parts[i].iov_len);
-    fuse_out_header again = {sizeof again, kNotifyResend, 0};
-    iovec part{&again, sizeof again};
-    if (sys::write_message(device, &part, 1) < 0) {
-        log::warn("the kernel does not send again what was under way (Linux 6.9), who asked waits for ever: {}",
-                  log::errno_text(errno));
-    }
-    MutexLock lock(mutex_);
-    stage_.store(kBegun, std::memory_order_release);
-    began_.notify_all();
     return length;
 }
 

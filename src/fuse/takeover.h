@@ -65,6 +65,7 @@ class Takeover {
         std::int32_t backing_id = 0;  // to be closed with the last of those that were not resumed
     };
     ssize_t begin_again(void* buffer, std::size_t size);
+    void end_beginning(int device);
     bool is_answer_to_beginning(const iovec& part) const;
     bool is_own(std::uint64_t number) const;
     std::uint64_t tagged(std::uintptr_t pointer) const;

@@ -71,17 +71,16 @@ TEST_CASE("takeover: files in passthrough are read and written on, as if nothing
                 const UniqueFd reader = open_file(tree / "f", O_RDONLY);
                 const UniqueFd writer = open_file(tree / "g", O_CREAT | O_RDWR);
                 write_fd(writer.get(), "before", 0);
-                std::atomic<bool> stop = false;
                 std::atomic<int> failures = 0;
-                std::thread busy([&] {
-                    for (int i = 0; !stop; ++i) {
+                std::jthread busy([&](const std::stop_token& stop) {
+                    for (int i = 0; !stop.stop_requested(); ++i) {
                         if (::pwrite(writer.get(), &i, sizeof i, 4096) != sizeof i) ++failures;
                         int back = 0;
                         if (::pread(writer.get(), &back, sizeof back, 4096) != sizeof back || back != i) ++failures;
                     }
                 });
                 for (int i = 0; i < 3; ++i) kill_daemon(tree);
-                stop = true;
+                busy.request_stop();
                 busy.join();
                 CHECK(failures == 0);
                 CHECK(read_fd(reader.get()) == pattern(300000));
