@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "base/log.h"
+#include "sys/shared_memory.h"
 
 namespace plyfs::fuse {
 namespace {
@@ -22,6 +23,8 @@ constexpr std::uint64_t kPointer = (std::uint64_t{1} << kShift) - 1;
 // answers nothing before.
 enum Stage : int { kBegun, kToBegin, kBeginning };
 thread_local bool begins = false;
+
+thread_local const void* populated = nullptr;  // this thread's buffer
 
 thread_local ReadRequest current_request;
 
@@ -76,6 +79,11 @@ ssize_t Takeover::read(int device, void* buffer, std::size_t size) {
         if (begins) end_beginning(device);
         MutexLock lock(mutex_);
         while (stage_.load(std::memory_order_acquire) != kBegun) began_.wait(mutex_);
+    }
+    // What a thread is reading when it is killed comes again only if it got it; the kernel answers EIO otherwise.
+    if (supervision_ && populated != buffer) {
+        sys::populate(buffer, size);
+        populated = buffer;
     }
     const ssize_t got = reader_.looks_out() ? reader_.read(device, buffer, size) : ::read(device, buffer, size);
     if (!supervision_) return got;

@@ -3,8 +3,8 @@
 // lay there. A node gets its id back when it is looked up first, whether the kernel asks for the name or for the id; an
 // id that nobody asks for costs nothing.
 //
-// What is found is checked as nodes always are: a file by its key, a directory of layers as well, and of a pool by its
-// place. Ids of LastingIds are not in here, they tell themselves what they are of.
+// What is found is checked: a file by its key, or that of its original, and a directory by its place. Ids of LastingIds
+// are not in here, they tell themselves what they are of.
 #pragma once
 
 #include <array>

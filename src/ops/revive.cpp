@@ -25,7 +25,8 @@ void note_told(Context&, const NodeRef& node, const Above& above) {
 
 void take_earlier_id(Context& ctx, LockedNode& node, const Above& above) {
     if (!above.names || !above.names->resumed() || node->told || LastingIds::is_lasting(node->face.id)) return;
-    const bool by_place = node.node().is_dir() && ctx.tree.dirs_have_places();
+    // In layers the key of a directory changes when it is copied up, and nobody else changes its place.
+    const bool by_place = node.node().is_dir();
     const bool apart = ctx.tree.pool().files.link_cow;
     const auto id = above.names->take({above.parent, above.name, node->key, node->original, by_place, apart});
     if (!id || !ctx.tree.nodes().take_lasting_id(node, *id)) return;

@@ -30,4 +30,7 @@ class SharedMemory {
     std::size_t size_ = 0;
 };
 
+// Has pages for all of a buffer now, so that the kernel can fill it also when we are being killed.
+void populate(void* buffer, std::size_t size);
+
 }  // namespace plyfs::sys
