@@ -11,6 +11,7 @@
 #include <string>
 
 #include "base/log.h"
+#include "sys/process.h"
 #include "sys/shared_memory.h"
 
 namespace plyfs::app {
@@ -128,11 +129,11 @@ class Supervisor {
     }
 
     void take_signals() {
-        signalfd_siginfo info;
-        while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
-            if (info.ssi_signo == SIGCHLD) continue;
+        constexpr timespec kNow{0, 0};
+        for (int which; (which = ::sigtimedwait(&handled_, nullptr, &kNow)) > 0;) {
+            if (which == SIGCHLD) continue;
             ends_ = true;
-            ::kill(pid_, static_cast<int>(info.ssi_signo));
+            ::kill(pid_, which);
         }
     }
 
@@ -168,7 +169,7 @@ class Supervisor {
     }
 
     int end_connection() {
-        if (abort_.valid() && ::write(abort_.get(), "1", 1) != 1) log::debug("the connection has ended");
+        if (abort_.valid() && !sys::send_byte(abort_)) log::debug("the connection has ended");
         device_.reset();
         return ends_ ? 0 : kExitSystem;
     }

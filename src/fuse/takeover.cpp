@@ -1,7 +1,6 @@
 #include "fuse/takeover.h"
 
 #include <linux/fuse.h>
-#include <unistd.h>
 
 #include <cstring>
 
@@ -85,7 +84,7 @@ ssize_t Takeover::read(int device, void* buffer, std::size_t size) {
         sys::populate(buffer, size);
         populated = buffer;
     }
-    const ssize_t got = reader_.looks_out() ? reader_.read(device, buffer, size) : ::read(device, buffer, size);
+    const ssize_t got = reader_.read(device, buffer, size);
     if (!supervision_) return got;
     note_request(buffer, got);
     if (got >= static_cast<ssize_t>(sizeof(fuse_in_header)) &&
