@@ -4,6 +4,7 @@ foreach(name bin sbin libexec man)
   cmake_path(ABSOLUTE_PATH plyfs_${name} BASE_DIRECTORY ${CMAKE_INSTALL_PREFIX} OUTPUT_VARIABLE ${name})
 endforeach()
 set(program ${bin}/plyfs)
+set(control ${bin}/plyctl)
 
 # link(NAME DIRECTORY): a relative link to the installed program.
 function(link name directory)

@@ -168,13 +168,16 @@ int serve(config::Config config, Readiness& readiness, const Invocation& invocat
     take_niceness(config.niceness);
     ProbeFailure probe;
     const bool changes_layers = config.layered && !config.workdir.empty() && !config.read_only;
-    const auto own = changes_layers ? OwnMount::around(config.branches[0].path, config.workdir) : OwnMount();
+    const auto times = config.noatime() ? sys::AccessTimes::none : sys::AccessTimes::as_mounted;
+    const auto own = changes_layers ? OwnMount::around(config.branches[0].path, config.workdir, times) : OwnMount();
     const auto set = probe_branches(config, own, probe);
     if (!set) return fail(kExitMount, probe.message);
     std::string failure;
     UpperLayer upper;
     if (!open_upper(config, own, set, upper, failure)) return fail(kExitMount, failure);
-    const auto transport = fuse::choose_transport(config.transport, config.locks);
+    const auto all = set->all();
+    const bool network = std::any_of(all.begin(), all.end(), [](const auto& branch) { return branch->network(); });
+    const auto transport = fuse::choose_transport(config.transport, config.locks, network);
     const bool needs_ring = config.transport == config::Transport::io_uring && config.locks == config::Locks::local;
     if (needs_ring && !transport.io_uring) {
         return fail(kExitMount, "transport=io_uring can not be had: " + transport.reason);
@@ -190,6 +193,7 @@ int serve(config::Config config, Readiness& readiness, const Invocation& invocat
     ::signal(SIGUSR1, SIG_IGN);
     auto tree = std::make_unique<Tree>(set, config.pool, std::move(upper.workdir), budget, config.layers);
     tree->keep_origins(std::move(upper.origins), std::move(upper.index));
+    tree->sweep_leftovers();
     set_read_ahead(config, *set);
     std::string coherence;
     auto changes = watch_changes(config, *tree, coherence);
@@ -200,19 +204,29 @@ int serve(config::Config config, Readiness& readiness, const Invocation& invocat
     fuse::Session session(config, *tree, transport, depth, supervision);
     session.watch_changes(std::move(changes), coherence);
     if (!session.mount(failure)) return fail(kExitMount, failure);
-    std::optional<BranchWatch> watch;
-    if (!config.layered) watch.emplace(*tree, config.pool.space_age);
-    control::SocketServer control(session.control([invocation] { return read_config_again(invocation); }));
-    open_control_socket(control, config);
-    const int code = session.serve([&] {
-        control.start();
+    std::optional<BranchWatch> watch(std::in_place, *tree,
+                                     BranchWatch::Terms{config.layered, config.pool.space_age, config.branch_timeout});
+    std::optional<control::SocketServer> control(
+        std::in_place, session.control([invocation] { return read_config_again(invocation); }));
+    open_control_socket(*control, config);
+    const auto leave = [&] {
+        tell_service_manager(config, "STOPPING=1");
+        control.reset();
+        ::_exit(0);
+    };
+    session.when_stuck(leave);
+    const int code = session.serve([&](const std::string& how) {
+        control->start();
         readiness.ready();
         choose_log(config);
+        log::info("{}", how);  // for the log: a command that has done its work is silent
         if (supervision && !sys::send_word(supervision->line, fuse::kServes)) log::warn("the supervisor is gone");
         tell_service_manager(config, "READY=1\nSTATUS=Serving " + log::in_one_line(config.mountpoint));
     });
-    tell_service_manager(config, "STOPPING=1");
     session.unmount();
+    // Who looks after a branch that hangs does not come back to be waited for.
+    if (set->any_is_late()) leave();
+    tell_service_manager(config, "STOPPING=1");
     return code;
 }
 

@@ -8,6 +8,7 @@
 #include "sys/mount.h"
 #include "sys/open.h"
 #include "sys/stat.h"
+#include "sys/waiting.h"
 
 namespace plyfs {
 namespace {
@@ -17,9 +18,6 @@ std::int64_t monotonic_milliseconds() {
     ::clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
     return now.tv_sec * 1000 + now.tv_nsec / 1'000'000;
 }
-
-// A refresher that is late by more than this hangs on some branch, and is not waited for.
-constexpr std::int64_t kLate = 2000;
 
 }  // namespace
 
@@ -72,8 +70,7 @@ Space Branch::space() const {
     const auto age = static_cast<std::int64_t>(p_.space_age * 1000);
     {
         MutexLock lock(mutex_);
-        const std::int64_t believed = refreshed_ ? age + kLate : age;
-        if (space_taken_ >= 0 && age > 0 && now - space_taken_ < believed) return space_;
+        if (space_taken_ >= 0 && age > 0 && (refreshed_ || now - space_taken_ < age)) return space_;
     }
     const Space fresh = read_space();
     MutexLock lock(mutex_);
@@ -104,12 +101,35 @@ Status Branch::bring_back(UniqueFd root, bool network) {
     if (mode() == config::BranchMode::ro) {
         if (auto clone = sys::clone_read_only(root, sys::Submounts::with)) root = std::move(*clone);
     }
+    const auto mount = sys::mount_of(root);
     TRY(sys::replace(p_.root, root));
     device_.store(sys::device_of(st), std::memory_order_relaxed);
     network_.store(network, std::memory_order_relaxed);
+    mount_.store(mount ? *mount : 0, std::memory_order_relaxed);
     read_failed_.store(false, std::memory_order_relaxed);
+    {
+        MutexLock lock(mutex_);
+        root_key_ = sys::key_of(st);
+    }
     refresh_space();
     return {};
+}
+
+void Branch::set_answers(Answers answers) {
+    if (answers == Answers::not_at_all) hangs_since_.store(monotonic_milliseconds(), std::memory_order_relaxed);
+    answers_.store(answers, std::memory_order_release);
+}
+
+double Branch::hangs_for() const {
+    if (!hangs()) return 0;
+    return static_cast<double>(monotonic_milliseconds() - hangs_since_.load(std::memory_order_relaxed)) / 1000;
+}
+
+// Who borrowed the root before it was made to lead nowhere is in a call that was given the same number.
+bool Branch::is_mount(std::uint64_t mount) const {
+    if (mount == mount_.load(std::memory_order_relaxed)) return true;
+    const auto nowhere = present() ? Result<std::uint64_t>(Errno(ENOENT)) : sys::mount_of(p_.root);
+    return nowhere && *nowhere == mount;
 }
 
 std::string Branch::passthrough_reason() const {

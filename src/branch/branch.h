@@ -39,6 +39,8 @@ class Branch {
   public:
     // Whether the kernel took files of this branch as backing files. Settled by the first registration.
     enum class Passthrough { untried, yes, no };
+    // How its file system answers whoever looks after it: at once, not yet, or not for as long as is waited for one.
+    enum class Answers { promptly, late, not_at_all };
 
     struct Parts {
         int index = 0;
@@ -50,6 +52,8 @@ class Branch {
         bool network = false;  // NFS, FUSE and the like: data is sent under the credentials of a registration
         int stacking = 0;      // file systems already stacked here as far as the type tells: 0 or 1
         std::uint64_t device = 0;
+        sys::FileKey root_key;
+        std::uint64_t mount = 0;  // the root's, as sys::mount_of() has it
         Ownership ownership;
         bool present = true;        // false: root leads nowhere
         config::MinFree min_free;   // neither given: nothing is kept free
@@ -64,6 +68,8 @@ class Branch {
           present_(p_.present),
           device_(p_.device),
           network_(p_.network),
+          mount_(p_.mount),
+          root_key_(p_.root_key),
           min_free_(p_.min_free) {}
 
     int index() const { return p_.index; }
@@ -97,11 +103,28 @@ class Branch {
     Status bring_back(UniqueFd root, bool network);  // seen once it appears
     void appear() { present_.store(true, std::memory_order_release); }
 
+    // Late: what needs no answer of it goes without. Who hangs is not asked any more, if that can be helped.
+    bool is_late() const { return answers_.load(std::memory_order_acquire) != Answers::promptly; }
+    bool hangs() const { return answers_.load(std::memory_order_acquire) == Answers::not_at_all; }
+    // By BranchSet, which counts those that are late.
+    void set_answers(Answers answers);
+    // For how many seconds it has hung; 0 if it does not.
+    double hangs_for() const;
+    // Whether an object of that mount is one of this branch, or of one that was taken away while somebody waited for
+    // it.
+    bool is_mount(std::uint64_t mount) const;
+    // What the root was when it was opened.
+    sys::FileKey root_key() const {
+        MutexLock lock(mutex_);
+        return root_key_;
+    }
+
     // Nothing is kept free: space() is asked for preferences only.
     bool keeps_free() const;
     // The pool's from now on; nothing where the branch has its own.
     void set_pool_min_free(const config::MinFree& min_free);
-    // statvfs of the root, as old as the pool's option allows. Costs no system call while somebody refreshes it.
+    // statvfs of the root, as old as the pool's option allows. Costs no system call once somebody refreshes it, who is
+    // late only if the branch is.
     Space space() const;
     void refresh_space() const;
     // As it was when it was last looked at, without a system call; zeros: never.
@@ -131,9 +154,13 @@ class Branch {
     std::atomic<bool> present_;
     std::atomic<std::uint64_t> device_;
     std::atomic<bool> network_;
+    std::atomic<std::uint64_t> mount_;
+    std::atomic<Answers> answers_{Answers::promptly};
+    std::atomic<std::int64_t> hangs_since_{0};  // monotonic milliseconds
     std::atomic<Passthrough> passthrough_{Passthrough::untried};
     std::atomic<bool> read_failed_{false};
     mutable Mutex mutex_;
+    sys::FileKey root_key_ GUARDED_BY(mutex_);
     std::string reason_ GUARDED_BY(mutex_);
     config::MinFree min_free_ GUARDED_BY(mutex_);
     mutable Space space_ GUARDED_BY(mutex_);

@@ -27,6 +27,13 @@ void BranchSet::set_marks(const MarkRules& rules) {
     rules_.make_redirects = rules_.make_metacopies = rules_.marks_protection = false;
 }
 
+void BranchSet::note_answers(int index, Branch::Answers answers) const {
+    Branch& branch = at(index);
+    const bool was = branch.is_late();
+    branch.set_answers(answers);
+    late_.fetch_add(static_cast<int>(branch.is_late()) - static_cast<int>(was), std::memory_order_acq_rel);
+}
+
 std::uint64_t BranchSet::device_number(std::uint64_t device) const {
     auto find = [&](std::size_t from, std::size_t to) -> std::size_t {
         for (std::size_t i = from; i < to; ++i) {

@@ -37,6 +37,10 @@ class BranchSet {
     Branch& at(int index) const { return *branches_[static_cast<std::size_t>(index)]; }
     std::span<const std::unique_ptr<Branch>> all() const { return branches_; }
 
+    // What BranchWatch finds, one thread at a time. Whether any is late costs one look.
+    void note_answers(int index, Branch::Answers answers) const;
+    bool any_is_late() const { return late_.load(std::memory_order_acquire) > 0; }
+
     // Whiteouts and opaque marks are read and written exactly when there is a branch that may not be modified below one
     // that may, and the rules do not forbid it; otherwise such objects are ordinary ones, as a pool that serves as
     // another overlay's upper needs.
@@ -83,6 +87,7 @@ class BranchSet {
     bool any_writable_ = false;
     bool several_writable_ = false;
     std::vector<sys::FileKey> traps_;
+    mutable std::atomic<int> late_{0};
 
     static constexpr std::size_t kDevices = 255;
     // Append only, so that reading needs no lock; slot 0 is the first branch's device.

@@ -6,7 +6,6 @@
 
 #include "base/log.h"
 #include "base/name.h"
-#include "sys/mount.h"
 #include "sys/open.h"
 #include "sys/stat.h"
 
@@ -22,7 +21,7 @@ std::optional<std::uint64_t> mount_of(const std::string& path) {
 
 }  // namespace
 
-OwnMount OwnMount::around(const std::string& upper, const std::string& work) {
+OwnMount OwnMount::around(const std::string& upper, const std::string& work, sys::AccessTimes access_times) {
     OwnMount out;
     std::string place = upper == "/" ? "" : upper;
     const auto mount = mount_of(place);
@@ -33,7 +32,7 @@ OwnMount OwnMount::around(const std::string& upper, const std::string& work) {
         place = std::move(above);
     }
     auto root = sys::open_root(place.empty() ? "/" : place.c_str());
-    auto clone = root ? sys::clone_mount(*root) : root.error();
+    auto clone = root ? sys::clone_mount(*root, access_times) : root.error();
     if (!clone) {
         log::debug("the mount at {}/ is not cloned: {}", place, log::errno_text(clone.error().value()));
         return out;

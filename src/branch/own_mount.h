@@ -7,6 +7,7 @@
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "sys/mount.h"
 
 namespace plyfs {
 
@@ -14,7 +15,8 @@ class OwnMount {
   public:
     OwnMount() = default;  // of nothing: directories are opened where they are seen
     // Of the mount that two directories, by their canonical paths, lie in; of nothing where that can not be cloned.
-    static OwnMount around(const std::string& upper, const std::string& work);
+    static OwnMount around(const std::string& upper, const std::string& work,
+                           sys::AccessTimes access_times = sys::AccessTimes::as_mounted);
     // One of the two (O_PATH).
     Result<UniqueFd> open(const std::string& path) const;
 

@@ -11,6 +11,7 @@
 #include "sys/mounted.h"
 #include "sys/open.h"
 #include "sys/stat.h"
+#include "sys/waiting.h"
 
 #ifndef FUSE_SUPER_MAGIC
 #define FUSE_SUPER_MAGIC 0x65735546
@@ -82,6 +83,7 @@ Status set_own_apart(const config::Config& config, BranchSet& set) {
 
 void look_at_root(Branch::Parts& parts, const sys::Stat& st, const struct statvfs& fs, std::uint64_t type) {
     parts.device = sys::device_of(st);
+    parts.root_key = sys::key_of(st);
     parts.read_only_fs = (fs.f_flag & ST_RDONLY) != 0;
     parts.stacking = stacking_of(type, type == FUSE_SUPER_MAGIC ? sys::type_of_mounted(parts.device) : std::string());
     parts.network = is_network(type);
@@ -102,6 +104,13 @@ bool protect_root(Branch::Parts& parts, const config::BranchSpec& spec, ProbeFai
     }
     log::debug("branch {}: no private read-only clone: {}", spec.path, log::errno_text(clone.error().value()));
     return true;
+}
+
+// A file in passthrough is read by the kernel, and by the branch's own mount it sets access times or not.
+void tell_of_access_times(const Branch::Parts& parts, const struct statvfs& fs) {
+    if ((fs.f_flag & (ST_NOATIME | ST_RDONLY)) != 0) return;
+    log::warn("noatime: reading files of {} goes on setting their access times, for it is not mounted noatime itself",
+              parts.path);
 }
 
 // Nothing, and why in failure.
@@ -133,12 +142,14 @@ std::optional<Branch::Parts> probe_branch(const config::Config& config, const co
         return std::nullopt;
     }
     look_at_root(parts, *st, *fs, *type);
+    if (config.noatime() && !config.layered && parts.mode != config::BranchMode::ro) tell_of_access_times(parts, *fs);
     if (config.layered) {
         parts.ownership = parts.mode == config::BranchMode::ro
                               ? Ownership::probe(parts.root)
                               : Ownership::choose(parts.root, config.layers.stat_override);
     }
     if (parts.mode == config::BranchMode::ro && !protect_root(parts, spec, failure)) return std::nullopt;
+    if (const auto mount = sys::mount_of(parts.root)) parts.mount = *mount;
     return parts;
 }
 

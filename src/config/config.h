@@ -3,6 +3,7 @@
 // config/.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <map>
@@ -93,6 +94,8 @@ struct Config {
     Coherence coherence = Coherence::automatic;
     bool watched = false;  // of a pool: changes on the branches are heard of; found when it is mounted
 
+    double branch_timeout = 30;  // seconds that a branch has to answer; 0: however long it takes
+
     Transport transport = Transport::automatic;
     bool supervise = false;  // by a process that starts another daemon when this one dies
     Passthrough passthrough = Passthrough::automatic;
@@ -110,6 +113,9 @@ struct Config {
     // Words that mount(2) or libfuse understand and plyfs hands on unread, such as "noatime" or "context=...". A comma
     // in one is part of it (context="a,b", quotes included, for the kernel): hand on with fuse_opt_add_opt_escaped.
     std::vector<std::string> kernel_options;
+    bool noatime() const {
+        return std::find(kernel_options.begin(), kernel_options.end(), "noatime") != kernel_options.end();
+    }
 
     std::chrono::microseconds busy_poll{100};  // for the next request on /dev/fuse, at most; 0: never
     int reader_threads = 0;                    // of /dev/fuse; 0: as many as there are processors, within bounds

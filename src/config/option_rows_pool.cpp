@@ -95,6 +95,9 @@ constexpr Option kRows[] = {
     {Group::tree, "branch-lost", "", "", Kind::words, "enoent|eio", "enoent", Use::pool,
      "what names are answered that may be on a branch which is not there",
      [](D& d, const V& v) { d.config.pool.lost_is_error = v.word == 1; }},
+    {Group::tree, "branch-timeout", "", "", Kind::seconds, "SECONDS", "30", Use::both,
+     "how long a branch has to answer before it is taken for one that hangs; 0: for ever",
+     [](D& d, const V& v) { d.config.branch_timeout = v.seconds; }},
 
     // Where things go in a pool.
     {Group::placement, "create", "", "category.create", Kind::policy, "POLICY", "pfrd", Use::pool,

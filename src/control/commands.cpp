@@ -30,7 +30,7 @@ Json run_status(const Call& call) {
     const auto config = call.mount.options.config();
     const BranchSet& set = call.mount.ctx.tree.set();
     // Of pools somebody keeps the spaces fresh.
-    if (config.layered && set.any_writable()) set.at(0).refresh_space();
+    if (config.layered && set.any_writable() && !set.at(0).is_late()) set.at(0).refresh_space();
     return merged(answer(), status_json(call.mount.ctx, call.mount.facts, config));
 }
 

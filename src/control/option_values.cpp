@@ -81,6 +81,7 @@ struct Row {
 // clang-format off
 constexpr Row kRows[] = {
     {"branch-lost", [](C c) { return word("branch-lost", c.pool.lost_is_error ? 1 : 0); }},
+    {"branch-timeout", [](C c) { return seconds(c.branch_timeout); }},
     {"branches", branches},
     {"branches-mount-timeout", [](C c) { return seconds(c.pool.mount_timeout); }},
     {"branches-mount-timeout-fail", [](C c) { return flag(c.pool.mount_timeout_fail); }},

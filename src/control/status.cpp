@@ -52,11 +52,30 @@ Json branch_json(const Branch& branch) {
     const Space space = branch.known_space();
     Json out;
     out.add("index", branch.index()).add("path", branch.path()).add("mode", config::mode_name(branch.mode()));
-    out.add("present", branch.present()).add("available", space.available).add("total", space.total);
+    out.add("present", branch.present())
+        .add("hangs_for", branch.hangs_for())
+        .add("available", space.available)
+        .add("total", space.total);
     out.add("reserve", space.reserve).add("no_inodes", space.no_inodes);
     out.add("read_only", space.read_only || branch.on_read_only_fs()).add("network", branch.network());
     out.add("stacking", branch.stacking()).add("passthrough", passthrough_word(branch.passthrough()));
     return std::move(out.add("passthrough_why", branch.passthrough_reason()));
+}
+
+// How layers are read, for those who look at them beside the mount.
+Json layers_json(const config::Config& config) {
+    Json out;
+    out.add("data_layers", config.data_layers).add("userxattr", config.layers.userxattr);
+    return std::move(out.add("follows_redirects", config.layers.redirect_dir != config::RedirectDir::nofollow));
+}
+
+// What the mount was given, if it says where it is from anywhere; of several files the last.
+std::string config_file_of(const config::Config& config) {
+    const auto written = config.written.find("config");
+    if (written == config.written.end()) return {};
+    const std::size_t mark = written->second.find('=');
+    const std::string file = written->second.substr(mark + 1, written->second.size() - mark - 2);
+    return file.starts_with('/') ? file : "";
 }
 
 Json request_json(const RequestCounters& requests, Slot slot) {
@@ -79,7 +98,7 @@ Json status_json(ops::Context& ctx, const MountFacts& facts, const config::Confi
     for (const auto& branch : ctx.tree.set().all()) branches.push(branch_json(*branch));
     out.add("version", PLYFS_VERSION).add("mountpoint", config.mountpoint).add("source", config.fsname);
     out.add("pid", ::getpid()).add("kind", config.layered ? "layers" : "pool").add("read_only", config.read_only);
-    out.add("takeovers", facts.takeovers);
+    out.add("supervisor", facts.supervisor).add("takeovers", facts.takeovers);
     out.add("transport", facts.transport).add("transport_why", facts.transport_reason);
     out.add("max_stack_depth", facts.max_stack_depth).add("max_stack_depth_why", facts.depth_reason);
     const bool deaf = facts.coherence == "watch" && !config.watched;
@@ -87,6 +106,8 @@ Json status_json(ops::Context& ctx, const MountFacts& facts, const config::Confi
     out.add("coherence_why", deaf ? "changes may have been missed; the log says more" : facts.coherence_reason);
     out.add("timeouts", std::move(timeouts)).add("nodes", ctx.tree.nodes().size());
     out.add("descriptors", ctx.tree.dirs().size());
+    out.add("config_file", config_file_of(config));
+    if (config.layered) out.add("layers", layers_json(config));
     return std::move(out.add("branches", std::move(branches)));
 }
 
@@ -108,6 +129,7 @@ std::string status_text(ops::Context& ctx, const RequestCounters& requests, cons
         out += log::in_one_line(fmt::format("{} {}", key, value)) + "\n";
     };
     line("pid", ::getpid());
+    line("supervisor", facts.supervisor);
     line("takeovers", facts.takeovers);
     line("transport", facts.transport);
     line("transport_why", facts.transport_reason);
@@ -130,6 +152,7 @@ std::string status_text(ops::Context& ctx, const RequestCounters& requests, cons
         line(key + "path", branch->path());
         line(key + "mode", config::mode_name(branch->mode()));
         line(key + "present", branch->present() ? "yes" : "no");
+        line(key + "hangs", branch->hangs() ? "yes" : "no");
         line(key + "passthrough", passthrough_word(branch->passthrough()));
         line(key + "passthrough_why", branch->passthrough_reason());
     }

@@ -1,13 +1,11 @@
 // config check.
 #include <unistd.h>
 
-#include "config/branch_spec.h"
-#include "config/config_file.h"
 #include "config/error.h"
 #include "ctl/command_line.h"
 #include "ctl/commands.h"
+#include "ctl/config_read.h"
 #include "ctl/failure.h"
-#include "ctl/mounts.h"
 #include "ctl/text.h"
 
 namespace plyfs::ctl {
@@ -18,18 +16,8 @@ struct Found {
     std::vector<std::string> notices;
 };
 
-// As a mount would read it; that some word may come from its command line alone is no fault of the file.
 Found check(const std::string& path) {
-    config::Draft draft;
-    draft.base = real_path(".").value_or("/");
-    draft.mountpoint_told = true;
-    config::read_config_file(config::make_absolute(path, draft.base), draft);
-    const bool says_branches = draft.branches || draft.lowerdirs || !draft.datadirs.empty() || !draft.upperdir.empty();
-    if (!says_branches) {
-        config::BranchSpec any;
-        any.path = "/";
-        draft.branches.emplace().push_back(any);
-    }
+    config::Draft draft = read_as_mount(path);
     Found out;
     try {
         config::settle(draft, ::geteuid() == 0);

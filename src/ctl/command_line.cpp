@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
+#include <initializer_list>
 
 #include "config/nearest.h"
 #include "ctl/commands.h"
@@ -23,11 +25,21 @@ double number_of(const std::string& flag, const std::string& text, double least,
     return value;
 }
 
-int count_of(const std::string& text) {
+std::string text_of(const std::string& flag, const std::string& text) {
+    if (text.empty()) throw Failure(flag + "= wants something after it", ExitCode::usage);
+    return text;
+}
+
+std::string one_of(const std::string& flag, const std::string& text, std::initializer_list<std::string_view> words) {
+    if (std::find(words.begin(), words.end(), text) != words.end()) return text;
+    throw Failure(flag + "=" + text + " is none of " + fmt::format("{}", fmt::join(words, ", ")), ExitCode::usage);
+}
+
+int count_of(const std::string& flag, const std::string& text) {
     int value = 0;
     const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (fault != std::errc() || end != text.data() + text.size() || value < 1) {
-        throw Failure("--count=" + text + ": a number from 1 on is wanted", ExitCode::usage);
+        throw Failure(flag + "=" + text + ": a number from 1 on is wanted", ExitCode::usage);
     }
     return value;
 }
@@ -42,12 +54,30 @@ constexpr Flag kFlags[] = {
      [](Words& w, const std::string&) { w.create = w.directory = true; }},
     {"content", "", "fsck: compare also what files contain",
      [](Words& w, const std::string&) { w.content = true; }},
+    {"fix", "", "fsck: mend what can be mended",
+     [](Words& w, const std::string&) { w.fix = true; }},
+    {"save", "", "set: in the mount's configuration file as well",
+     [](Words& w, const std::string&) { w.save = true; }},
+    {"keep", "first|newest|largest", "fsck --fix: which of several copies the others are made like",
+     [](Words& w, const std::string& v) { w.fix = true; w.keep = one_of("--keep", v, {"first", "newest", "largest"}); }},
     {"interval", "SECONDS", "top: how long is counted each time [1]",
      [](Words& w, const std::string& v) { w.interval = number_of("--interval", v, 0.05, 86400, "seconds are wanted, 0.05 to 86400"); }},
     {"count", "N", "top: how often, instead of until it is interrupted",
-     [](Words& w, const std::string& v) { w.count = count_of(v); }},
+     [](Words& w, const std::string& v) { w.count = count_of("--count", v); }},
     {"within", "PERCENT", "balance: by how much branches may differ [2]",
      [](Words& w, const std::string& v) { w.within = number_of("--within", v, 0.1, 100, "a percentage is wanted, 0.1 to 100"); }},
+    {"copies", "N", "dup, dedup: how many a file is to have [2, 1]",
+     [](Words& w, const std::string& v) { w.copies = count_of("--copies", v); }},
+    {"tar", "FILE", "diff: write an archive of a layer there; -: to standard output",
+     [](Words& w, const std::string& v) { w.tar = text_of("--tar", v); }},
+    {"fstab", "FILE", "import: take the lines from there instead of standard input",
+     [](Words& w, const std::string& v) { w.fstab = text_of("--fstab", v); }},
+    {"storage", "FILE", "import fuse-overlayfs: take the storage.conf of podman and buildah there",
+     [](Words& w, const std::string& v) { w.storage = text_of("--storage", v); }},
+    {"listen", "WHERE", "metrics: serve them at unix:PATH, 127.0.0.1:PORT or [::1]:PORT",
+     [](Words& w, const std::string& v) { w.listen = text_of("--listen", v); }},
+    {"pid", "PID", "reload: the mount that this process serves",
+     [](Words& w, const std::string& v) { w.pid = count_of("--pid", v); }},
 };
 
 constexpr Command kCommands[] = {
@@ -61,9 +91,9 @@ constexpr Command kCommands[] = {
      "which branch answers for a name, and why", run_explain},
     {"get", "MOUNT [OPTION]...", 1, kAny, "",
      "options as they are now; without a name all that are told", run_get},
-    {"set", "MOUNT OPTION=VALUE...", 2, kAny, "",
+    {"set", "MOUNT OPTION=VALUE...", 2, kAny, "save",
      "change options until the mount ends", run_set},
-    {"reload", "[MOUNT]", 0, 1, "",
+    {"reload", "[MOUNT]", 0, 1, "pid",
      "read the configuration file again", run_reload},
     {"branch mode", "MOUNT BRANCH rw|nc", 3, 3, "",
      "whether a branch of a pool takes new names", run_branch_mode},
@@ -71,9 +101,19 @@ constexpr Command kCommands[] = {
      "move everything off a branch of a pool", run_drain},
     {"balance", "MOUNT", 1, 1, "within",
      "move files from full branches to empty ones", run_balance},
-    {"fsck", "MOUNT", 1, 1, "content",
-     "say where the copies of a pool's files differ", run_fsck},
-    {"metrics", "[MOUNT]", 0, 1, "",
+    {"dup", "MOUNT [PATTERN]", 1, 2, "copies",
+     "copy files of a pool to further branches", run_dup},
+    {"dedup", "MOUNT [PATTERN]", 1, 2, "copies",
+     "remove copies that are the same as the one that is seen", run_dedup},
+    {"fsck", "MOUNT", 1, 1, "content fix keep",
+     "find, and mend, copies that differ and what is left over", run_fsck},
+    {"diff", "MOUNT", 1, 1, "tar",
+     "what the upper of layers changes, as a list or an archive", run_diff},
+    {"commit", "MOUNT DIR", 2, 2, "",
+     "what the upper of layers changes, as a new layer in DIR", run_commit},
+    {"import", "PROGRAM [LINE]", 1, kAny, "fstab storage",
+     "write mounts of mergerfs, fuse-overlayfs or overlay as for plyfs", run_import},
+    {"metrics", "[MOUNT]", 0, 1, "listen",
      "counters in the text format of Prometheus", run_metrics},
     {"config check", "FILE", 1, 1, "",
      "say everything that is wrong with a configuration file", run_config_check},

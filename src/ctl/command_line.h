@@ -14,9 +14,19 @@ struct Words {
     bool create = false;
     bool directory = false;
     bool content = false;
+    bool fix = false;
+    bool save = false;
+    std::string keep;          // fsck's rule; empty: none
     double interval = 1;       // seconds
     std::optional<int> count;  // unset: until interrupted
     double within = 2;         // per cent
+    std::optional<int> copies;
+    // Empty: not given.
+    std::string tar;
+    std::string fstab;
+    std::string storage;
+    std::string listen;
+    std::optional<int> pid;  // of a daemon
     std::vector<std::string> arguments;
 };
 

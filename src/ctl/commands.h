@@ -15,7 +15,12 @@ int run_reload(const Words& words);
 int run_branch_mode(const Words& words);
 int run_drain(const Words& words);
 int run_balance(const Words& words);
+int run_dup(const Words& words);
+int run_dedup(const Words& words);
 int run_fsck(const Words& words);
+int run_diff(const Words& words);
+int run_commit(const Words& words);
+int run_import(const Words& words);
 int run_metrics(const Words& words);
 int run_config_check(const Words& words);
 

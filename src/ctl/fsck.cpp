@@ -1,198 +1,198 @@
-// Whether the copies of a pool's files say the same.
+// fsck: whether the copies of a pool's files say the same, and what is left that nobody needs.
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
-#include <span>
 
 #include "base/log.h"
 #include "control/own_names.h"
+#include "ctl/branch_walk.h"
 #include "ctl/command_line.h"
 #include "ctl/commands.h"
+#include "ctl/copy_check.h"
 #include "ctl/failure.h"
+#include "ctl/layer_diff.h"
 #include "ctl/mounts.h"
 #include "ctl/text.h"
-#include "sys/dirent.h"
-#include "sys/file_io.h"
+#include "overlay/marks.h"
+#include "overlay/resolver.h"
+#include "overlay/workdir.h"
+#include "sys/entry.h"
 #include "sys/lock.h"
 #include "sys/open.h"
-#include "sys/stat.h"
 
 namespace plyfs::ctl {
 namespace {
 
-struct Dir {
-    const std::string* branch;
-    UniqueFd fd;
-};
-struct Copy {
-    const Dir* dir;
-    sys::Stat st;
+using Findings = std::vector<Finding>;
+
+struct BranchOf {
+    std::string path;
+    bool present = false;
+    bool read_only = false;  // by its mode
 };
 
-const char* type_of(const sys::Stat& st) {
-    if (sys::is_dir(st)) return "a directory";
-    if (sys::is_regular(st)) return "a file";
-    return S_ISLNK(st.stx_mode) ? "a symbolic link" : "special";
+std::vector<BranchOf> branches_of(const Json& status) {
+    std::vector<BranchOf> out;
+    for (const Json& branch : status["branches"].items()) {
+        out.push_back({branch["path"].text(), branch["present"].is_true(), branch["mode"].text() == "ro"});
+    }
+    return out;
 }
 
-std::string owner_of(const sys::Stat& st) {
-    return fmt::format("mode {:04o}, owner {}:{}", st.stx_mode & 07777U, st.stx_uid, st.stx_gid);
+UniqueFd open_branch(const std::string& path) {
+    auto fd = sys::open_root(path.c_str());
+    if (!fd) throw Failure(shown(path) + " can not be read: " + log::errno_text(fd.error().value()));
+    return std::move(*fd);
 }
 
-std::string time_of(const sys::Stat& st) {
-    return fmt::format("{}.{:09}", st.stx_mtime.tv_sec, st.stx_mtime.tv_nsec);
+// What mounts prepare is theirs as long as they have it locked, and empty when they have ended.
+void look_for_leftovers(const std::string& branch, bool fix, Findings& found) {
+    const UniqueFd root = open_branch(branch);
+    for (const std::string& written : names_in(root, branch)) {
+        if (!written.starts_with(kPoolPrefix)) continue;
+        const Name name = *Name::parse(written);
+        const auto dir = sys::open_dir_path(root, name);
+        const auto fd = dir ? sys::open_dir_for_reading(*dir) : dir.error();
+        if (!fd || !sys::lock_alone(*fd)) continue;
+        const auto left = names_in(*dir, branch + "/" + written).size();
+        if (left == 0) continue;
+        Finding one{
+            written, fmt::format("{} objects on {} that a mount left which was killed", left, branch), false, {}};
+        if (fix) {
+            const auto unlocked = sys::lock_file(*fd, LOCK_UN);
+            // Who opens it removes what was left; its lock goes with it, and so does the directory before.
+            const auto swept = unlocked ? WorkDir::open(root, name) : unlocked.error();
+            const auto removed = swept ? sys::remove_dir(root, name) : swept.error();
+            one.fixed = removed.has_value();
+            if (!removed) one.stays = log::errno_text(removed.error().value());
+        } else {
+            one.what += "; the next mount of it, and fsck --fix, remove them";
+        }
+        found.push_back(std::move(one));
+    }
 }
 
-class Check {
-  public:
-    Check(std::vector<std::string> branches, bool content) : branches_(std::move(branches)), content_(content) {}
+// A whiteout is taken away as users of the mount would have it: the mount itself knows who else is about the name, and
+// writes none for a name that nothing below has.
+std::string remove_mark(BorrowedFd mount_root, const std::string& path, const std::function<bool()>& is_there) {
+    const auto at = walk_from_root(mount_root, path);
+    const auto name = at ? Name::parse(at->name) : at.error();
+    auto done = name ? sys::make_dir(at->dir, *name, 0700) : name.error();
+    if (done) done = sys::remove_dir(at->dir, *name);
+    if (!done) return log::errno_text(done.error().value());
+    return is_there() ? "the mount keeps it" : "";
+}
 
-    void run() {
-        std::vector<Dir> roots;
-        for (const std::string& branch : branches_) {
-            auto fd = sys::open_root(branch.c_str());
-            if (!fd) fail(branch, fd.error());
-            look_for_leftovers(branch, *fd);
-            roots.push_back({&branch, std::move(*fd)});
-        }
-        compare_dirs("", roots);
+void add_mark(const Mount& mount, bool fix, const std::string& path, const std::string& branch, Findings& found,
+              const std::function<bool()>& is_there) {
+    Finding one{path, "a whiteout on " + branch + " that hides nothing", false, {}};
+    if (fix) {
+        one.stays = remove_mark(open_branch(mount.path), path, is_there);
+        one.fixed = one.stays.empty();
     }
-    std::uint64_t compared() const { return compared_; }
-    const std::vector<std::pair<std::string, std::string>>& found() const { return found_; }
+    found.push_back(std::move(one));
+}
 
-  private:
-    [[noreturn]] static void fail(const std::string& path, Errno e) {
-        throw Failure(shown(path) + " can not be read: " + log::errno_text(e.value()));
-    }
-    void note(const std::string& path, std::string what) { found_.emplace_back(path, std::move(what)); }
+bool exists(const std::string& branch, const std::string& path) {
+    const UniqueFd root = open_branch(branch);
+    const auto at = walk_from_root(root, path);
+    if (!at) return !at.failed_with(ENOENT) && !at.failed_with(ENOTDIR);
+    return !sys::stat_at(at->dir, *Name::parse(at->name)).failed_with(ENOENT);
+}
 
-    static std::vector<std::string> names_in(BorrowedFd dir, const std::string& path) {
-        auto fd = sys::open_dir_for_reading(dir);
-        if (!fd) fail(path, fd.error());
-        sys::DirReader reader(std::move(*fd));
-        std::vector<std::string> names;
-        for (sys::DirEntry entry;;) {
-            const auto more = reader.next(entry);
-            if (!more) fail(path, more.error());
-            if (!*more) return names;
-            if (!entry.is_dot()) names.emplace_back(entry.name);
-        }
-    }
-
-    // What mounts prepare is theirs as long as they have it locked, and empty when they have ended.
-    void look_for_leftovers(const std::string& branch, BorrowedFd root) {
-        for (const std::string& written : names_in(root, branch)) {
-            if (!control::is_own_name(written)) continue;
-            const auto dir = sys::open_dir_path(root, *Name::parse(written));
-            const auto fd = dir ? sys::open_dir_for_reading(*dir) : dir.error();
-            if (!fd || !sys::lock_alone(*fd)) continue;
-            const auto left = names_in(*dir, branch + "/" + written).size();
-            if (left > 0) {
-                note(written, fmt::format("{} objects on {} that a mount left which was killed; the next mount of it "
-                                          "removes them",
-                                          left, branch));
-            }
-        }
-    }
-
-    void compare_dirs(const std::string& path, const std::vector<Dir>& dirs) {
-        std::map<std::string, std::vector<Copy>> copies;
-        for (const Dir& dir : dirs) {
-            for (const std::string& written : names_in(dir.fd, *dir.branch + "/" + path)) {
-                if (path.empty() && (written == "lost+found" || control::is_own_name(written))) continue;
-                const auto name = Name::parse(written);
-                const auto st = name ? sys::stat_at(dir.fd, *name) : name.error();
-                if (st && !sys::is_whiteout_device(*st)) copies[written].push_back({&dir, *st});
-            }
-        }
-        for (const auto& [name, found] : copies) {
-            if (found.size() > 1) compare(path.empty() ? name : path + "/" + name, name, found);
+// Devices 0:0 are marks where a branch that may not be modified lies below. Of one that is missing nobody knows what it
+// has.
+void look_for_idle_marks(const Mount& mount, const std::vector<BranchOf>& branches, bool fix, Findings& found) {
+    Json request;
+    request.add("command", "get").add("option", "whiteouts");
+    if (ask(mount, request)["options"]["whiteouts"].text() != "true") return;
+    for (std::size_t i = 0; i < branches.size(); ++i) {
+        const auto below = std::span(branches).subspan(i + 1);
+        const bool hides = std::any_of(below.begin(), below.end(), [](const BranchOf& b) { return b.read_only; });
+        const bool known = std::all_of(below.begin(), below.end(), [](const BranchOf& b) { return b.present; });
+        if (branches[i].read_only || !branches[i].present || !hides || !known) continue;
+        std::vector<std::string> idle;
+        walk_branch(branches[i].path, [&](const OnDisk& object) {
+            if (!sys::is_whiteout_device(object.st)) return;
+            const bool needed =
+                std::any_of(below.begin(), below.end(), [&](const BranchOf& b) { return exists(b.path, object.path); });
+            if (!needed) idle.push_back(object.path);
+        });
+        for (const std::string& path : idle) {
+            add_mark(mount, fix, path, branches[i].path, found, [&] { return exists(branches[i].path, path); });
         }
     }
+}
 
-    void compare(const std::string& path, const std::string& name, const std::vector<Copy>& copies) {
-        ++compared_;
-        const Copy& first = copies[0];
-        for (std::size_t i = 1; i < copies.size(); ++i) compare_two(path, name, first, copies[i]);
-        if (!sys::is_dir(first.st)) return;
-        std::vector<Dir> dirs;
-        for (const Copy& copy : copies) {
-            if (!sys::is_dir(copy.st)) continue;
-            auto fd = sys::open_dir_path(copy.dir->fd, *Name::parse(name));
-            if (fd) dirs.push_back({copy.dir->branch, std::move(*fd)});
-        }
-        if (dirs.size() > 1) compare_dirs(path, dirs);
+std::uint64_t check_pool(const Mount& mount, const Json& status, const Words& words, Findings& found) {
+    const auto branches = branches_of(status);
+    std::vector<std::string> compared;
+    for (const BranchOf& branch : branches) {
+        // What lies on a branch that may not be modified is what it was; a copy-up of it is another file.
+        if (!branch.present || branch.read_only) continue;
+        compared.push_back(branch.path);
+        look_for_leftovers(branch.path, words.fix, found);
     }
+    look_for_idle_marks(mount, branches, words.fix, found);
+    std::optional<CopyFixer> fixer;
+    if (const auto keep = keep_of(words.keep)) fixer.emplace(*keep);
+    CopyCheck check(std::move(compared), words.content, fixer ? &*fixer : nullptr);
+    check.run(found);
+    return check.compared();
+}
 
-    // Tells the gravest difference.
-    void compare_two(const std::string& path, const std::string& name, const Copy& a, const Copy& b) {
-        const auto differ = [&](const std::string& of_a, const std::string& of_b) {
-            note(path, fmt::format("{} on {}, {} on {}", of_a, *a.dir->branch, of_b, *b.dir->branch));
-        };
-        if ((a.st.stx_mode & S_IFMT) != (b.st.stx_mode & S_IFMT)) return differ(type_of(a.st), type_of(b.st));
-        if (owner_of(a.st) != owner_of(b.st)) return differ(owner_of(a.st), owner_of(b.st));
-        if (!sys::is_regular(a.st)) return;
-        if (a.st.stx_size != b.st.stx_size) {
-            return differ(fmt::format("{} bytes", a.st.stx_size), fmt::format("{} bytes", b.st.stx_size));
-        }
-        if (content_ && !same_content(path, name, a, b)) return differ("other content", "as many bytes");
-        if (time_of(a.st) != time_of(b.st)) differ("changed at " + time_of(a.st), time_of(b.st));
+void check_layers(const Mount& mount, const Json& status, const Words& words, Findings& found) {
+    const std::string upper = status["branches"].items()[0]["path"].text();
+    for (const std::string& path : find_changes(mount).idle_marks) {
+        const std::size_t last = path.rfind('/') + 1;
+        const std::string beside = path.substr(0, last) + std::string(marks::kAufsPrefix) + path.substr(last);
+        add_mark(mount, words.fix, path, upper, found, [&] { return exists(upper, path) || exists(upper, beside); });
     }
+}
 
-    static bool same_content(const std::string& path, const std::string& name, const Copy& a, const Copy& b) {
-        const auto open = [&](const Copy& copy) {
-            auto fd = sys::open_file(copy.dir->fd, *Name::parse(name), O_RDONLY);
-            if (!fd) fail(*copy.dir->branch + "/" + path, fd.error());
-            return std::move(*fd);
-        };
-        const UniqueFd one = open(a), other = open(b);
-        std::vector<std::byte> here(std::size_t{1} << 20), there(here.size());
-        for (std::uint64_t at = 0;;) {
-            const auto got = sys::read_at(one, here, at);
-            if (!got) fail(*a.dir->branch + "/" + path, got.error());
-            const auto more = sys::read_at(other, there, at);
-            if (!more) fail(*b.dir->branch + "/" + path, more.error());
-            const std::size_t both = std::min(*got, *more);
-            if (both == 0) return *got == *more;
-            if (!std::equal(here.begin(), here.begin() + static_cast<std::ptrdiff_t>(both), there.begin()))
-                return false;
-            at += both;
+void report(const Mount& mount, const Words& words, std::uint64_t compared, const Findings& found) {
+    const auto fixed = std::count_if(found.begin(), found.end(), [](const Finding& f) { return f.fixed; });
+    if (words.json) {
+        Json list = Json::array(), out;
+        for (const Finding& finding : found) {
+            Json one;
+            one.add("path", finding.path).add("what", finding.what).add("fixed", finding.fixed);
+            if (!finding.stays.empty()) one.add("stays", finding.stays);
+            list.push(std::move(one));
         }
+        print_line(out.add("compared", compared).add("found", std::move(list)));
+        return;
     }
-
-    const std::vector<std::string> branches_;
-    const bool content_;
-    std::uint64_t compared_ = 0;
-    std::vector<std::pair<std::string, std::string>> found_;
-};
+    for (const Finding& finding : found) {
+        const std::string end = finding.fixed           ? "; mended"
+                                : finding.stays.empty() ? ""
+                                                        : "; it stays: " + shown(finding.stays);
+        print("/" + shown(finding.path) + ": " + shown(finding.what) + end + "\n");
+    }
+    const std::string mended = words.fix ? fmt::format(", {} mended", fixed) : "";
+    print(fmt::format("{}: {} names on several branches, {} differences{}\n", shown(mount.path), compared, found.size(),
+                      mended));
+}
 
 }  // namespace
 
 int run_fsck(const Words& words) {
     const Mount mount = mount_of(words.arguments[0]);
     const Json status = ask(mount, "status");
-    if (status["kind"].text() != "pool") throw Failure(shown(mount.path) + " has layers, which have no copies");
-    std::vector<std::string> branches;
-    for (const Json& branch : status["branches"].items()) {
-        // What lies on a branch that may not be modified is what it was; a copy-up of it is another file.
-        if (branch["present"].is_true() && branch["mode"].text() != "ro") branches.push_back(branch["path"].text());
-    }
-    Check check(std::move(branches), words.content);
-    check.run();
-    if (words.json) {
-        Json list = Json::array(), out;
-        for (const auto& [path, what] : check.found()) {
-            Json one;
-            list.push(one.add("path", path).add("what", what));
-        }
-        print_line(out.add("compared", check.compared()).add("found", std::move(list)));
+    Findings found;
+    std::uint64_t compared = 0;
+    if (status["kind"].text() == "pool") {
+        compared = check_pool(mount, status, words, found);
     } else {
-        for (const auto& [path, what] : check.found()) print("/" + shown(path) + ": " + shown(what) + "\n");
-        print(fmt::format("{}: {} names on several branches, {} differences\n", shown(mount.path), check.compared(),
-                          check.found().size()));
+        if (words.content || !words.keep.empty()) {
+            throw Failure(shown(mount.path) +
+                          " has layers, which have no copies to compare; leave out --content and "
+                          "--keep");
+        }
+        check_layers(mount, status, words, found);
     }
-    return check.found().empty() ? 0 : 1;
+    report(mount, words, compared, found);
+    return std::all_of(found.begin(), found.end(), [](const Finding& f) { return f.fixed; }) ? 0 : 1;
 }
 
 }  // namespace plyfs::ctl

@@ -1,4 +1,6 @@
 // plyctl: asks and changes mounts by their control sockets.
+#include <sys/resource.h>
+
 #include <iostream>
 
 #include "ctl/command_line.h"
@@ -8,7 +10,16 @@
 namespace plyfs::ctl {
 namespace {
 
+// A walk holds each layer's directory open on the way down, and the usual limit is for programs that use select(2).
+void take_all_descriptors() {
+    struct rlimit limit;
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &limit);  // NOLINT: without it only less fits
+}
+
 int run(const std::vector<std::string>& argv) {
+    take_all_descriptors();
     const Parsed parsed = parse(argv);
     if (parsed.command) return parsed.command->run(parsed.words);
     print(parsed.version ? std::string("plyctl ") + PLYFS_VERSION + "\n" : help_text());

@@ -2,12 +2,14 @@
 
 #include <functional>
 
+#include "base/log.h"
 #include "base/utf8.h"
 #include "ctl/command_line.h"
 #include "ctl/commands.h"
 #include "ctl/counters.h"
 #include "ctl/failure.h"
 #include "ctl/mounts.h"
+#include "ctl/page_server.h"
 #include "ctl/text.h"
 
 namespace plyfs::ctl {
@@ -54,6 +56,7 @@ class Page {
     void line(const std::string& labels, const std::string& value, const std::string& end = "") {
         text_ += fmt::format("{}{}{{{}}} {}\n", name_, end, labels, value);
     }
+    void plain(const std::string& value) { text_ += name_ + " " + value + "\n"; }
     const std::string& text() const { return text_; }
 
   private:
@@ -130,6 +133,8 @@ void add_branches(Page& page, const Samples& samples) {
     const Row rows[] = {
         {"plyfs_branch_present", "Whether the branch is there.",
          [](const Json& b) { return b["present"].is_true() ? 1U : 0U; }},
+        {"plyfs_branch_hangs", "Whether it has not answered for as long as branch-timeout says.",
+         [](const Json& b) { return b["hangs_for"].real() > 0 ? 1U : 0U; }},
         {"plyfs_branch_available_bytes", "What users may still take.",
          [](const Json& b) { return b["available"].number(); }},
         {"plyfs_branch_size_bytes", "Size of the branch's file system.",
@@ -163,24 +168,55 @@ void add_mounts(Page& page, const Samples& samples) {
     for (const auto& sample : samples) page.line(of(sample), std::to_string(sample.status["nodes"].number()));
 }
 
-}  // namespace
-
-int run_metrics(const Words& words) {
-    if (words.json)
-        throw Failure("metrics are in the text format of Prometheus; --json goes with top", ExitCode::usage);
-    Samples samples;
-    for (const Mount& mount : mounts_named(words.arguments)) {
-        Json status = ask(mount, "status");
-        std::string name = status["mountpoint"].text();
-        samples.push_back({std::move(name), std::move(status), Counters::read(ask(mount, "counters"))});
-    }
+std::string page_of(const Samples& samples, std::size_t unanswered) {
     Page page;
     add_mounts(page, samples);
     add_branches(page, samples);
     add_opens(page, samples);
     add_requests(page, samples);
     add_counts(page, samples);
-    print(page.text());
+    page.family("plyfs_mounts_unanswered", "gauge", "Mounts that did not say how they are.");
+    page.plain(std::to_string(unanswered));
+    return page.text();
+}
+
+void add_sample(const Mount& mount, Samples& samples) {
+    Json status = ask(mount, "status");
+    std::string name = status["mountpoint"].text();
+    samples.push_back({std::move(name), std::move(status), Counters::read(ask(mount, "counters"))});
+}
+
+// Whoever scrapes it wants to hear of the others also while one is gone.
+std::string page_of_those_there(const std::vector<std::string>& arguments) {
+    Samples samples;
+    std::size_t unanswered = 0;
+    const auto try_to = [&](const auto& act) {
+        try {
+            act();
+        } catch (const Failure& failure) {
+            log::debug("{}", failure.what());
+            ++unanswered;
+        }
+    };
+    std::vector<Mount> mounts;
+    if (arguments.empty()) mounts = find_mounts();
+    for (const auto& path : arguments) try_to([&] { mounts.push_back(mount_of(path)); });
+    for (const Mount& mount : mounts) try_to([&] { add_sample(mount, samples); });
+    return page_of(samples, unanswered);
+}
+
+}  // namespace
+
+int run_metrics(const Words& words) {
+    if (words.json)
+        throw Failure("metrics are in the text format of Prometheus; --json goes with top", ExitCode::usage);
+    if (!words.listen.empty()) {
+        serve_page(words.listen, [&] { return page_of_those_there(words.arguments); });
+        return 0;
+    }
+    Samples samples;
+    for (const Mount& mount : mounts_named(words.arguments)) add_sample(mount, samples);
+    print(page_of(samples, 0));
     return 0;
 }
 

@@ -151,6 +151,21 @@ std::vector<Mount> mounts_named(const std::vector<std::string>& arguments) {
     return out;
 }
 
+Mount mount_served_by(int pid) {
+    for (auto& mount : find_mounts()) {
+        try {
+            const Json status = ask(mount, "status");
+            for (const char* process : {"pid", "supervisor"}) {
+                if (status[process].number() == static_cast<std::uint64_t>(pid)) return std::move(mount);
+            }
+        } catch (const Failure& failure) {
+            log::debug("{}", failure.what());  // another one, or it will not be found
+        }
+    }
+    throw Failure("no mount that can be asked is served by process " + std::to_string(pid) +
+                  "; plyctl list shows those there are");
+}
+
 InMount locate(const std::string& written) {
     std::string path = written;
     while (path.size() > 1 && path.ends_with('/')) path.pop_back();

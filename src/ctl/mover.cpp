@@ -79,14 +79,14 @@ std::uint64_t bytes_of(const OnDisk& object) {
     return object.is_dir() ? 0 : object.st.stx_blocks * 512;
 }
 
-int report(const Moved& moved, bool json, const std::string& text) {
+int report(const Moved& moved, bool json, const std::string& text, const char* what) {
     if (json) {
         Json stayed = Json::array(), out;
         for (const auto& [path, why] : moved.stayed) {
             Json one;
             stayed.push(one.add("path", path).add("why", why));
         }
-        out.add("moved", moved.objects).add("bytes", moved.bytes);
+        out.add(what, moved.objects).add("bytes", moved.bytes);
         print_line(out.add("stayed", std::move(stayed)));
     } else {
         for (const auto& [path, why] : moved.stayed) print(shown(path) + " stays: " + shown(why) + "\n");

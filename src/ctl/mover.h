@@ -58,6 +58,7 @@ class Mover {
 // What a file takes on its disk.
 std::uint64_t bytes_of(const OnDisk& object);
 // Of the whole: JSON or text; the exit code.
-int report(const Moved& moved, bool json, const std::string& text);
+// what: was done to them, as JSON calls it.
+int report(const Moved& moved, bool json, const std::string& text, const char* what = "moved");
 
 }  // namespace plyfs::ctl

@@ -3,6 +3,7 @@
 #include "config/error.h"
 #include "ctl/command_line.h"
 #include "ctl/commands.h"
+#include "ctl/config_save.h"
 #include "ctl/failure.h"
 #include "ctl/mounts.h"
 #include "ctl/text.h"
@@ -52,19 +53,26 @@ int run_set(const Words& words) {
             throw Failure("'" + word + "' says no value; write OPTION=VALUE", ExitCode::usage);
         }
     }
+    const std::string file = words.save ? config_file_of(mount) : "";
+    NamedValues options;
     for (std::size_t i = 1; i < words.arguments.size(); ++i) {
         const std::string& word = words.arguments[i];
         const std::size_t mark = word.find('=');
+        options.emplace_back(word.substr(0, mark), word.substr(mark + 1));
         Json request;
-        request.add("command", "set").add("option", word.substr(0, mark)).add("value", word.substr(mark + 1));
+        request.add("command", "set").add("option", options.back().first).add("value", options.back().second);
         const Json answer = ask(mount, request);
         if (words.json) print_line(answer);
     }
+    if (words.save) save_options(mount, file, options);
     return 0;
 }
 
 int run_reload(const Words& words) {
-    for (const Mount& mount : mounts_named(words.arguments)) {
+    if (words.pid && !words.arguments.empty()) {
+        throw Failure("MOUNT and --pid are two ways to say the same; leave one", ExitCode::usage);
+    }
+    for (const Mount& mount : words.pid ? std::vector{mount_served_by(*words.pid)} : mounts_named(words.arguments)) {
         const Json answer = ask(mount, "reload");
         if (words.json) {
             print_line(answer);

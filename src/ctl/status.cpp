@@ -28,6 +28,7 @@ std::string because(const Json& why) {
 }
 
 std::string space_text(const Json& branch) {
+    if (branch["hangs_for"].real() > 0) return fmt::format("hangs for {:.0f} s", branch["hangs_for"].real());
     if (!branch["present"].is_true()) return "missing";
     if (branch["total"].number() == 0) return "";
     std::string out = size_text(branch["available"].number()) + " of " + size_text(branch["total"].number());
@@ -61,14 +62,21 @@ std::vector<std::string> list_row(const Mount& mount) {
     try {
         const Json status = ask(mount, "status");
         std::size_t missing = 0;
+        std::size_t hang = 0;
         const auto& branches = status["branches"].items();
-        for (const Json& branch : branches) missing += branch["present"].is_true() ? 0 : 1;
+        for (const Json& branch : branches) {
+            const bool hangs = branch["hangs_for"].real() > 0;
+            hang += hangs ? 1 : 0;
+            missing += hangs || branch["present"].is_true() ? 0 : 1;
+        }
+        std::string state = missing ? fmt::format("{} missing", missing) : "";
+        if (hang) state += fmt::format("{}{} hanging", missing ? ", " : "", hang);
         return {mount.path.empty() ? shown(status["mountpoint"]) + " (another mount namespace)" : path,
                 shown(status["kind"]),
                 std::to_string(branches.size()),
                 shown(status["transport"]),
                 std::to_string(status["pid"].number()),
-                missing ? fmt::format("{} missing", missing) : "ok"};
+                state.empty() ? "ok" : state};
     } catch (const Failure& failure) {
         return {path, "?", "?", "?", "?", failure.what()};
     }

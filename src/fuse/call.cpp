@@ -18,14 +18,16 @@ ops::Request Call::request(bool may_block) const {
     out.caller = caller_;
     out.may_block = may_block;
     out.resent = read_.resent;
-    if (may_block) {
-        // Rings do not deliver interrupts: there the caller's pending signals are looked at.
-        const bool ring = !ctx().releases_are_late;
-        out.cancelled = [req = req_, ring, tid = caller_.pid] {
-            return fuse_req_interrupted(req) != 0 || (ring && sys::has_pending_signal(tid));
-        };
-    }
+    if (may_block) out.cancelled = interrupted([req = req_] { return fuse_req_interrupted(req) != 0; });
     return out;
+}
+
+// Rings do not deliver interrupts: there the caller's pending signals are looked at.
+std::function<bool()> Call::interrupted(std::function<bool()> by_kernel) const {
+    const bool ring = !ctx().releases_are_late;
+    return [by_kernel = std::move(by_kernel), ring, tid = caller_.pid] {
+        return by_kernel() || (ring && sys::has_pending_signal(tid));
+    };
 }
 
 void Call::fail(Errno e) const {

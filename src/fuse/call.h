@@ -7,6 +7,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <string>
 #include <utility>
 
@@ -31,19 +32,26 @@ class Call {
         if (read_.resent) server_->takeover.take_back(server_->ctx, read_.number);
     }
 
+    // What work(ctx, request) gives; and whether it is still to be answered, or somebody has, because it waited too
+    // long for a branch (fuse/overdue).
+    template <typename Work>
+    auto attempt(Work& work, bool may_block) const {
+        Overdue::Turn turn(server_->overdue, req_, began_);
+        auto asked = request(false);
+        asked.may_block = may_block;
+        if (may_block) asked.cancelled = interrupted(turn.interrupted());
+        auto result = work(ctx(), asked);
+        return std::pair(std::move(result), turn.end());
+    }
+
     // work(ctx, request) -> Result<T>; reply(req, value) -> 0, or -ENOENT when the kernel did not take the reply; then
     // undo(ctx, value) takes back what the kernel does not know of.
     template <typename Work, typename Reply, typename Undo>
     void run(Work work, Reply reply, Undo undo) const {
-        auto result = work(ctx(), request(false));
-        if (result.failed_with(EINPROGRESS)) {
-            auto call = *this;
-            server_->executor.post([call, work = std::move(work), reply, undo]() mutable {
-                call.finish(work(call.ctx(), call.request(true)), reply, undo);
-            });
-            return;
-        }
-        finish(std::move(result), reply, undo);
+        auto [result, ours] = attempt(work, false);
+        if (!ours) return give_up(std::move(result), undo);
+        if (!result.failed_with(EINPROGRESS)) return finish(std::move(result), reply, undo);
+        post(std::move(work), reply, undo);
     }
     template <typename Work, typename Reply>
     void run(Work work, Reply reply) const {
@@ -57,10 +65,7 @@ class Call {
     // Straight to the executor: fsync and other work that is long by nature.
     template <typename Work, typename Reply>
     void run_later(Work work, Reply reply) const {
-        auto call = *this;
-        server_->executor.post([call, work = std::move(work), reply]() mutable {
-            call.finish(work(call.ctx(), call.request(true)), reply, [](ops::Context&, auto&&...) {});
-        });
+        post(std::move(work), reply, [](ops::Context&, auto&&...) {});
     }
     template <typename Work>
     void run_later(Work work) const {
@@ -77,6 +82,21 @@ class Call {
     }
 
   private:
+    template <typename Work, typename Reply, typename Undo>
+    void post(Work work, Reply reply, Undo undo) const {
+        server_->executor.post([call = *this, work = std::move(work), reply, undo]() mutable {
+            auto [result, ours] = call.attempt(work, true);
+            if (ours) return call.finish(std::move(result), reply, undo);
+            call.give_up(std::move(result), undo);
+        });
+    }
+    template <typename T, typename Undo>
+    void give_up(Result<T> result, const Undo& undo) const {
+        if (result) undo(ctx(), *result);
+    }
+    template <typename Undo>
+    void give_up(const Status&, const Undo&) const {}
+    std::function<bool()> interrupted(std::function<bool()> by_kernel) const;
     template <typename T, typename Reply, typename Undo>
     void finish(Result<T> result, const Reply& reply, const Undo& undo) const {
         if (!result) return fail(result.error());

@@ -1,10 +1,16 @@
 #include "fuse/executor.h"
 
 #include <system_error>
+#include <utility>
 
 #include "base/log.h"
 
 namespace plyfs::fuse {
+namespace {
+
+constexpr std::size_t kMostThreads = 512;
+
+}  // namespace
 
 Executor::~Executor() {
     std::vector<std::thread> threads;
@@ -28,6 +34,16 @@ void Executor::post(std::function<void()> work) {
     }
     if (served) return wake_.notify_one();
     work();
+}
+
+void Executor::relieve() {
+    {
+        MutexLock lock(mutex_);
+        const bool stuck = !queue_.empty() && idle_ == 0 && done_ == std::exchange(done_before_, done_);
+        if (!stuck || stopping_ || threads_.size() < max_threads_) return;
+        for (std::size_t i = queue_.size(); i > 0 && threads_.size() < kMostThreads && grow();) --i;
+    }
+    wake_.notify_all();
 }
 
 // False at a limit of processes or of memory.
@@ -54,6 +70,9 @@ void Executor::run() {
             queue_.pop_front();
         }
         work();
+        work = nullptr;
+        MutexLock lock(mutex_);
+        ++done_;
     }
 }
 

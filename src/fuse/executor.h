@@ -2,6 +2,7 @@
 // it. Grows with the work waiting, up to a limit; threads end with the executor.
 #pragma once
 
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <thread>
@@ -18,6 +19,9 @@ class Executor {
     ~Executor();
     // Where the system gives no thread at all, the work is done before this returns.
     void post(std::function<void()> work);
+    // To be called once in a while: when nothing was done since the last time, although there is work, all threads may
+    // be waiting for a branch that hangs. There are more then than the limit says.
+    void relieve();
 
   private:
     void run();
@@ -29,6 +33,8 @@ class Executor {
     std::deque<std::function<void()>> queue_ GUARDED_BY(mutex_);
     std::vector<std::thread> threads_ GUARDED_BY(mutex_);
     std::size_t idle_ GUARDED_BY(mutex_) = 0;
+    std::uint64_t done_ GUARDED_BY(mutex_) = 0;
+    std::uint64_t done_before_ GUARDED_BY(mutex_) = 0;  // when it was last looked
     bool stopping_ GUARDED_BY(mutex_) = false;
 };
 

@@ -94,7 +94,11 @@ void on_write(fuse_req_t req, fuse_ino_t, const char* data, std::size_t size, of
     auto* handle = call.file(fi);
     if (!handle) return call.fail(Errno(ESTALE));
     const auto priority = act_with_priority(call, req);
-    auto written = ops::write(call.ctx(), call.request(false), *handle, bytes, at, kill);
+    auto write = [=](ops::Context& ctx, const ops::Request& request) {
+        return ops::write(ctx, request, *handle, bytes, at, kill);
+    };
+    auto [written, ours] = call.attempt(write, false);
+    if (!ours) return;
     if (!written.failed_with(EINPROGRESS)) return call.answer(std::move(written), reply_count);
     // The request's buffer is used again before the executor comes to it.
     call.run_later(

@@ -17,7 +17,8 @@ using Attempt = std::function<Status(ops::Context&, const ops::Request&)>;
 
 void set_lock(fuse_req_t req, Slot slot, bool may_wait, Attempt attempt) {
     Call call(req, slot);
-    auto done = attempt(call.ctx(), call.request(false));
+    auto [done, ours] = call.attempt(attempt, false);
+    if (!ours) return;
     if (done.failed_with(EINPROGRESS) || (done.failed_with(EAGAIN) && may_wait)) {
         auto request = call.request(true);
         request.may_block = false;
@@ -25,7 +26,7 @@ void set_lock(fuse_req_t req, Slot slot, bool may_wait, Attempt attempt) {
                                         [call](Status result) { call.answer(std::move(result)); }});
         return;
     }
-    call.answer(done);
+    call.answer(std::move(done));
 }
 
 void on_setlk(fuse_req_t req, fuse_ino_t, fuse_file_info* fi, struct flock* lock, int sleep) {

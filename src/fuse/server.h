@@ -7,6 +7,7 @@
 #include "fuse/executor.h"
 #include "fuse/heap_trim.h"
 #include "fuse/lock_waiter.h"
+#include "fuse/overdue.h"
 #include "fuse/takeover.h"
 #include "ops/context.h"
 #include "ops/locks.h"
@@ -20,6 +21,7 @@ struct Server {
         : ctx{tree, registrar, {}, releases_are_late, {}, {}},
           control(config),
           reader(config.busy_poll),
+          overdue(tree.set(), config.branch_timeout),
           executor(executor_threads) {
         ctx.timeouts.set(config);
     }
@@ -33,6 +35,7 @@ struct Server {
     bool forwards_locks = false;
     HeapTrim heap_trim;
     sys::BusyReader reader;  // of /dev/fuse
+    Overdue overdue;
     Takeover takeover{reader};
     Executor executor;  // last: its threads use the rest
 };

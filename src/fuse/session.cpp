@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -32,7 +33,7 @@ constexpr std::size_t kExecutorThreads = 16;
 constexpr unsigned kMinReaders = 4;
 constexpr unsigned kMaxReaders = 16;
 // As long as all of those are busy, further ones come and go: they may all be waiting for a branch that hangs.
-constexpr unsigned kMostReaders = 128;
+constexpr unsigned kMostReaders = 512;
 
 #if PLYFS_RING_REPLIES_SOUND
 constexpr const char* kRingSwitch = "/sys/module/fuse/parameters/enable_uring";
@@ -124,6 +125,7 @@ struct Session::Impl {
             tree_.nodes().keep_told(&supervision->told);
         }
         server.facts.takeovers = server.takeover.count();
+        if (supervision) server.facts.supervisor = ::getppid();
         add_name_handlers(table);
         add_attribute_handlers(table);
         add_file_handlers(table);
@@ -143,7 +145,9 @@ struct Session::Impl {
     bool hand_over_connection(std::string& failure);
     void let_supervisor_go();
     void detach();
+    void unmount();
     void set_read_ahead(fuse_conn_info& conn) const;
+    void mind_overdue();
 
     TransportChoice transport;
     DepthChoice depth;
@@ -161,7 +165,8 @@ struct Session::Impl {
     Server server;
     fuse_lowlevel_ops table = {};
     fuse_session* session = nullptr;
-    std::function<void()> ready;
+    std::function<void(const std::string&)> ready;
+    std::function<void()> leave = [] { ::_exit(0); };
     bool mounted = false;
     std::unique_ptr<SessionCache> cache;
     std::unique_ptr<ChangeWatch> changes;
@@ -229,6 +234,12 @@ bool Session::Impl::hand_over_connection(std::string& failure) {
 void Session::Impl::let_supervisor_go() {
     if (!supervision || !sys::send_word(supervision->line, kEnds)) return;
     if (!sys::receive_word(supervision->line)) log::debug("the supervisor is gone");
+}
+
+void Session::Impl::unmount() {
+    let_supervisor_go();
+    if (server.takeover.count() > 0) return detach();
+    fuse_session_unmount(session);
 }
 
 // As libfuse does it: nothing is left to be done after an umount, and the connection ends first, so that nobody waits
@@ -306,15 +317,16 @@ void Session::Impl::init(fuse_conn_info& conn) {
             log::warn("no passthrough: {}", server.facts.depth_reason);
         }
     }
-    const auto& facts = server.facts;
     const bool taken = server.takeover.count() > 0;
-    log::info("{} {}: transport {} ({}), stacking depth {} ({}), coherence {} ({})", taken ? "took over" : "mounted on",
-              mountpoint, facts.transport, facts.transport_reason, facts.max_stack_depth, facts.depth_reason,
-              facts.coherence, facts.coherence_reason);
     if (taken) server.takeover.resume_files(server.ctx);
     // From now on the kernel can be told.
     if (changes) changes->start(*cache);
-    if (ready) ready();
+    const auto& facts = server.facts;
+    if (ready) {
+        ready(fmt::format("{} {}: transport {} ({}), stacking depth {} ({}), coherence {} ({})",
+                          taken ? "took over" : "mounted on", mountpoint, facts.transport, facts.transport_reason,
+                          facts.max_stack_depth, facts.depth_reason, facts.coherence, facts.coherence_reason));
+    }
 }
 
 Session::Session(const config::Config& config, Tree& tree, TransportChoice transport, DepthChoice depth,
@@ -349,6 +361,7 @@ bool Session::mount(std::string& failure) {
     impl_->cache = std::make_unique<SessionCache>(
         impl_->session, impl_->mountpoint,
         [&server = impl_->server](bool watched) { server.control.set_watched(server.ctx, watched); });
+    impl_->server.ctx.kernel_cache = impl_->cache.get();
     return true;
 }
 
@@ -362,10 +375,24 @@ control::Mount Session::control(std::function<control::ReadAgain()> read_config)
             [&server](std::function<void()> work) { server.executor.post(std::move(work)); }};
 }
 
-int Session::serve(const std::function<void()>& ready) {
+void Session::when_stuck(std::function<void()> leave) {
+    impl_->leave = std::move(leave);
+}
+
+void Session::Impl::mind_overdue() {
+    server.overdue.start({[this] { server.executor.relieve(); }, [this] { return fuse_session_exited(session) != 0; },
+                          [this] {
+                              log::warn("the end: requests that wait for a branch are left behind");
+                              unmount();
+                              leave();
+                          }});
+}
+
+int Session::serve(const std::function<void(const std::string& how)>& ready) {
     impl_->ready = ready;
     if (fuse_set_signal_handlers(impl_->session) != 0) return 1;
     impl_->set_guard();
+    impl_->mind_overdue();
     fuse_loop_config* loop = fuse_loop_cfg_create();
     const unsigned wanted = static_cast<unsigned>(impl_->reader_threads);
     const unsigned threads =
@@ -381,6 +408,7 @@ int Session::serve(const std::function<void()>& ready) {
     }
     fuse_remove_signal_handlers(impl_->session);
     if (impl_->changes) impl_->changes->stop();
+    impl_->server.overdue.stop();
     impl_->guard.reset();
     // Positive: a signal; both that and an umount are an orderly end.
     return ended < 0 ? 1 : 0;
@@ -389,13 +417,14 @@ int Session::serve(const std::function<void()>& ready) {
 void Session::unmount() {
     if (!impl_->mounted) return;
     impl_->mounted = false;
-    impl_->let_supervisor_go();
-    if (impl_->server.takeover.count() > 0) return impl_->detach();
-    fuse_session_unmount(impl_->session);
+    impl_->unmount();
 }
 
-TransportChoice choose_transport(config::Transport wanted, config::Locks locks) {
+TransportChoice choose_transport(config::Transport wanted, config::Locks locks, bool network) {
     if (wanted == config::Transport::devfuse) return {false, "asked for"};
+    if (wanted == config::Transport::automatic && network) {
+        return {false, "a branch is on the network: over io_uring all would wait when it hangs"};
+    }
     if (locks == config::Locks::forward) return {false, "locks=forward: waiting lockers would fill a ring"};
 #if !PLYFS_RING_REPLIES_SOUND
     const std::string unsound =

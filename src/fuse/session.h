@@ -18,10 +18,11 @@ struct TransportChoice {
     bool io_uring = false;
     std::string reason;
 };
-// auto: io_uring where the kernel has it switched on and libfuse can reply from other threads; says why not. Forwarded
-// locks go over /dev/fuse whatever was asked for: a request that waits keeps its place in a ring, and a few waiting
-// lockers would fill it.
-TransportChoice choose_transport(config::Transport wanted, config::Locks locks);
+// auto: io_uring where the kernel has it switched on, libfuse can reply from other threads, and no branch is on the
+// network, where it may hang: a ring is one thread, so requests that wait there keep all those waiting that share its
+// processor. Says why not. Forwarded locks go over /dev/fuse whatever was asked for: a request that waits keeps its
+// place in a ring, and a few waiting lockers would fill it.
+TransportChoice choose_transport(config::Transport wanted, config::Locks locks, bool network = false);
 
 struct DepthChoice {
     int depth = 0;  // as libfuse counts; meaningless without passthrough
@@ -46,11 +47,14 @@ class Session {
     // Or takes over the connection of an earlier daemon. False, and one line on stderr by the kernel's helper or in
     // `failure`, when the mount was refused.
     bool mount(std::string& failure);
+    // What is left to do for this process when the mount is gone and threads of ours do not come back from a branch
+    // that hangs: to leave without them. Called by another thread, and does not return.
+    void when_stuck(std::function<void()> leave);
     // For whoever controls the mount, while it is served.
     control::Mount control(std::function<control::ReadAgain()> read_config);
-    // Serves until umount or a signal; `ready` is called when the kernel has been answered. The exit code of the
-    // process.
-    int serve(const std::function<void()>& ready);
+    // Serves until umount or a signal; `ready` is called when the kernel has been answered, with a line about it for
+    // the log. The exit code of the process.
+    int serve(const std::function<void(const std::string& how)>& ready);
     void unmount();
 
   private:

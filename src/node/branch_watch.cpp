@@ -1,10 +1,13 @@
 #include "node/branch_watch.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 
 #include "base/insist.h"
 #include "base/log.h"
+#include "branch/probe.h"
 #include "node/blocked_signals.h"
 #include "sys/mount_marker.h"
 #include "sys/open.h"
@@ -13,9 +16,14 @@ namespace plyfs {
 namespace {
 
 using namespace std::chrono_literals;
+using Seconds = std::chrono::duration<double>;
+using Answers = Branch::Answers;
 
-constexpr std::chrono::duration<double> kInterval = 1s;
-constexpr std::chrono::duration<double> kShortest = 100ms;
+constexpr Seconds kInterval = 1s;
+constexpr Seconds kShortest = 100ms;
+constexpr Seconds kMindEvery = 100ms;
+// On a network. Longer than a look takes that only found the processors busy.
+constexpr Seconds kLate = 700ms;
 
 // Of the branch: what lacked was ours.
 bool tells_nothing(Errno e) {
@@ -28,13 +36,18 @@ bool is_mount_root(const sys::Stat& st) {
 
 }  // namespace
 
-BranchWatch::BranchWatch(Tree& tree, double space_age) : tree_(tree), space_age_(space_age) {
+BranchWatch::BranchWatch(Tree& tree, const Terms& terms) : tree_(tree), terms_(terms) {
     for (const auto& branch : tree_.set().all()) {
+        if (terms_.layers && !branch->network()) continue;
+        auto post = std::make_unique<Post>();
+        post->branch = static_cast<BranchIndex>(branch->index());
         const auto st = sys::stat_path(branch->path().c_str());
-        was_mount_.push_back(branch->present() && st && is_mount_root(*st));
+        post->was_mount = branch->present() && st && is_mount_root(*st);
+        posts_.push_back(std::move(post));
     }
     const BlockedSignals blocked;
-    thread_ = std::thread([this] { run(); });
+    for (const auto& post : posts_) post->thread = std::thread([this, &at = *post] { run(at); });
+    if (!posts_.empty()) minder_ = std::thread([this] { mind(); });
 }
 
 BranchWatch::~BranchWatch() {
@@ -43,51 +56,139 @@ BranchWatch::~BranchWatch() {
         stopping_ = true;
     }
     wake_.notify_all();
-    thread_.join();
+    if (minder_.joinable()) minder_.join();
+    for (const auto& post : posts_) post->thread.join();
 }
 
-void BranchWatch::run() {
-    const auto interval = space_age_.count() > 0 ? std::clamp(space_age_, kShortest, kInterval) : kInterval;
-    for (;;) {
-        for (int i = 0; i < tree_.set().size(); ++i) look_at(static_cast<BranchIndex>(i));
-        refresh_space();
-        MutexLock lock(mutex_);
-        if (!stopping_) wake_.wait_for(mutex_, interval);
-        if (stopping_) return;
+// False: it is the end.
+bool BranchWatch::rest(Seconds time) {
+    MutexLock lock(mutex_);
+    if (!stopping_) wake_.wait_for(mutex_, time);
+    return !stopping_;
+}
+
+void BranchWatch::run(Post& post) {
+    const bool reads = terms_.space_age > 0;
+    const Seconds interval = reads ? std::clamp(Seconds(terms_.space_age), kShortest, kInterval) : kInterval;
+    // One that answers again is looked at at once, to be taken in.
+    do {
+        while (look(post)) {
+        }
+    } while (rest(interval));
+}
+
+// True: it answers again.
+bool BranchWatch::look(Post& post) {
+    begin_look(post);
+    if (terms_.layers) {
+        (void)sys::stat_fs(tree_.set().at(post.branch).root());  // an error is an answer
+    } else {
+        look_at(post);
+        refresh_space(post);
     }
+    return end_look(post);
 }
 
-void BranchWatch::look_at(BranchIndex index) {
-    Branch& branch = tree_.set().at(index);
+void BranchWatch::begin_look(Post& post) {
+    MutexLock lock(mutex_);
+    post.looking = true;
+    post.took = Seconds::zero();
+}
+
+bool BranchWatch::end_look(Post& post) {
+    const Branch& branch = tree_.set().at(post.branch);
+    MutexLock lock(mutex_);
+    post.looking = false;
+    const bool hung = branch.hangs();
+    if (branch.is_late()) tree_.set().note_answers(post.branch, Answers::promptly);
+    if (hung) log::info("branch {}: answers again", branch.path());
+    return hung && !stopping_;
+}
+
+void BranchWatch::take_away(BranchIndex branch, const std::string& why) {
+    MutexLock lock(mutex_);
+    const Branch& at = tree_.set().at(branch);
+    if (!at.present()) return;
+    log::warn("branch {}: {}; its files are not seen until it is back", at.path(), why);
+    tree_.take_branch_away(branch);
+}
+
+void BranchWatch::give_up(BranchIndex branch) {
+    MutexLock lock(mutex_);
+    const Branch& at = tree_.set().at(branch);
+    if (!at.hangs() || !at.present()) return;  // it has just answered, or is not missed
+    const std::string_view what = terms_.layers ? "what is asked of it fails (ETIMEDOUT)" : "its files are not seen";
+    log::warn("branch {}: has not answered for {:g} s; {} until it does", at.path(), terms_.timeout, what);
+    if (!terms_.layers) tree_.take_branch_away(branch);
+}
+
+void BranchWatch::look_at(Post& post) {
+    Branch& branch = tree_.set().at(post.branch);
     const auto st = insist([&] { return sys::stat_path(branch.path().c_str()); });
     if (!st && tells_nothing(st.error())) return;
     if (branch.present()) {
         const auto held = insist([&] { return sys::stat_fd(branch.root()); });
         if (!held && tells_nothing(held.error())) return;
         if (st && held && sys::key_of(*st) == sys::key_of(*held)) return;
-        log::warn("branch {}: gone ({}); its files are not seen until it is back", branch.path(),
-                  st ? "something else is there now" : log::errno_text(st.error().value()));
-        tree_.take_branch_away(index);
+        // It was taken away meanwhile, for not answering.
+        if (branch.hangs()) return;
+        take_away(post.branch,
+                  fmt::format("gone ({})", st ? "something else is there now" : log::errno_text(st.error().value())));
     }
     if (!st || !sys::is_dir(*st)) return;
     auto root = sys::open_root(branch.path().c_str());
     if (!root) return;
     const auto marker = sys::find_mount_marker(*root);
     if (marker == sys::MountMarker::awaits_branch) return;
-    if (marker == sys::MountMarker::none && was_mount_[static_cast<std::size_t>(index)] && !is_mount_root(*st)) return;
-    was_mount_[static_cast<std::size_t>(index)] = is_mount_root(*st);
-    tree_.bring_branch_back(index, std::move(*root));
+    if (marker == sys::MountMarker::none && post.was_mount && !is_mount_root(*st)) return;
+    post.was_mount = is_mount_root(*st);
+    // It hangs, and did before it was looked at.
+    if (branch.hangs()) return;
+    tree_.bring_branch_back(post.branch, std::move(*root));
     log::info("branch {}: there (again)", branch.path());
 }
 
-void BranchWatch::refresh_space() {
-    if (space_age_.count() <= 0) return;
+// Others than local file systems tell so whether they are there at all.
+void BranchWatch::refresh_space(Post& post) {
+    const Branch& branch = tree_.set().at(post.branch);
+    if (!branch.present()) return;
     const auto now = std::chrono::steady_clock::now();
-    if (now - space_read_ < space_age_ * 0.9) return;
-    space_read_ = now;
-    for (const auto& branch : tree_.set().all()) {
-        if (branch->present()) branch->refresh_space();
+    const Seconds age(terms_.space_age);
+    const bool due = age.count() > 0 && now - post.space_read >= age * 0.9;
+    if (!due && branch.network()) (void)sys::stat_fs(branch.root());
+    if (!due) return;
+    post.space_read = now;
+    branch.refresh_space();
+}
+
+// Counts only what it has seen pass: a machine that was asleep, or too busy to run this, is not a branch that hangs.
+void BranchWatch::mind() {
+    auto before = std::chrono::steady_clock::now();
+    while (rest(kMindEvery)) {
+        const auto now = std::chrono::steady_clock::now();
+        const Seconds passed = std::min<Seconds>(now - before, 2 * kMindEvery);
+        before = now;
+        std::vector<BranchIndex> hang;
+        {
+            MutexLock lock(mutex_);
+            for (const auto& post : posts_) {
+                const bool hung = tree_.set().at(post->branch).hangs();
+                mind(*post, passed);
+                if (!hung && tree_.set().at(post->branch).hangs()) hang.push_back(post->branch);
+            }
+        }
+        for (BranchIndex branch : hang) give_up(branch);
     }
+}
+
+void BranchWatch::mind(Post& post, Seconds passed) {
+    const BranchSet& set = tree_.set();
+    const Branch& branch = set.at(post.branch);
+    if (!post.looking || branch.hangs()) return;
+    post.took += passed;
+    if (post.took >= kLate && branch.network() && !branch.is_late()) set.note_answers(post.branch, Answers::late);
+    const bool over = terms_.timeout > 0 && post.took >= Seconds(terms_.timeout);
+    if (over) set.note_answers(post.branch, Answers::not_at_all);
 }
 
 }  // namespace plyfs

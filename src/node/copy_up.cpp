@@ -215,6 +215,7 @@ Result<Located> find_writable(Tree& tree, const NodeRef& node, const CopyUpReque
 Status wait_for_copying(Tree& tree, LockedNode& node, const CopyUpRequest& request) {
     if (!request.may_block) return Errno(EINPROGRESS);
     if (request.cancelled && request.cancelled()) return Errno(EINTR);
+    if (node->winner >= 0 && tree.set().at(node->winner).hangs()) return Errno(ETIMEDOUT);
     node.wait_for(tree.copy_condition(node.node()), kInterruptPoll);
     return {};
 }

@@ -1,29 +1,29 @@
-// Keeps a directory's times over a change that no user made, such as an entry that appears by copy-up.
+// Keeps a directory's times over a change that no user made, such as an entry that appears by copy-up. What a user sets
+// meanwhile stays.
 #pragma once
 
-#include "base/log.h"
 #include "overlay/layer_dir.h"
-#include "sys/attributes.h"
 #include "sys/stat.h"
 
 namespace plyfs {
 
 class KeptTimes {
   public:
-    explicit KeptTimes(SharedDir dir) : dir_(std::move(dir)), st_(sys::stat_fd(*dir_)) {}
-    ~KeptTimes() {
-        if (!st_) return;
-        const timespec atime{st_->stx_atime.tv_sec, st_->stx_atime.tv_nsec};
-        const timespec mtime{st_->stx_mtime.tv_sec, st_->stx_mtime.tv_nsec};
-        // Times are a courtesy here: the copy itself stands.
-        if (!sys::set_times(*dir_, atime, mtime)) log::debug("times of a directory were not kept after a copy-up");
-    }
+    explicit KeptTimes(SharedDir dir);
+    ~KeptTimes();
     KeptTimes(const KeptTimes&) = delete;
     KeptTimes& operator=(const KeptTimes&) = delete;
 
+    // Those that are at work, of directories that share a slot.
+    struct Keepers;
+
   private:
     SharedDir dir_;
+    Keepers& keepers_;
     Result<sys::Stat> st_;
 };
+
+// As a user wants them. May wait for the few calls between which others keep what was there before.
+Status set_directory_times(BorrowedFd dir, const timespec& atime, const timespec& mtime);
 
 }  // namespace plyfs

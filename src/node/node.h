@@ -115,7 +115,7 @@ struct NodeState {
     BranchIndex winner = -1;
     std::vector<BranchIndex> layers;        // of a directory: where it exists and is merged, the winner first
     Detours detours;                        // where that is, and the content, on branches that have it elsewhere
-    std::unique_ptr<std::string> redirect;  // what the winner says of it; see marks::read_redirect
+    std::unique_ptr<std::string> redirect;  // what a writable winner says of it; see marks::read_redirect
     sys::Protection
         protection;  // that nobody but us enforces: of layers below the upper one, and the upper one's marks
     BranchIndex content_branch = -1;  // of a metacopy: where its content lies; -1: the winner has it
@@ -126,7 +126,9 @@ struct NodeState {
     std::shared_ptr<const LayerNames> layer_names;  // of `layers`; null: not read
     std::uint32_t asked_in_vain = 0;                // read-only layers of a directory that lacked what was looked for
     std::uint32_t id_generation = 0;                // of a lasting id (node/lasting_ids)
+    std::uint32_t renames = 0;                      // begun
     std::uint32_t layers_replaced = 0;              // how often other directories became the layers
+    std::uint32_t said = 0;                         // of a directory: how often all its parts were changed
     PartsKnown parts_known;
     UniqueFd pinned;     // O_PATH of an object without a name
     NodeRef kept;        // to itself while names of the original still lie below: only this node knows the copy
@@ -134,13 +136,15 @@ struct NodeState {
     std::uint32_t hidden_links = 0;   // names of the copied-up original that still lie below
     std::uint32_t removed_links = 0;  // names of a read-only winner that whiteouts hide
     std::uint32_t writers = 0;        // open handles that may write
-    std::uint32_t changing = 0;       // requests that change the object at this moment (node/changing)
-    std::uint32_t branch_locks = 0;   // locks that opens may hold on the branch's own file (ops/locks)
-    bool copying = false;             // one thread copies it up, or elsewhere; others wait for Tree's condition
-    bool moving = false;              // one thread moves it to another branch, or is about to
-    bool passed_through = false;      // ever: maps of the file, which nobody tells us of, may be left
-    bool had_writer = false;          // its times may change without a request (mmap): short attribute timeout
-    bool changed_since_copy = false;  // the copy's bytes may differ from the original's
+    static constexpr std::uint16_t kNeverShown = 0xffff;
+    std::uint16_t allowed = kNeverShown;  // of a directory: the permissions that were shown last, of all its parts
+    std::uint32_t changing = 0;           // requests that change the object at this moment (node/changing)
+    std::uint32_t branch_locks = 0;       // locks that opens may hold on the branch's own file (ops/locks)
+    bool copying = false;                 // one thread copies it up, or elsewhere; others wait for Tree's condition
+    bool moving = false;                  // one thread moves it to another branch, or is about to
+    bool passed_through = false;          // ever: maps of the file, which nobody tells us of, may be left
+    bool had_writer = false;              // its times may change without a request (mmap): short attribute timeout
+    bool changed_since_copy = false;      // the copy's bytes may differ from the original's
     bool unlinked = false;
     bool pinned_while_open = false;  // it has lost its name behind our back (node/open_object)
     bool told = false;               // the kernel was given an id

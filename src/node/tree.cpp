@@ -82,15 +82,14 @@ Tree::Tree(std::shared_ptr<BranchSet> set, config::PoolOptions pool, std::unique
 }
 
 Tree::~Tree() {
-    MutexLock lock(pool_mutex_);
     for (std::size_t i = 0; i < pool_workdirs_.size(); ++i) {
         PoolWork& pool = pool_workdirs_[i];
         if (!pool.work) continue;
+        MutexLock lock(pool.making);
         // Empty unless something staged could not be removed; then the next mount sweeps it. While we still hold its
         // lock: another pool must not take up a directory that goes.
         auto removed = sys::remove_dir(set_->at(static_cast<int>(i)).root(), *Name::parse(pool.name));
         if (!removed) log::debug("{} stays: {}", pool.name, log::errno_text(removed.error().value()));
-        pool.work.reset();
     }
 }
 
@@ -102,7 +101,9 @@ void Tree::set_pool(config::PoolOptions pool) {
 }
 
 Result<SharedDir> Tree::dir_on(const NodeRef& dir, BranchIndex branch) {
+    // Of a layer nothing may be passed over.
     if (!set_->at(branch).present()) return Errno(ESTALE);
+    if (set_->at(branch).hangs()) return Errno(ETIMEDOUT);
     SharedDir at;
     NodeRef top;                 // whose directory `at` is
     std::vector<NodeRef> below;  // from dir upwards, those not cached
@@ -127,27 +128,46 @@ Result<SharedDir> Tree::dir_on(const NodeRef& dir, BranchIndex branch) {
         node = std::move(parent);
     }
     while (!below.empty()) {
-        const NodeRef node = std::move(below.back());
+        NodeRef node = std::move(below.back());
         below.pop_back();
-        {
-            // Under the node's lock: a rename of this directory holds it, so name and parent belong together.
-            LockedNode state(*node);
-            if (state->links.empty()) return Errno(ESTALE);
-            if (state->links[0].parent == top) {
-                const Detour* detour = detour_on(state->detours, branch);
-                auto fd = sys::open_dir_path(*at, *Name::parse(detour ? detour->path : state->links[0].name));
-                // Of the winner: the name may lead to another directory now, which only a walk finds.
-                const bool wins = branch == state->winner;
-                if (!fd) return wins && is_gone(fd.error()) ? Errno(ESTALE) : fd.error();
-                if (wins && sys::key_of(TRY(sys::stat_fd(*fd))) != state->key) return Errno(ESTALE);
-                at = std::make_shared<const LayerDir>(std::move(*fd));
-                dirs_.put(*node, branch, at);
-                top = node;
-                continue;
-            }
-        }
-        return dir_on(dir, branch);  // moved while we were on the way to it
+        auto next = TRY(enter_on(node, top, *at, branch));
+        if (!next) return dir_on(dir, branch);
+        at = std::move(next);
+        top = std::move(node);
     }
+    return at;
+}
+
+// Null: it was moved while we were on the way to it. The node is not locked while the branch is asked, which may hang,
+// and then only who wants something there should wait.
+Result<SharedDir> Tree::enter_on(const NodeRef& node, const NodeRef& parent, const LayerDir& in, BranchIndex branch) {
+    const auto name_of = [&](LockedNode& state) {
+        const Detour* detour = detour_on(state->detours, branch);
+        return detour ? detour->path : state->links[0].name;
+    };
+    std::string name;
+    std::uint32_t renames;
+    bool wins;
+    {
+        LockedNode state(*node);
+        if (state->links.empty()) return Errno(ESTALE);
+        if (state->links[0].parent != parent) return SharedDir();
+        name = name_of(state);
+        renames = state->renames;
+        wins = branch == state->winner;
+    }
+    auto fd = sys::open_dir_path(in, *Name::parse(name));
+    sys::FileKey key;
+    if (fd && wins) key = sys::key_of(TRY(sys::stat_fd(*fd)));
+    LockedNode state(*node);
+    if (state->links.empty()) return Errno(ESTALE);
+    const bool moved = state->renames != renames || state->links[0].parent != parent || name_of(state) != name;
+    if (moved || wins != (branch == state->winner)) return SharedDir();
+    // Of the winner: the name may lead to another directory now, which only a walk finds.
+    if (!fd) return wins && is_gone(fd.error()) ? Errno(ESTALE) : fd.error();
+    if (wins && key != state->key) return Errno(ESTALE);
+    auto at = std::make_shared<const LayerDir>(std::move(*fd));
+    dirs_.put(*node, branch, at);
     return at;
 }
 
@@ -293,6 +313,7 @@ auto Tree::with_place(const NodeRef& node, Use use)
 }
 
 Result<Located> Tree::find_object(const NodeRef& node) {
+    if (!node->is_dir()) TRY(answers(node));
     {
         LockedNode state(*node);
         const BranchIndex branch = state->winner;
@@ -317,7 +338,24 @@ Result<Located> Tree::find_object(const NodeRef& node) {
     return found.failed_with(ESTALE) && pin_while_open(*this, node) ? find_object(node) : std::move(found);
 }
 
+// Parts of a directory on branches that are late: what it was shown to allow before holds until they answer. One that
+// was never shown has to wait.
+void Tree::pass_over_late(Node& node, sys::Stat& st, std::vector<BranchIndex>& parts) const {
+    const std::uint16_t allowed = LockedNode(node)->allowed;
+    if (allowed == NodeState::kNeverShown) return;
+    const auto passed = std::erase_if(parts, [&](BranchIndex part) { return set_->at(part).is_late(); });
+    if (passed > 0) st.stx_mode &= static_cast<std::uint16_t>(~07777 | allowed);
+}
+
+Status Tree::answers(const NodeRef& node) const {
+    if (!set_->any_is_late()) return {};
+    LockedNode state(*node);
+    const auto hangs = [&](BranchIndex branch) { return branch >= 0 && set_->at(branch).hangs(); };
+    return hangs(state->winner) || hangs(state->content_branch) ? Status(Errno(ETIMEDOUT)) : Status();
+}
+
 Result<sys::Stat> Tree::stat_object(const NodeRef& node) {
+    if (!node->is_dir()) TRY(answers(node));
     BranchIndex branch;
     bool metacopy;
     bool pinned;
@@ -348,12 +386,14 @@ Result<sys::Stat> Tree::stat_object(const NodeRef& node) {
             names->catch_up();
             layers = names->add_known_parts(st, layers);
         }
+        if (set_->any_is_late()) pass_over_late(*node, st, layers);
         for (BranchIndex other : layers) {
             auto dir = dir_on(node, other);
             if (!dir) continue;
             auto part = names ? names->stat_part({other, *dir}) : sys::stat_fd(**dir);
             if (part) sys::add_directory(st, *part);
         }
+        LockedNode(*node)->allowed = st.stx_mode & 07777;
         return st;
     }
     if (!pinned) {

@@ -115,6 +115,8 @@ class Tree : NodeTable::Observer {
     // Lets go of those that somebody removed on their branch, so that what has their name now is found; true if any
     // was.
     bool drop_removed(const NodeRef& dir, const Layers& layers);
+    // ETIMEDOUT: a branch hangs that has the node's object or its content.
+    Status answers(const NodeRef& node) const;
     // The winner of a node, opened and checked.
     Result<Located> find_object(const NodeRef& node);
     // The file that has a node's bytes: of a metacopy another one than the winner. The generations are the node's.
@@ -144,6 +146,8 @@ class Tree : NodeTable::Observer {
     void take_branch_away(BranchIndex branch);
     void bring_branch_back(BranchIndex branch, UniqueFd root);
 
+    // Of a pool: what one that was killed has left in the branches' work directories goes, before this one is served.
+    void sweep_leftovers();
     // Where staged objects of a branch are prepared.
     Result<WorkDir*> workdir_of(BranchIndex branch);
     // Names that a pool keeps for itself in this directory: not shown, not given to users.
@@ -198,11 +202,14 @@ class Tree : NodeTable::Observer {
     auto with_place(const NodeRef& node, Use use)
         -> decltype(use(std::declval<const Branch&>(), BorrowedFd(), *Name::parse("x")));
     Result<std::string> path_on(const NodeRef& node, BranchIndex branch);
+    Result<SharedDir> enter_on(const NodeRef& node, const NodeRef& parent, const LayerDir& in, BranchIndex branch);
+    void pass_over_late(Node& node, sys::Stat& st, std::vector<BranchIndex>& parts) const;
     Result<Layers> open_all(const NodeRef& dir, const std::vector<BranchIndex>& branches);
     struct Choice;
     void settle_root(LockedNode& root, BranchIndex leaving = -1);
     Result<Choice> choose_by_rules(const NodeRef& dir, const NewName& wanted);
     bool may_take(const Branch& branch, const NewName& wanted) const;
+    void prefer_prompt(std::vector<policy::Candidate>& candidates) const;
     void fill_in(const NodeRef& dir, config::Policy policy, bool farther, std::vector<policy::Candidate>& candidates);
 
     std::shared_ptr<BranchSet> set_;
@@ -216,13 +223,17 @@ class Tree : NodeTable::Observer {
     std::unique_ptr<WorkDir> workdir_;
     std::shared_ptr<const Origins> origins_;
     std::unique_ptr<Index> index_;
-    Mutex pool_mutex_;
+    // A pool's, of one branch. Its mutex is held while it is made, by whoever needs it: a branch that hangs while its
+    // own is made keeps nobody from the others'.
     struct PoolWork {
-        std::unique_ptr<WorkDir> work;
-        std::string name;
+        Mutex making;
+        std::string name GUARDED_BY(making);
+        std::atomic<WorkDir*> work{nullptr};
+        std::atomic<std::uint32_t> lost{0};  // how often the branch went
     };
-    std::vector<PoolWork> pool_workdirs_ GUARDED_BY(pool_mutex_);
-    std::vector<std::unique_ptr<WorkDir>> left_workdirs_ GUARDED_BY(pool_mutex_);  // of branches that went
+    std::vector<PoolWork> pool_workdirs_;
+    Mutex workdirs_mutex_;
+    std::vector<std::unique_ptr<WorkDir>> workdirs_made_ GUARDED_BY(workdirs_mutex_);  // also on branches that went
     DirCache dirs_;
     DescriptorBudget kept_files_;
     const std::shared_ptr<NamesMeans> names_means_;

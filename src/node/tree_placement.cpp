@@ -4,6 +4,7 @@
 
 #include "node/inode_calc.h"
 #include "node/tree.h"
+#include "overlay/pool_workdir.h"
 #include "policy/placement.h"
 #include "policy/rules.h"
 #include "sys/stat.h"
@@ -11,27 +12,36 @@
 namespace plyfs {
 namespace {
 
-constexpr int kMaxPoolsOnBranch = 64;
-
 bool has(const std::vector<BranchIndex>& branches, int branch) {
     return std::find(branches.begin(), branches.end(), branch) != branches.end();
 }
 
 }  // namespace
 
+void Tree::sweep_leftovers() {
+    if (workdir_ || set_->rules().fixed) return;
+    for (const auto& branch : set_->all()) {
+        if (branch->present() && branch->writable()) sweep_pool_workdirs(branch->root());
+    }
+}
+
 Result<WorkDir*> Tree::workdir_of(BranchIndex branch) {
     if (workdir_) return workdir_.get();
-    MutexLock lock(pool_mutex_);
     PoolWork& pool = pool_workdirs_[static_cast<std::size_t>(branch)];
-    // Another pool may have the same branch, and has its own then.
-    for (int number = 0; !pool.work; ++number) {
-        std::string name = std::string(kPoolPrefix) + "work" + (number ? std::to_string(number) : "");
-        auto work = WorkDir::open(set_->at(branch).root(), *Name::parse(name));
-        if (work.failed_with(EBUSY) && number < kMaxPoolsOnBranch) continue;
-        pool = {TRY(std::move(work)), std::move(name)};
-        pool.work->set_marks(set_->marks());
-    }
-    return pool.work.get();
+    if (WorkDir* made = pool.work.load(std::memory_order_acquire)) return made;
+    MutexLock making(pool.making);
+    if (WorkDir* made = pool.work.load(std::memory_order_acquire)) return made;
+    const std::uint32_t lost = pool.lost.load(std::memory_order_acquire);
+    std::string name;
+    auto work = TRY(open_pool_workdir(set_->at(branch).root(), name));
+    // It is on what the branch was.
+    if (pool.lost.load(std::memory_order_acquire) != lost) return Errno(ESTALE);
+    work->set_marks(set_->marks());
+    pool.name = std::move(name);
+    pool.work.store(work.get(), std::memory_order_release);
+    MutexLock lock(workdirs_mutex_);
+    workdirs_made_.push_back(std::move(work));
+    return workdirs_made_.back().get();
 }
 
 std::optional<std::uint64_t> Tree::calculated_inode(const NodeRef& parent, std::string_view name, BranchIndex branch,
@@ -132,6 +142,13 @@ bool Tree::may_take(const Branch& branch, const NewName& wanted) const {
     return wanted.same_disk || branch.device() != set_->at(wanted.away_from).device();
 }
 
+// Where another branch can take it nobody waits for one that is late.
+void Tree::prefer_prompt(std::vector<policy::Candidate>& candidates) const {
+    const auto is_late = [&](const policy::Candidate& candidate) { return set_->at(candidate.branch).is_late(); };
+    if (std::all_of(candidates.begin(), candidates.end(), is_late)) return;
+    std::erase_if(candidates, is_late);
+}
+
 bool Tree::is_short(BranchIndex branch) const {
     if (!moves_files()) return false;
     const Space space = set_->at(branch).space();
@@ -156,6 +173,7 @@ Result<Tree::Ranking> Tree::rank_branches(const NodeRef& dir, const NewName& wan
             closed = true;
         }
     }
+    if (set_->any_is_late()) prefer_prompt(candidates);
     Ranking ranking;
     // Of layers there is one, whatever its space.
     if (candidates.size() == 1 && !set_->at(candidates[0].branch).keeps_free() && wanted.bytes == 0) {

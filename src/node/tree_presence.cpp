@@ -6,6 +6,7 @@
 #include "node/inode_calc.h"
 #include "node/tree.h"
 #include "overlay/layer_names.h"
+#include "overlay/pool_workdir.h"
 #include "sys/open.h"
 
 namespace plyfs {
@@ -16,9 +17,9 @@ void Tree::settle_root(LockedNode& root, BranchIndex leaving) {
     for (int i = set_->size() - 1; i >= 0; --i) {
         if (i != leaving && set_->at(i).present()) root->winner = static_cast<BranchIndex>(i);
     }
-    const auto st = sys::stat_fd(set_->at(root->winner).root());
-    if (!st) return;
-    root->key = sys::key_of(*st);
+    // Without asking it: it may hang, and everybody wants the root.
+    root->key = set_->at(root->winner).root_key();
+    if (root->key == sys::FileKey()) return;
     if (root->shown_inode != 0) return;
     root->shown_inode = set_->shown_inode(root->key.dev, root->key.ino);
     const auto calc = pool().files.inodes;
@@ -38,9 +39,9 @@ void Tree::take_branch_away(BranchIndex branch) {
     dirs_.drop(branch);
     names_means_->distrust();
     // Who stages something there may be about to use it; what it needs fails by itself.
-    MutexLock lock(pool_mutex_);
     PoolWork& pool = pool_workdirs_[static_cast<std::size_t>(branch)];
-    if (pool.work) left_workdirs_.push_back(std::move(pool.work));
+    pool.lost.fetch_add(1, std::memory_order_acq_rel);
+    pool.work.store(nullptr, std::memory_order_release);
 }
 
 Errno Tree::not_found() const {
@@ -56,6 +57,7 @@ void Tree::bring_branch_back(BranchIndex branch, UniqueFd root) {
     if (!at.bring_back(std::move(root), network)) return;
     if (!sys::replace(*roots_[static_cast<std::size_t>(branch)], at.root())) return;
     names_means_->distrust();
+    if (!workdir_ && at.writable()) sweep_pool_workdirs(at.root());
     at.appear();
     LockedNode state(*root_);
     settle_root(state);

@@ -5,6 +5,7 @@
 #include "base/insist.h"
 #include "branch/acl.h"
 #include "node/faces.h"
+#include "node/kept_times.h"
 #include "node/link_cow.h"
 #include "node/open_object.h"
 #include "node/winner.h"
@@ -74,7 +75,8 @@ Status apply(Context& ctx, const sys::Caller& caller, const ChangedCopy& object,
     }
     if (change.atime || change.mtime) {
         constexpr timespec kOmit{0, UTIME_OMIT};
-        TRY(sys::set_times(fd, change.atime.value_or(kOmit), change.mtime.value_or(kOmit)));
+        const auto set = object.is_dir ? set_directory_times : sys::set_times;
+        TRY(set(fd, change.atime.value_or(kOmit), change.mtime.value_or(kOmit)));
     }
     return {};
 }
@@ -149,12 +151,18 @@ std::shared_ptr<Backing> open_winner(const NodeRef& node) {
 // While the node is not moved.
 Result<Attr> change_copies(Context& ctx, const Request& request, const NodeRef& node, NodeId id,
                            const AttrChange& change, const CopyUpRequest& how) {
+    if (node->is_dir()) {
+        TRY(change_parts(ctx, node, function_of(change), how,
+                         [&](const ChangedCopy& part) { return apply(ctx, request.caller, part, change); }));
+        const auto st = TRY(insist([&] { return ctx.tree.stat_object(node); }));
+        LockedNode state(*node);
+        return show(ctx, state, id, st);
+    }
     const auto copies = change.size && change.by_handle ? TRY(winner_to_change(ctx, node, how))
                                                         : TRY(copies_to_change(ctx, node, function_of(change), how));
     if (change.size && !change.by_handle) TRY(split_for_size(ctx, request, node, id));
     const ChangedCopy& first = copies.front();
-    // Of a directory all parts say what it is.
-    const bool of_winner = !node->is_dir() && first.branch == LockedNode(*node)->winner;
+    const bool of_winner = first.branch == LockedNode(*node)->winner;
     TRY(change_each(ctx, node, copies,
                     [&](const ChangedCopy& copy) { return apply(ctx, request.caller, copy, change); }));
     auto st = TRY(insist(
@@ -270,7 +278,9 @@ Status setxattr(Context& ctx, const Request& request, NodeId id, const char* nam
         return {};
     };
     return with_room(ctx, request, node, {.bytes = value.size(), .of_inode = true}, [&]() -> Status {
-        const auto copies = TRY(copies_to_change(ctx, node, config::Function::setxattr, request.copy_up_metadata()));
+        constexpr auto kWhat = config::Function::setxattr;
+        if (node->is_dir()) return change_parts(ctx, node, kWhat, request.copy_up_metadata(), set);
+        const auto copies = TRY(copies_to_change(ctx, node, kWhat, request.copy_up_metadata()));
         return change_each(ctx, node, copies, set);
     });
 }
@@ -284,10 +294,13 @@ Status removexattr(Context& ctx, const Request& request, NodeId id, const char* 
         TRY(sys::get_xattr(object.fd, TRY(stored_name(ctx, object.branch, name)).c_str(), {}));
     }
     const auto turn = TRY(Changing::begin(ctx.tree, node, request.copy_up_metadata()));
-    const auto copies = TRY(copies_to_change(ctx, node, config::Function::removexattr, request.copy_up_metadata()));
-    return change_each(ctx, node, copies, [&](const ChangedCopy& copy) -> Status {
+    const auto remove = [&](const ChangedCopy& copy) -> Status {
         return sys::remove_xattr(copy.fd, TRY(stored_name(ctx, copy.branch, name)).c_str());
-    });
+    };
+    constexpr auto kWhat = config::Function::removexattr;
+    if (node->is_dir()) return change_parts(ctx, node, kWhat, request.copy_up_metadata(), remove);
+    const auto copies = TRY(copies_to_change(ctx, node, kWhat, request.copy_up_metadata()));
+    return change_each(ctx, node, copies, remove);
 }
 
 }  // namespace plyfs::ops

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "node/copy_up.h"
+#include "node/kernel_cache.h"
 #include "node/tree.h"
 #include "ops/timeouts.h"
 #include "sys/cred.h"
@@ -29,6 +30,7 @@ struct Context {
     OpenCounters opens;
     // Of every node id of this mount: a file handle from an earlier one leads nowhere.
     std::uint64_t generation = 0;
+    KernelCache* kernel_cache = nullptr;  // of the mount that is served; null: there is none
 };
 
 struct Request {

@@ -97,7 +97,8 @@ Result<std::vector<ChangedCopy>> copies_to_change(Context& ctx, const NodeRef& n
         });
     }
     for (Copy& copy : copies) {
-        out.push_back({std::move(copy.fd), copy.hit.branch, node->is_dir() || has_set_ids(copy.hit.st)});
+        const bool is_dir = node->is_dir();
+        out.push_back({std::move(copy.fd), copy.hit.branch, is_dir || has_set_ids(copy.hit.st), is_dir});
     }
     const BranchIndex winner = LockedNode(*node)->winner;
     std::stable_partition(out.begin(), out.end(), [&](const ChangedCopy& copy) { return copy.branch == winner; });
@@ -126,8 +127,7 @@ Result<std::vector<ChangedCopy>> winner_to_change(Context& ctx, const NodeRef& n
     return out;
 }
 
-Status change_each(Context& ctx, const NodeRef& node, const std::vector<ChangedCopy>& copies,
-                   const std::function<Status(const ChangedCopy&)>& change) {
+Status change_each(Context& ctx, const NodeRef& node, const std::vector<ChangedCopy>& copies, const Change& change) {
     const BranchIndex winner = LockedNode(*node)->winner;
     Status first;
     bool any = false;
@@ -141,6 +141,36 @@ Status change_each(Context& ctx, const NodeRef& node, const std::vector<ChangedC
         if (first) first = done;
     }
     return any ? Status() : first;
+}
+
+Status change_parts(Context& ctx, const NodeRef& dir, config::Function function, const CopyUpRequest& request,
+                    const Change& change) {
+    auto copies = TRY(copies_to_change(ctx, dir, function, request));
+    TRY(change_each(ctx, dir, copies, change));
+    if (!ctx.tree.set().several_writable() || !policy::takes_all(ctx.tree.pool().policies.of(function))) return {};
+    std::vector<BranchIndex> changed;
+    for (;;) {
+        for (const ChangedCopy& copy : copies) changed.push_back(copy.branch);
+        {
+            LockedNode state(*dir);
+            const auto is_changed = [&](BranchIndex branch) {
+                return !ctx.tree.set().at(branch).writable() ||
+                       std::find(changed.begin(), changed.end(), branch) != changed.end();
+            };
+            if (state->unlinked || std::all_of(state->layers.begin(), state->layers.end(), is_changed)) {
+                ++state->said;
+                return {};
+            }
+        }
+        copies = TRY(copies_to_change(ctx, dir, function, request));
+        std::erase_if(copies, [&](const ChangedCopy& copy) {
+            return std::find(changed.begin(), changed.end(), copy.branch) != changed.end();
+        });
+        if (copies.empty()) return {};  // a branch that fails
+        auto done = change_each(ctx, dir, copies, change);
+        // An attribute that was to be new, or to go: the part was made after that.
+        if (!done && done.error() != EEXIST && done.error() != ENODATA) return done;
+    }
 }
 
 }  // namespace plyfs::ops

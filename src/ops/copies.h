@@ -16,6 +16,7 @@ struct ChangedCopy {
     UniqueFd fd;
     BranchIndex branch = -1;
     bool may_have_set_ids = true;
+    bool is_dir = false;
 };
 
 // The copies of a node that a change applies to, made writable first if need be, so never none; the winner before the
@@ -31,8 +32,13 @@ Result<std::optional<BranchIndex>> chosen_copy(Context& ctx, config::Function fu
 // The file that is open, whatever other copies its name has.
 Result<std::vector<ChangedCopy>> winner_to_change(Context& ctx, const NodeRef& node, const CopyUpRequest& request);
 
+using Change = std::function<Status(const ChangedCopy&)>;
+
 // As mergerfs says: what failed for the winner has failed; without the winner what failed for all.
-Status change_each(Context& ctx, const NodeRef& node, const std::vector<ChangedCopy>& copies,
-                   const std::function<Status(const ChangedCopy&)>& change);
+Status change_each(Context& ctx, const NodeRef& node, const std::vector<ChangedCopy>& copies, const Change& change);
+
+// Both for a directory: parts that it gets meanwhile, which may have been made as it was before, are changed as well.
+Status change_parts(Context& ctx, const NodeRef& dir, config::Function function, const CopyUpRequest& request,
+                    const Change& change);
 
 }  // namespace plyfs::ops

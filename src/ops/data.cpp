@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "ops/attributes.h"
+#include "ops/copies.h"
 #include "ops/lookup.h"
 #include "ops/protection.h"
 #include "ops/room.h"
@@ -48,17 +49,26 @@ Result<UniqueFd> for_flags(Context& ctx, const NodeRef& node) {
     return sys::reopen(object.fd, O_RDONLY);
 }
 
-Result<UniqueFd> for_setting_flags(Context& ctx, const Request& request, const NodeRef& node) {
-    if (!node->is_dir() && !node->is_regular()) return Errno(ENOTTY);
-    if (node->is_dir()) {
-        TRY(ensure_dir_writable(ctx.tree, node));
-    } else {
-        // The kernel has checked that the caller may change these flags: it asks for the old ones before.
-        CopyUpRequest copy = request.copy_up_metadata();
-        copy.even_immutable = true;
-        TRY(ensure_writable(ctx.tree, node, copy));
-    }
-    return for_flags(ctx, node);
+// The kernel has checked that the caller may change these flags: it asks for the old ones before.
+CopyUpRequest copy_up_for_flags(const Request& request) {
+    CopyUpRequest copy = request.copy_up_metadata();
+    copy.even_immutable = true;
+    return copy;
+}
+
+// A directory's parts and a file's copies have the same flags, as they have the same mode.
+template <typename Set>
+Status set_on_copies(Context& ctx, const Request& request, const NodeRef& node, Set set) {
+    const auto on_copy = [&](const ChangedCopy& copy) -> Status { return set(TRY(sys::reopen(copy.fd, O_RDONLY))); };
+    constexpr auto kWhat = config::Function::chmod;
+    const CopyUpRequest how = copy_up_for_flags(request);
+    if (node->is_dir()) return change_parts(ctx, node, kWhat, how, on_copy);
+    return change_each(ctx, node, TRY(copies_to_change(ctx, node, kWhat, how)), on_copy);
+}
+
+Result<UniqueFd> for_setting_marked_flags(Context& ctx, const Request& request, const NodeRef& node) {
+    const auto copies = TRY(copies_to_change(ctx, node, config::Function::chmod, copy_up_for_flags(request)));
+    return sys::reopen(copies.front().fd, O_RDONLY);
 }
 
 // Immutable and append-only as a mark of the upper's object instead of its inode. That one may have them all the same,
@@ -156,9 +166,12 @@ Result<unsigned> get_flags(Context& ctx, NodeId id) {
 
 Status set_flags(Context& ctx, const Request& request, NodeId id, unsigned flags) {
     const NodeRef node = TRY(node_of(ctx, id));
+    if (!node->is_dir() && !node->is_regular()) return Errno(ENOTTY);
     const auto turn = TRY(Changing::begin(ctx.tree, node, request.copy_up_metadata()));
-    const auto fd = TRY(for_setting_flags(ctx, request, node));
-    if (!ctx.tree.set().rules().marks_protection) return sys::ioctl_set_flags(fd, flags);
+    if (!ctx.tree.set().rules().marks_protection) {
+        return set_on_copies(ctx, request, node, [&](BorrowedFd fd) { return sys::ioctl_set_flags(fd, flags); });
+    }
+    const auto fd = TRY(for_setting_marked_flags(ctx, request, node));
     return set_marked(ctx, node, fd, sys::Protection::of_flags(flags), [&](const sys::Protection& on_inode) {
         return sys::ioctl_set_flags(fd, (flags & ~sys::Protection::kFlags) | on_inode.flags());
     });
@@ -173,9 +186,12 @@ Result<struct fsxattr> get_fsxattr(Context& ctx, NodeId id) {
 
 Status set_fsxattr(Context& ctx, const Request& request, NodeId id, const struct fsxattr& value) {
     const NodeRef node = TRY(node_of(ctx, id));
+    if (!node->is_dir() && !node->is_regular()) return Errno(ENOTTY);
     const auto turn = TRY(Changing::begin(ctx.tree, node, request.copy_up_metadata()));
-    const auto fd = TRY(for_setting_flags(ctx, request, node));
-    if (!ctx.tree.set().rules().marks_protection) return sys::ioctl_set_fsxattr(fd, value);
+    if (!ctx.tree.set().rules().marks_protection) {
+        return set_on_copies(ctx, request, node, [&](BorrowedFd fd) { return sys::ioctl_set_fsxattr(fd, value); });
+    }
+    const auto fd = TRY(for_setting_marked_flags(ctx, request, node));
     return set_marked(ctx, node, fd, sys::Protection::of_xflags(value.fsx_xflags),
                       [&](const sys::Protection& on_inode) {
                           struct fsxattr left = value;

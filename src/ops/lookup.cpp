@@ -364,9 +364,24 @@ Result<Tree::Candidates> choose_layers(Context& ctx, const NodeRef& parent, cons
     return hear_of_parts(ctx, parent) ? ctx.tree.candidates_for(parent, name) : std::move(candidates);
 }
 
+// For a directory that is known nobody waits for branches that are late and had no part of it: what those without any
+// say, or all if that is nothing.
+Result<Resolved> find_promptly(Context& ctx, const NodeRef& parent, const Layers& layers, const Name& name) {
+    const BranchSet& set = ctx.tree.set();
+    const NodeRef dir = set.any_is_late() ? find_at_place(ctx.tree, parent, name.view()) : NodeRef();
+    if (!dir) return find_winner(set, layers, name);
+    const std::vector<BranchIndex> parts = LockedNode(*dir)->layers;
+    Layers asked = layers;
+    const auto spared = std::erase_if(asked, [&](const Layer& layer) {
+        return set.at(layer.branch).is_late() && std::find(parts.begin(), parts.end(), layer.branch) == parts.end();
+    });
+    auto found = find_winner(set, asked, name);
+    return found || spared == 0 ? std::move(found) : find_winner(set, layers, name);
+}
+
 Result<Entry> lookup_once(Context& ctx, const NodeRef& parent, const Name& name) {
     auto [layers, all] = TRY(choose_layers(ctx, parent, name));
-    auto found = find_winner(ctx.tree.set(), layers, name);
+    auto found = find_promptly(ctx, parent, layers, name);
     if (all) {
         if (const auto vain = count_vain(ctx, layers, found)) ctx.tree.note_vain(parent, layers, vain);
     } else if (found ? found->other_name : !found.failed_with(ENOENT)) {

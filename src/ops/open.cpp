@@ -95,11 +95,12 @@ Result<Granted> register_backing(Context& ctx, const NodeRef& node, NodeId id, L
     return Granted::yes;
 }
 
-void count_writer(LockedNode& state, bool writes) {
-    if (!writes) return;
-    ++state->writers;
+// Whether it is the first one.
+bool count_writer(LockedNode& state, bool writes) {
+    if (!writes) return false;
     state->had_writer = true;
     state->changed_since_copy = true;
+    return ++state->writers == 1;
 }
 
 // Why the file that has the node's bytes may not be the kernel's backing file; null: it may. A file that may still be
@@ -168,11 +169,11 @@ Result<Opened> grant(Context& ctx, const Request& request, const NodeRef& node, 
             if (mode == IoMode::cached) ++opens.cached;
             if (mode == IoMode::passthrough_shared || mode == IoMode::served_from_winner) ++opens.passthrough;
             if (mode != IoMode::passthrough_new) {
-                count_writer(state, writes);
+                const bool first = count_writer(state, writes);
                 auto* handle = new FileHandle(node, id, flags, mode);
                 if (!handle->passes_through()) opens.kept.push_back(&handle->kept());
                 return Opened{handle, mode, opens.backing ? opens.backing->id() : 0,
-                              keep_cache && ctx.tree.pool().files.keep_pages};
+                              keep_cache && ctx.tree.pool().files.keep_pages, first};
             }
         }
         Located found;
@@ -180,8 +181,9 @@ Result<Opened> grant(Context& ctx, const Request& request, const NodeRef& node, 
         Located& object = found.fd.valid() ? found : *created;
         if (TRY(register_backing(ctx, node, id, object, can_pass_through)) == Granted::again) continue;
         LockedNode state(*node);
-        count_writer(state, writes);
-        return Opened{new FileHandle(node, id, flags, mode), mode, state->face_of(id)->opens->backing->id(), false};
+        const bool first = count_writer(state, writes);
+        return Opened{new FileHandle(node, id, flags, mode), mode, state->face_of(id)->opens->backing->id(), false,
+                      first};
     }
 }
 
@@ -209,6 +211,13 @@ Status prepare_writing(Context& ctx, const Request& request, const NodeRef& node
     TRY(may_write(sys::Protection::of(TRY(insist([&] { return ctx.tree.stat_object(node); }))), flags));
     LockedNode state(*node);
     return require_name(state, request.caller.pid);
+}
+
+// As long as somebody may write, the kernel is told attributes that hold for no time, because stores through a map are
+// told to nobody. What it was told before may hold for long.
+void expire_older_attributes(Context& ctx, NodeId id, const Opened& opened) {
+    if (!opened.first_writer || !opened.handle->passes_through() || !ctx.kernel_cache) return;
+    static_cast<void>(ctx.kernel_cache->expire_attributes(id));  // ENOENT: it keeps none
 }
 
 Status truncate_opened(Context& ctx, const Request& request, const NodeRef& node, bool kill) {
@@ -252,6 +261,7 @@ void FileHandle::start_with(UniqueFd fd, std::uint32_t generation) {
 }
 
 Result<SharedFd> FileHandle::descriptor(Context& ctx) {
+    TRY(ctx.tree.answers(node_));
     if (auto fd = passes_through() ? kept_.any() : kept_.find(node_->data_generation())) return fd;
     std::shared_ptr<Backing> backing;
     if (passes_through()) {
@@ -286,6 +296,7 @@ Result<Opened> open(Context& ctx, const Request& request, NodeId id, int flags, 
         granted = grant(ctx, request, node, id, flags);
     } while (request.may_block && granted.failed_with(EINPROGRESS));
     Opened opened = TRY(std::move(granted));
+    expire_older_attributes(ctx, id, opened);
     Status ready;
     if (flags & O_TRUNC) ready = insist([&] { return truncate_opened(ctx, request, node, kill); });
     // The daemon's own descriptor is opened now, so that what is wrong is said by open(2) and not by a read later.

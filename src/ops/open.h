@@ -56,6 +56,7 @@ struct Opened {
     IoMode mode = IoMode::cached;
     std::int32_t backing_id = 0;
     bool keep_cache = false;
+    bool first_writer = false;  // nobody else has the file open for writing
 };
 
 // flags as open(2), without O_CREAT. ESTALE and EBUSY: see node/io_mode.h. The file is truncated only once the open can

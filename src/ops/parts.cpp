@@ -94,7 +94,8 @@ bool hear_of_parts(Context& ctx, const NodeRef& dir) {
     {
         LockedNode state(*dir);
         had = state->parts_known;
-        if (had.news == now.news && now.at - had.at <= age) return false;
+        // A branch that is late would be waited for: without news the parts are those that are known.
+        if (had.news == now.news && (now.at - had.at <= age || ctx.tree.set().any_is_late())) return false;
         if (state->links.empty()) return false;
         link = state->links[0];
         layers = state->layers;

@@ -216,6 +216,8 @@ Result<Outcome> rename_once(Context& ctx, const Request& request, RenameSide& fr
         return Outcome::look_again;
     }
     if (target && !exchange) pin_if_last(*target, to.parent, to.name, *to.at);
+    if (source) ++(*source)->renames;
+    if (target) ++(*target)->renames;
     auto moved = take_steps(ctx, plan, from, to, steps);
     if (!moved) {
         if (target && !exchange) unpin(*target);

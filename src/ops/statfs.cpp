@@ -59,7 +59,7 @@ Result<struct statvfs> statfs(Context& ctx, NodeId id) {
         // What layers below have free is of no use to a writer.
         const bool unchangeable = options.statfs_ignore == config::StatfsIgnore::unchangeable && !full;
         if (unchangeable && set.any_writable() && !branch->writable()) continue;
-        if (!branch->present() || !counted.insert(branch->device()).second) continue;
+        if (!branch->present() || branch->is_late() || !counted.insert(branch->device()).second) continue;
         struct statvfs one = TRY(sys::stat_fs(branch->root()));
         if (is_ignored(*branch, options.statfs_ignore)) one.f_bavail = 0;
         add(sum, one);

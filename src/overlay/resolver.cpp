@@ -205,7 +205,8 @@ class Search {
         std::string redirect = TRY(marks::read_redirect(dir, component, set_.marks()));
         if (redirect.empty()) return {};
         if (!set_.rules().follow_redirects) return Errno(EPERM);
-        if (branch == out_.branch && rest.empty()) out_.redirect = redirect;
+        // A layer's own redirect is for the layers below it: from above the object is found by the name it has there.
+        if (branch == out_.branch && rest.empty() && set_.at(branch).writable()) out_.redirect = redirect;
         if (redirect.front() == '/') {
             path_ = redirect.append(rest);
             stop_ = false;

@@ -83,7 +83,7 @@ struct Resolved {
     std::vector<std::uint64_t> identities;  // LayerDir's, of `layers`, where others may change the branches
     Layers opened;                          // those of `layers` that had to be opened
     Detours detours;                        // of `layers` and the content
-    std::string redirect;                   // what the winner's own mark says; empty: none
+    std::string redirect;                   // what the own mark of a writable winner says; empty: none
     sys::Protection protection;             // of the winner, where a mark can be what protects it (LayerRules)
     // Of a metacopy, a file whose content lies below: the branch that has it. -1: the winner has it.
     BranchIndex content_branch = -1;

@@ -90,6 +90,10 @@ Status sync_file(BorrowedFd fd, bool data_only) {
     }
 }
 
+Status sync_file_system(BorrowedFd fd) {
+    return ::syncfs(fd.get()) == 0 ? Status() : Status(Errno::last());
+}
+
 Status write_out(BorrowedFd fd) {
     constexpr unsigned kAll = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
     for (;;) {

@@ -30,6 +30,8 @@ Status set_size(BorrowedFd fd, off_t size);
 Status change_size(BorrowedFd fd, off_t size);
 // fsync or fdatasync of a real descriptor.
 Status sync_file(BorrowedFd fd, bool data_only = false);
+// Everything on the file system that an open file or directory lies on.
+Status sync_file_system(BorrowedFd fd);
 // A file's content handed to its disk and waited for, but neither the disk's cache nor the journal: no name or
 // attribute that is given from now on can survive a power cut without the content, where orders_content() says so.
 // Durable with the next sync of anything there.

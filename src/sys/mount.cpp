@@ -28,17 +28,23 @@ Result<UniqueFd> clone(BorrowedFd dir, unsigned recursive, struct mount_attr att
     return tree;
 }
 
+struct mount_attr without_access_times() {
+    struct mount_attr attr = {};
+    attr.attr_set = MOUNT_ATTR_NOATIME;
+    attr.attr_clr = MOUNT_ATTR__ATIME;  // the atime mode is a field of several bits: cleared, then set
+    return attr;
+}
+
 }  // namespace
 
 Result<UniqueFd> clone_read_only(BorrowedFd dir, Submounts submounts) {
-    struct mount_attr attr = {};
-    attr.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOATIME;
-    attr.attr_clr = MOUNT_ATTR__ATIME;  // the atime mode is a field of several bits: cleared, then set
+    struct mount_attr attr = without_access_times();
+    attr.attr_set |= MOUNT_ATTR_RDONLY;
     return clone(dir, submounts == Submounts::with ? AT_RECURSIVE : 0, attr);
 }
 
-Result<UniqueFd> clone_mount(BorrowedFd dir) {
-    return clone(dir, 0, {});
+Result<UniqueFd> clone_mount(BorrowedFd dir, AccessTimes access_times) {
+    return clone(dir, 0, access_times == AccessTimes::none ? without_access_times() : mount_attr{});
 }
 
 }  // namespace plyfs::sys

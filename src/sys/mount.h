@@ -14,8 +14,10 @@ enum class Submounts { with, without };
 // when the descriptor is closed. EPERM without CAP_SYS_ADMIN in the mount's user namespace.
 Result<UniqueFd> clone_read_only(BorrowedFd dir, Submounts submounts);
 
-// The same as it is, without what is mounted below the directory. EINVAL where that has to stay mounted, as what a user
-// namespace has inherited.
-Result<UniqueFd> clone_mount(BorrowedFd dir);
+enum class AccessTimes { as_mounted, none };
+
+// The same as it is, but perhaps noatime, without what is mounted below the directory. EINVAL where that has to stay
+// mounted, as what a user namespace has inherited.
+Result<UniqueFd> clone_mount(BorrowedFd dir, AccessTimes access_times);
 
 }  // namespace plyfs::sys

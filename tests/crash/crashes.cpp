@@ -19,11 +19,14 @@ std::string tree_name(const char* what, std::size_t number) {
 
 }  // namespace
 
-Crashes::Crashes(Kind kind, std::string options, End end, int points)
-    : ground_(kind), options_(std::move(options)), end_(end), wanted_points_(points) {
-    operations_ = operations_of(kind);
+Crashes::Crashes(Kind kind, std::string options, End end, Sample sample)
+    : ground_(kind), options_(std::move(options)), end_(end), sample_(sample) {
+    auto all = operations_of(kind);
     // Those change nothing.
-    std::erase_if(operations_, [](const Operation* operation) { return operation->reads; });
+    std::erase_if(all, [](const Operation* operation) { return operation->reads; });
+    for (int number : some_of(static_cast<int>(all.size()), sample_.operations)) {
+        operations_.push_back(all[static_cast<std::size_t>(number - 1)]);
+    }
 }
 
 void Crashes::run() {
@@ -79,7 +82,7 @@ void Crashes::learn() {
 
 void Crashes::make_trees() {
     for (const Operation* operation : operations_) {
-        for (int call : some_of(views_[operation].calls, wanted_points_)) {
+        for (int call : some_of(views_[operation].calls, sample_.calls)) {
             points_.push_back({operation, tree_name("try", points_.size()), call});
             ground_.make_tree(points_.back().tree);
         }

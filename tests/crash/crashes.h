@@ -15,8 +15,12 @@ enum class End { kill, power_cut };
 
 class Crashes {
   public:
-    // points: at so many calls of each operation, chosen at random; 0: at all.
-    Crashes(Kind kind, std::string options, End end, int points);
+    // How many of them, chosen by chance; 0: all.
+    struct Sample {
+        int operations = 0;
+        int calls = 0;  // of each operation
+    };
+    Crashes(Kind kind, std::string options, End end, Sample sample);
     // Ends with an assertion that there is no problem.
     void run();
 
@@ -43,7 +47,7 @@ class Crashes {
     Ground ground_;
     const std::string options_;
     const End end_;
-    const int wanted_points_;
+    const Sample sample_;
     std::vector<const Operation*> operations_;
     std::map<const Operation*, Views> views_;
     std::vector<Point> points_;

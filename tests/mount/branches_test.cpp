@@ -1,4 +1,5 @@
 // Branches as they are written, those that are not there when a pool is mounted, and those that go and come.
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -72,6 +73,23 @@ TEST_CASE("branches: patterns and several words") {
     CHECK(read_file(g / "odd*[1]:x,y=z/f") == "x");
     CHECK(mount.stats().text("branch.2.path") == g / "disk2");
     CHECK(mount.stats().text("branch.4.path") == g / "b");
+}
+
+TEST_CASE("branches: what a killed pool was preparing is gone at the next mount, what another prepares is not") {
+    Ground g;
+    for (std::string work : {"a/.plyfs.work", "b/.plyfs.work", "b/.plyfs.work1"}) {
+        make_dirs(g / work);
+        write_file(g / (work + "/#1"), "left");
+    }
+    const UniqueFd other = open_file(g / "b/.plyfs.work", O_RDONLY | O_DIRECTORY);
+    OK(::flock(other.get(), LOCK_EX));
+    const Ran ran = g.start("create=ff", (g / "a") + ":" + (g / "b"));
+    INFO(ran.err);
+    REQUIRE(ran.code == 0);
+    Mount mount = Mount::adopt(g.mnt);
+    CHECK(list_dir(g / "a").empty());
+    CHECK(list_dir(g / "b") == std::vector<std::string>{".plyfs.work"});
+    CHECK(exists(g / "b/.plyfs.work/#1"));
 }
 
 TEST_CASE("branches: one that is missing is refused or done without until it comes") {

@@ -65,6 +65,14 @@ TEST_CASE("lifecycle: umount while it is busy is refused, a lazy one ends the da
     CHECK(eventually([&] { return !is_alive(daemon); }));
 }
 
+TEST_CASE("lifecycle: a mount that works says nothing") {
+    Pool pool;
+    const Ran ran = run_plyfs({"-o", "transport=" + wanted_transport(), pool.a + ":" + pool.b, pool.mnt()});
+    CHECK(ran.ok());
+    CHECK(ran.out + ran.err == "");
+    const Mount mount = Mount::adopt(pool.mnt());
+}
+
 TEST_CASE("lifecycle: umount waits for nothing and the daemon ends at once") {
     if (is_standin()) skip("about plyfs itself");
     using Clock = std::chrono::steady_clock;

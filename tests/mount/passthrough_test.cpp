@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -13,6 +14,7 @@
 #include "support/check.h"
 #include "support/files.h"
 #include "support/run.h"
+#include "support/transport.h"
 #include "support/trees.h"
 
 using namespace plyfs::test;
@@ -177,6 +179,30 @@ TEST_CASE("passthrough: stores through a mapping show in the times when the last
     });
 }
 
+TEST_CASE("passthrough: attributes that were known before a store through a mapping are not shown after it") {
+    // Who asks for more than that makes the kernel ask us, because of the access time.
+    const auto mtime = [](const std::string& path) {
+        struct statx st;
+        OK(::statx(AT_FDCWD, path.c_str(), 0, STATX_MTIME, &st));
+        return st.stx_mtime.tv_sec * 1000000000LL + st.stx_mtime.tv_nsec;
+    };
+    in_both_modes([&](Tree& tree) {
+        write_file(tree / "new", std::string(4096, 'x'));
+        nap(20);
+        for (int round = 0; round < 20; ++round) {
+            const long long before = mtime(tree / "new");
+            nap(5);
+            UniqueFd fd = open_file(tree / "new", O_RDWR);
+            void* map = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
+            REQUIRE(map != MAP_FAILED);
+            *static_cast<char*>(map) = 'y';
+            OK(::munmap(map, 4096));
+            fd.reset();
+            CHECK(mtime(tree / "new") > before);
+        }
+    });
+}
+
 TEST_CASE("passthrough: O_DIRECT keeps the alignment rules of the branch") {
     Layers tree;
     tree.mount();
@@ -219,6 +245,38 @@ TEST_CASE("passthrough: the caller's file size limit holds") {
                   return ::fallocate(fd, 0, 0, 2000) == -1 && errno == EFBIG ? 0 : 5;
               }) == 0);
     });
+}
+
+TEST_CASE("passthrough: noatime holds for what the kernel reads, or it is said where it does not") {
+    constexpr long kLongAgo = 1000000;  // older than a change, so that relatime would take note of a read
+    const auto read_it = [](Tree& tree, const std::string& on_branch) {
+        write_file(tree / "new", "text");
+        const timespec times[2] = {{kLongAgo, 0}, {0, UTIME_OMIT}};
+        OK(::utimensat(AT_FDCWD, on_branch.c_str(), times, 0));
+        Counter count(tree.mnt());
+        CHECK(read_file(tree / "new") == "text");
+        expect_only_passthrough(count);
+        return stat_of(on_branch).st_atim.tv_sec;
+    };
+    SUBCASE("layers: the upper is read through a mount of our own") {
+        Layers tree;
+        tree.mount("noatime");
+        CHECK(read_it(tree, tree.upper + "/new") == kLongAgo);
+    }
+    SUBCASE("layers without it") {
+        Layers tree;
+        tree.mount();
+        CHECK(read_it(tree, tree.upper + "/new") > kLongAgo);
+    }
+    SUBCASE("a pool: as its disks are mounted") {
+        Pool pool;
+        must_run({"mount", "-o", "remount,noatime", pool.scratch() / "disk_a"});
+        const Ran ran = run_plyfs({"-o", "noatime,transport=" + wanted_transport(), pool.a + ":" + pool.b, pool.mnt()});
+        CHECK(ran.ok());
+        CHECK(ran.err.find("noatime: reading files of " + pool.b) != std::string::npos);
+        CHECK(ran.err.find("noatime: reading files of " + pool.a) == std::string::npos);
+        const Mount mount = Mount::adopt(pool.mnt());
+    }
 }
 
 TEST_CASE("passthrough: switched off, everything still works and the daemon serves it") {

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <memory>
 
 #include "base/json.h"
 #include "support/check.h"
@@ -203,4 +204,85 @@ TEST_CASE("control socket: a mount without one works, and says so") {
         CHECK(read_file(g.a + "/f") == "f");
         CHECK(run_plyctl({"status", g.mnt}).err.find("no control socket") != std::string::npos);
     }
+}
+
+namespace {
+
+// All that comes until the other side has ended.
+std::string answer_at(const std::string& place, const std::string& request) {
+    const UniqueFd fd = connect_to(place);
+    REQUIRE(fd.valid());
+    say(fd, request);
+    std::string out;
+    char part[4096];
+    struct pollfd wait = {fd.get(), POLLIN, 0};
+    while (::poll(&wait, 1, 5000) == 1) {
+        const ssize_t got = ::recv(fd.get(), part, sizeof part, 0);
+        if (got <= 0) break;
+        out.append(part, static_cast<std::size_t>(got));
+    }
+    return out;
+}
+
+bool has(const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("plyctl: metrics are served on a unix socket until it is told to end") {
+    Ground g;
+    auto mount = std::make_unique<Mount>("", g.a, g.mnt);
+    const std::string place = g.scratch / "metrics.sock";
+    Child server([&] {
+        ::execl(plyctl_binary().c_str(), "plyctl", "metrics", ("--listen=unix:" + place).c_str(), nullptr);
+        return 125;
+    });
+    REQUIRE(eventually([&] { return exists(place) && connect_to(place).valid(); }));
+    CHECK((lstat_of(place).st_mode & 0777) == 0600);
+    const std::string page = answer_at(place, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+    CHECK(page.find("HTTP/1.0 200 OK\r\n") == 0);
+    CHECK(has(page, "plyfs_mount_info{mountpoint=\"" + g.mnt + "\""));
+    CHECK(has(page, "\nplyfs_mounts_unanswered 0\n"));
+    const std::size_t body = page.find("\r\n\r\n") + 4;
+    CHECK(has(page, "Content-Length: " + std::to_string(page.size() - body) + "\r\n"));
+    CHECK(answer_at(place, "GET /other HTTP/1.0\r\n\r\n").find("HTTP/1.0 404") == 0);
+    CHECK(answer_at(place, "POST /metrics HTTP/1.0\r\n\r\n").find("HTTP/1.0 405") == 0);
+    // Who says nothing keeps the others waiting for moments.
+    const UniqueFd silent = connect_to(place);
+    CHECK(answer_at(place, std::string(9000, 'x')).empty());
+    mount.reset();
+    CHECK_FALSE(has(answer_at(place, "GET / HTTP/1.0\r\n\r\n"), "plyfs_mount_info{"));
+    CHECK(::kill(server.pid(), SIGTERM) == 0);
+    CHECK(server.wait() == 0);
+    CHECK_FALSE(exists(place));
+}
+
+TEST_CASE("plyctl: metrics are served where others can not come, and nowhere else") {
+    Ground g;
+    for (std::string where : {"0.0.0.0:9000", "192.0.2.1:9000", "[::]:9000", "localhost:9000", "9000", "127.0.0.1:0",
+                              "127.0.0.1:x", "127.0.0.1:70000"}) {
+        CAPTURE(where);
+        const Ran ran = run_plyctl({"metrics", "--listen=" + where});
+        CHECK(ran.code == 2);
+        CHECK(has(ran.err, "unix:PATH, 127.0.0.1:PORT or [::1]:PORT is wanted"));
+    }
+    write_file(g.scratch / "file", "no socket");
+    CHECK(has(run_plyctl({"metrics", "--listen=unix:" + g.scratch / "file"}).err, "File exists"));
+    CHECK(read_file(g.scratch / "file") == "no socket");
+}
+
+TEST_CASE("plyctl: reload finds a mount by its process") {
+    Ground g;
+    const std::string file = g.scratch / "c.yaml";
+    write_file(file, "branches: [" + g.a + "]\nminfreespace: 1M\n");
+    Mount mount("config=" + file, "", g.mnt);
+    write_file(file, "branches: [" + g.a + "]\nminfreespace: 2M\n");
+    const std::string pid = std::to_string(mount.pid());
+    const Ran ran = run_plyctl({"reload", "--pid=" + pid});
+    INFO(ran.err);
+    CHECK(ran.code == 0);
+    CHECK(has(ran.out, "changed: minfreespace"));
+    CHECK(run_plyctl({"reload", "--pid=" + pid, g.mnt}).code == 2);
+    CHECK(has(run_plyctl({"reload", "--pid=1"}).err, "no mount that can be asked is served by process 1"));
 }

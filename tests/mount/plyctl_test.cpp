@@ -384,3 +384,31 @@ TEST_CASE("plyctl: bad input is one line and the right exit code") {
     CHECK(has(done({"--help"}), "usage: plyctl"));
     CHECK(has(done({"--version"}), "plyctl "));
 }
+
+TEST_CASE("plyctl: set --save changes the configuration file, and only that line") {
+    Ground g;
+    const std::string file = g.scratch / "c.yaml";
+    const std::string text = "# Ours.\nbranches: [" + g.a + ", " + g.b + "]\nminfreespace: 1M  # little\n";
+    write_file(file, text, 0640);
+    OK(::chown(file.c_str(), 12, 34));
+    Mount mount("config=" + file, "", g.mnt);
+    done({"set", g.mnt, "minfreespace=2M"});
+    CHECK(read_file(file) == text);
+    done({"set", "--save", g.mnt, "minfreespace=3M", "create=ff"});
+    CHECK(read_file(file) == "# Ours.\nbranches: [" + g.a + ", " + g.b + "]\nminfreespace: 3M  # little\ncreate: ff\n");
+    CHECK((stat_of(file).st_mode & 07777) == 0640);
+    CHECK(stat_of(file).st_uid == 12);
+    CHECK(list_dir(g.scratch.path()) == std::vector<std::string>{"a", "b", "c.yaml", "mnt"});
+    done({"reload", g.mnt});
+    CHECK(done({"get", g.mnt, "minfreespace"}) == "3145728\n");
+    CHECK(done({"get", g.mnt, "func.create"}) == "ff\n");
+    refused(1, {"set", "--save", g.mnt, "minfreespace=much"});
+    // What the file says elsewhere would win the next time.
+    const std::string before = "branches: [" + g.a + "]\ncreate: ff\nfunc.create: mfs\n";
+    write_file(file, before);
+    CHECK(has(refused(1, {"set", "--save", g.mnt, "create=lfs"}), "another option in it goes before create"));
+    CHECK(read_file(file) == before);
+    const std::string other = g.scratch.dir("other");
+    Mount plain("", g.branches(), other);
+    CHECK(has(refused(1, {"set", "--save", other, "minfreespace=1M"}), "no configuration file"));
+}

@@ -300,6 +300,50 @@ TEST_CASE("protection: a name that lies below is as free as the copy it is a nam
     }
 }
 
+TEST_CASE("protection: what a pool's directory forbids holds in all its parts") {
+    need_privilege("inode flags");
+    Pool pool;
+    make_dirs(pool.a + "/d/sub_a");
+    make_dirs(pool.b + "/d/sub_b");
+    write_file(pool.a + "/d/on_a", "a");
+    write_file(pool.b + "/d/on_b", "b");
+    pool.mount();
+    Flagged flagged('i', pool / "d");
+    for (const char* name : {"on_a", "on_b"}) {
+        CAPTURE(name);
+        const std::string path = pool / "d/" + name;
+        FAILS(EPERM, ::unlink(path.c_str()));
+        FAILS(EPERM, ::rename(path.c_str(), (path + ".new").c_str()));
+        FAILS(EPERM, ::link(path.c_str(), (path + ".new").c_str()));
+        CHECK(try_open(path + ".new", O_WRONLY | O_CREAT) == EPERM);
+    }
+    for (const char* name : {"sub_a", "sub_b"}) FAILS(EPERM, ::rmdir((pool / "d/" + name).c_str()));
+    flagged.clear();
+    CHECK_FALSE(has_flag(pool.b + "/d", 'i'));
+    OK(::unlink((pool / "d/on_b").c_str()));
+    pool.unmount();
+}
+
+TEST_CASE("protection: a new part of a pool's directory forbids what the others do") {
+    need_privilege("inode flags");
+    Pool pool;
+    for (const char* dir : {"/kept", "/log"}) make_dirs(pool.a + dir);
+    pool.mount("create=mfs");
+    write_file(pool.a + "/ballast", std::string(1 << 20, 'x'));  // and b has most space: what is made goes to it
+    Flagged kept('i', pool / "kept");
+    Flagged log('a', pool / "log");
+    CHECK(try_open(pool / "kept/new", O_WRONLY | O_CREAT) == EPERM);
+    CHECK_FALSE(exists(pool.b + "/kept"));
+    write_file(pool / "log/new", "text");
+    CHECK(exists(pool.b + "/log/new"));
+    CHECK(has_flag(pool.b + "/log", 'a'));
+    FAILS(EPERM, ::unlink((pool / "log/new").c_str()));
+    const Flagged second('a', pool.b + "/log");  // gone again with this
+    log.clear();
+    OK(::unlink((pool / "log/new").c_str()));
+    pool.unmount();
+}
+
 TEST_CASE("protection: in a pool flags are its branches' own") {
     need_privilege("inode flags");
     Pool pool;

@@ -120,6 +120,70 @@ TEST_CASE("redirect: a redirected directory is removed only when it is empty, an
     check_with_kernel(tree);
 }
 
+// What a layer's own redirect says is for the layers below it: whoever looks from above comes by the names that the
+// layer shows, also when another directory lies there now where the redirect leads.
+TEST_CASE("redirect: what was renamed in a layer is renamed again above it") {
+    Layers tree;
+    fill(tree);
+    const std::string content = pattern(50000);
+    write_file(tree.lower2 + "/content", content);
+    write_file(tree.lower2 + "/other/o", "o");
+    for (std::string name : {"a", "other"}) must_run({"rm", "-r", tree.lower + "/" + name});
+    for (std::string name : {"moved", "again"}) make_dirs(tree.lower + "/" + name);
+    set_xattr(tree.lower + "/moved", kRedirect, "/a");
+    set_xattr(tree.lower + "/again", kRedirect, "other");
+    for (std::string name : {"a", "other", "content"}) {
+        make_dirs(tree.lower + "/" + name);
+        set_xattr(tree.lower + "/" + name, "trusted.overlay.opaque", "y");
+    }
+    write_file(tree.lower + "/meta", "");
+    OK(::truncate((tree.lower + "/meta").c_str(), static_cast<off_t>(content.size())));
+    set_xattr(tree.lower + "/meta", kMetacopy, "");
+    set_xattr(tree.lower + "/meta", kRedirect, "/content");
+    tree.mount("metacopy=on");
+    CHECK(list_dir(tree / "a").empty());
+    CHECK(list_dir(tree / "moved") == std::vector<std::string>{"b", "two"});
+    CHECK(read_file(tree / "meta") == content);
+    const std::string how = [] {
+        SUBCASE("what is in it") {
+            return "inside";
+        }
+        SUBCASE("itself") {
+            return "itself";
+        }
+        SUBCASE("itself, when it has been copied") {
+            return "copied";
+        }
+        return "";
+    }();
+    if (how == "copied") {
+        OK(::chmod((tree / "moved").c_str(), 0711));
+        write_file(tree / "again/new", "new");
+        OK(::chmod((tree / "meta").c_str(), 0600));
+    }
+    if (how == "inside") {
+        OK(::rename((tree / "moved/b").c_str(), (tree / "b2").c_str()));
+        OK(::rename((tree / "b2/c").c_str(), (tree / "c2").c_str()));
+    } else {
+        OK(::rename((tree / "moved").c_str(), (tree / "moved2").c_str()));
+        OK(::rename((tree / "again").c_str(), (tree / "moved2/again2").c_str()));
+        OK(::rename((tree / "meta").c_str(), (tree / "moved2/meta2").c_str()));
+    }
+    const TreeDigest before = TreeDigest::seen(tree.mnt());
+    tree.unmount();
+    tree.mount("metacopy=on");
+    CHECK(before.difference(TreeDigest::seen(tree.mnt())) == "");
+    if (how == "inside") {
+        CHECK(list_dir(tree / "b2") == std::vector<std::string>{"three"});
+        CHECK(list_dir(tree / "c2") == std::vector<std::string>{"common"});
+    } else {
+        CHECK(list_dir(tree / "moved2") == std::vector<std::string>{"again2", "b", "meta2", "two"});
+        CHECK(read_file(tree / "moved2/again2/o") == "o");
+        CHECK(read_file(tree / "moved2/meta2") == content);
+    }
+    check_with_kernel(tree);
+}
+
 TEST_CASE("redirect: off means that the caller copies and nofollow that one is not looked through") {
     Layers tree;
     fill(tree);

@@ -37,6 +37,7 @@ struct Shared {
     char what[256] = {};
     std::atomic<unsigned> connections{0};
     std::atomic<unsigned> numbers[kMaxConnections] = {};
+    std::atomic<ino_t> folders[kMaxConnections] = {};  // of /sys/fs/fuse/connections: a number is soon another one's
 };
 Shared* shared = nullptr;
 volatile sig_atomic_t told_to_end = 0;  // the watchdog's own SIGINT, SIGTERM or SIGHUP
@@ -158,17 +159,33 @@ int exit_code(int status) {
     ::_exit(exit_code(status));
 }
 
+std::string folder_of(unsigned connection) {
+    return std::string(kFuseControl) + "/" + std::to_string(connection);
+}
+
+ino_t folder_inode(unsigned connection) {
+    struct stat st {};
+    return ::stat(folder_of(connection).c_str(), &st) == 0 ? st.st_ino : 0;
+}
+
+void abort_all_connections() {
+    const unsigned count = std::min<unsigned>(shared->connections, kMaxConnections);
+    for (unsigned i = 0; i < count; i++) {
+        if (folder_inode(shared->numbers[i]) == shared->folders[i]) abort_connection(shared->numbers[i]);
+    }
+}
+
 void on_timeout(pid_t init) {
     std::fprintf(stderr, "TIMED OUT: %s\n", shared->what);
     describe_sandbox(init);
-    for (unsigned i = 0; i < shared->connections && i < kMaxConnections; i++) abort_connection(shared->numbers[i]);
+    abort_all_connections();
     ::kill(init, SIGKILL);
 }
 
 }  // namespace
 
 bool abort_connection(unsigned number) {
-    std::string path = std::string(kFuseControl) + "/" + std::to_string(number) + "/abort";
+    std::string path = folder_of(number) + "/abort";
     int fd = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
     if (fd < 0) return false;
     bool done = ::write(fd, "1", 1) == 1;
@@ -187,7 +204,9 @@ void set_deadline(int seconds, const std::string& what) {
 void note_connection(unsigned number) {
     if (!shared) return;
     unsigned slot = shared->connections++;
-    if (slot < kMaxConnections) shared->numbers[slot] = number;
+    if (slot >= kMaxConnections) return;
+    shared->numbers[slot] = number;
+    shared->folders[slot] = folder_inode(number);
 }
 
 bool is_unprivileged() {

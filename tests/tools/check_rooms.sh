@@ -38,7 +38,7 @@ may_include() {
     local room=$1 other=$2 header=$3
     [ "$room" = "$other" ] && return 0
     if [ "$room" = ctl ]; then
-        [[ $other =~ ^(base|sys|config|control)$ ]] && return 0 || return 1
+        [[ $other =~ ^(base|sys|config|branch|overlay|control)$ ]] && return 0 || return 1
     fi
     if [ "$other" = config ]; then
         case $room in

@@ -44,7 +44,7 @@ if command -v systemd-analyze >/dev/null; then
         where=$(systemd-escape --path --unescape "$name")
         printf '[Mount]\nWhat=plyfs\nWhere=%s\nType=plyfs\n' "$where" >"$place/units/$name.mount"
     done
-    sed 's|@program@|/bin/true|' "$source/packaging/systemd/plyfs@.service.in" >"$place/units/plyfs@.service"
+    sed 's|@program@|/bin/true|; s|@control@|/bin/true|' "$source/packaging/systemd/plyfs@.service.in" >"$place/units/plyfs@.service"
     mkdir "$place/units/plyfs@pool.service.d"
     printf '[Unit]\nRequiresMountsFor="/plyfs-test/disk1"\n' >"$place/units/plyfs@pool.service.d/50-plyfs-branches.conf"
     (cd "$place/units" && SYSTEMD_UNIT_PATH="$place/units:" systemd-analyze verify --man=no ./*.mount plyfs@pool.service) \

@@ -42,6 +42,8 @@ for prefix in /usr /usr/local /opt/plyfs; do
     done
     grep -q "^ExecStart=$prefix/bin/plyfs " "$place$prefix/lib/systemd/system/plyfs@.service" ||
         fault "$prefix: the unit starts another program"
+    grep -q "^ExecReload=$prefix/bin/plyctl reload --pid=" "$place$prefix/lib/systemd/system/plyfs@.service" ||
+        fault "$prefix: the unit is reloaded by another program"
 done
 [ "$faults" -eq 0 ] && echo "everything is where it belongs"
 [ "$faults" -eq 0 ]

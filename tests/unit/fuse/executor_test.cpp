@@ -109,6 +109,27 @@ TEST_CASE("executor: posting from many threads and from work itself") {
     CHECK(done == 2000);
 }
 
+TEST_CASE("executor: when all threads wait and nothing is done there are more than the limit says") {
+    std::atomic<int> waiting{0}, done{0};
+    std::atomic<bool> go{false};
+    {
+        Executor executor(2);
+        for (int i = 0; i < 2; ++i) {
+            executor.post([&] {
+                ++waiting;
+                while (!go) std::this_thread::yield();
+            });
+        }
+        wait_until(waiting, 2);
+        for (int i = 0; i < 3; ++i) executor.post([&] { ++done; });
+        executor.relieve();
+        executor.relieve();
+        wait_until(done, 3);
+        go = true;
+    }
+    CHECK(done == 3);
+}
+
 TEST_CASE("executor: at a limit of processes the work is done all the same") {
     const pid_t child = ::fork();
     REQUIRE(child >= 0);

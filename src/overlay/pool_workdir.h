@@ -1,0 +1,18 @@
+// The work directory of a pool on one of its branches.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "overlay/workdir.h"
+
+namespace plyfs {
+
+// In the branch's root; another pool may have the same branch, and has its own then. name: what it is called, for
+// whoever removes it when he has done.
+Result<std::unique_ptr<WorkDir>> open_pool_workdir(BorrowedFd root, std::string& name);
+// What killed pools have left there: it is made when it is needed, so nobody else would come to look into an old one.
+// Those of pools that are served are locked, and left alone.
+void sweep_pool_workdirs(BorrowedFd root);
+
+}  // namespace plyfs
