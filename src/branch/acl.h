@@ -16,6 +16,12 @@ namespace plyfs::acl {
 inline constexpr std::string_view kPrefix = "system.posix_acl_";
 inline constexpr const char* kAccess = "system.posix_acl_access";
 
+// XFS shows root each ACL a second time, as it is stored. Elsewhere that would be an attribute like any other, which
+// nobody keeps in step with the ACL, and which took its place when the file came to an XFS again.
+inline bool is_stored_form(std::string_view name) {
+    return name.starts_with("trusted.SGI_ACL_");
+}
+
 using Translate = std::function<std::uint32_t(std::uint32_t)>;
 
 // Translates the ids of named users and groups; false, and nothing is changed, for what is no ACL.

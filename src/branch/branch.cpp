@@ -19,6 +19,9 @@ std::int64_t monotonic_milliseconds() {
     return now.tv_sec * 1000 + now.tv_nsec / 1'000'000;
 }
 
+// A refresher that is late by more than this is not waited for.
+constexpr std::int64_t kLate = 2000;
+
 }  // namespace
 
 std::uint64_t reserve_of(const config::MinFree& min_free, std::uint64_t total) {
@@ -70,7 +73,9 @@ Space Branch::space() const {
     const auto age = static_cast<std::int64_t>(p_.space_age * 1000);
     {
         MutexLock lock(mutex_);
-        if (space_taken_ >= 0 && age > 0 && (refreshed_ || now - space_taken_ < age)) return space_;
+        const std::int64_t believed = refreshed_ ? age + kLate : age;
+        const bool fresh_enough = age > 0 && now - space_taken_ < believed;
+        if (space_taken_ >= 0 && (fresh_enough || is_late())) return space_;
     }
     const Space fresh = read_space();
     MutexLock lock(mutex_);

@@ -15,7 +15,9 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
+// Often while a branch is late.
 constexpr auto kTick = 250ms;
+constexpr auto kLongTick = 1000ms;
 // So long the threads have to come back once the mount is gone.
 constexpr auto kGrace = 2s;
 
@@ -78,7 +80,7 @@ std::function<bool()> Overdue::Turn::interrupted() const {
 
 bool Overdue::rest() {
     MutexLock lock(mutex_);
-    if (!stopping_) wake_.wait_for(mutex_, kTick);
+    if (!stopping_) wake_.wait_for(mutex_, set_.any_is_late() ? kTick : kLongTick);
     return !stopping_;
 }
 

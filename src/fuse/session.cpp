@@ -98,6 +98,7 @@ struct Session::Impl {
           mountpoint(config.mountpoint),
           options(mount_options(config, transport.io_uring)),
           debug(config.debug),
+          layered(config.layered),
           acls(config.layers.acls && config.layers.xattrs && config.pool.files.acls &&
                config.pool.files.xattrs != config::Xattrs::nosys),
           files(config.pool.files),
@@ -154,6 +155,7 @@ struct Session::Impl {
     std::string mountpoint;
     std::string options;
     bool debug;
+    bool layered;
     bool acls;
     const config::FileOptions files;
     const std::optional<std::uint32_t> most_read;
@@ -379,7 +381,11 @@ void Session::when_stuck(std::function<void()> leave) {
     impl_->leave = std::move(leave);
 }
 
+// Of layers on this machine's disks none is looked after.
 void Session::Impl::mind_overdue() {
+    const auto all = server.ctx.tree.set().all();
+    const bool network = std::any_of(all.begin(), all.end(), [](const auto& branch) { return branch->network(); });
+    if (layered && !network) return;
     server.overdue.start({[this] { server.executor.relieve(); }, [this] { return fuse_session_exited(session) != 0; },
                           [this] {
                               log::warn("the end: requests that wait for a branch are left behind");

@@ -21,7 +21,7 @@ using Answers = Branch::Answers;
 
 constexpr Seconds kInterval = 1s;
 constexpr Seconds kShortest = 100ms;
-constexpr Seconds kMindEvery = 100ms;
+constexpr Seconds kMindEvery = 250ms;
 // On a network. Longer than a look takes that only found the processors busy.
 constexpr Seconds kLate = 700ms;
 

@@ -156,6 +156,8 @@ Result<SharedDir> Tree::enter_on(const NodeRef& node, const NodeRef& parent, con
         renames = state->renames;
         wins = branch == state->winner;
     }
+    const auto& went = pool_workdirs_[static_cast<std::size_t>(branch)].lost;
+    const std::uint32_t lost = went.load(std::memory_order_acquire);
     auto fd = sys::open_dir_path(in, *Name::parse(name));
     sys::FileKey key;
     if (fd && wins) key = sys::key_of(TRY(sys::stat_fd(*fd)));
@@ -168,7 +170,9 @@ Result<SharedDir> Tree::enter_on(const NodeRef& node, const NodeRef& parent, con
     if (wins && key != state->key) return Errno(ESTALE);
     auto at = std::make_shared<const LayerDir>(std::move(*fd));
     dirs_.put(*node, branch, at);
-    return at;
+    if (went.load(std::memory_order_acquire) == lost) return at;
+    dirs_.drop(*node, branch);  // it is on what the branch was
+    return Errno(ESTALE);
 }
 
 Result<Layers> Tree::layers_of(const NodeRef& dir) {

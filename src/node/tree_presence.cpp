@@ -35,12 +35,13 @@ void Tree::take_branch_away(BranchIndex branch) {
         settle_root(root, branch);
     }
     at.take_away();
+    // Before its directories are dropped: one that is opened meanwhile is not kept.
+    PoolWork& pool = pool_workdirs_[static_cast<std::size_t>(branch)];
+    pool.lost.fetch_add(1, std::memory_order_acq_rel);
     if (!sys::replace(*roots_[static_cast<std::size_t>(branch)], at.root())) log::debug("{} stays open", at.path());
     dirs_.drop(branch);
     names_means_->distrust();
     // Who stages something there may be about to use it; what it needs fails by itself.
-    PoolWork& pool = pool_workdirs_[static_cast<std::size_t>(branch)];
-    pool.lost.fetch_add(1, std::memory_order_acq_rel);
     pool.work.store(nullptr, std::memory_order_release);
 }
 

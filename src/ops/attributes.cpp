@@ -239,7 +239,7 @@ Result<std::string> listxattr(Context& ctx, NodeId id) {
     const Ownership& ownership = ctx.tree.set().at(object.branch).ownership();
     for (const auto& stored : TRY(sys::list_xattr(object.fd))) {
         const auto kept = ownership.seen_xattr(stored);
-        if (!kept) continue;
+        if (!kept || acl::is_stored_form(*kept)) continue;
         if (!ctx.tree.set().uses_marks()) {
             seen = *kept;
         } else if (!marks::seen_xattr(*kept, seen)) {

@@ -21,7 +21,7 @@ namespace plyfs {
 namespace {
 
 sys::XattrRule rule_of(std::string_view name) {
-    if (marks::is_private_xattr(name)) return sys::XattrRule::skip;
+    if (marks::is_private_xattr(name) || acl::is_stored_form(name)) return sys::XattrRule::skip;
     // Owner, mode and content are what a file is; a label or a comment that the branch can not store is not worth
     // refusing the write. ACLs and capabilities decide who may do what and must arrive.
     if (name.starts_with("user.") || name.starts_with("trusted.")) return sys::XattrRule::carry_if_able;

@@ -282,6 +282,30 @@ TEST_CASE("copy-up: of only what is kept, when the open truncates") {
     CHECK(read_file(tree / "big") == "short");
 }
 
+TEST_CASE("copy-up: what XFS shows of ACLs beside them is neither listed nor copied") {
+    if (!have_tool("setfacl") || !have_tool("mkfs.xfs")) skip("setfacl and mkfs.xfs are needed");
+    need_privilege("attributes that only root is shown");
+    constexpr const char* kFile = "trusted.SGI_ACL_FILE";
+    constexpr const char* kDefault = "trusted.SGI_ACL_DEFAULT";
+    Layers tree({.lower_kind = "xfs", .mib = 320});
+    write_file(tree.lower + "/f", "content");
+    make_dirs(tree.lower + "/d");
+    must_run({"setfacl", "-m", "u:1234:r--", tree.lower + "/f"});
+    must_run({"setfacl", "-d", "-m", "u:1234:r-x", tree.lower + "/d"});
+    CHECK(get_xattr(tree.lower + "/f", kFile) != "(none)");
+    CHECK(get_xattr(tree.lower + "/d", kDefault) != "(none)");
+    tree.mount();
+    for (std::string name : {"f", "d"}) {
+        CAPTURE(name);
+        CHECK(must_run({"getfattr", "-d", "-m", "-", tree / name}).out.find("SGI_ACL") == std::string::npos);
+        const std::string acl = must_run({"getfacl", "-cn", tree / name}).out;
+        OK(::chown((tree / name).c_str(), 1, 1));
+        CHECK(must_run({"getfacl", "-cn", tree / name}).out == acl);
+        CHECK(get_xattr(tree.upper + "/" + name, kFile) == "(none)");
+        CHECK(get_xattr(tree.upper + "/" + name, kDefault) == "(none)");
+    }
+}
+
 TEST_CASE("copy-up: a truncated file has changed now, whatever the file system thinks of its size") {
     for (std::string kind : {"ext4", "tmpfs", "xfs"}) {
         if (!have_tool("mkfs." + kind) && kind != "tmpfs") continue;
