@@ -16,6 +16,7 @@
 
 #include "app/command_line.h"
 #include "app/daemonize.h"
+#include "app/supervise.h"
 #include "app/texts.h"
 #include "app/upper_layer.h"
 #include "base/log.h"
@@ -161,7 +162,9 @@ void open_control_socket(control::SocketServer& control, const config::Config& c
     log::message(level, "plyctl can not ask this mount, it has no control socket: {}", why);
 }
 
-int serve(config::Config config, Readiness& readiness, const Invocation& invocation) {
+// supervision: null, or what a supervised daemon has of its supervisor.
+int serve(config::Config config, Readiness& readiness, const Invocation& invocation,
+          fuse::Supervision* supervision = nullptr) {
     take_niceness(config.niceness);
     ProbeFailure probe;
     const bool changes_layers = config.layered && !config.workdir.empty() && !config.read_only;
@@ -198,7 +201,7 @@ int serve(config::Config config, Readiness& readiness, const Invocation& invocat
         return fail(kExitMount, "coherence=watch can not be had: " + coherence);
     }
     config.watched = changes != nullptr;
-    fuse::Session session(config, *tree, transport, depth);
+    fuse::Session session(config, *tree, transport, depth, supervision);
     session.watch_changes(std::move(changes), coherence);
     if (!session.mount(failure)) return fail(kExitMount, failure);
     std::optional<BranchWatch> watch(std::in_place, *tree,
@@ -217,6 +220,7 @@ int serve(config::Config config, Readiness& readiness, const Invocation& invocat
         readiness.ready();
         choose_log(config);
         log::info("{}", how);  // for the log: a command that has done its work is silent
+        if (supervision && !sys::send_word(supervision->line, fuse::kServes)) log::warn("the supervisor is gone");
         tell_service_manager(config, "READY=1\nSTATUS=Serving " + log::in_one_line(config.mountpoint));
     });
     session.unmount();
@@ -224,6 +228,14 @@ int serve(config::Config config, Readiness& readiness, const Invocation& invocat
     if (set->any_is_late()) leave();
     tell_service_manager(config, "STOPPING=1");
     return code;
+}
+
+int serve_supervised(const config::Config& config, Readiness& readiness, const Invocation& invocation) {
+    return supervise([&](fuse::Supervision& supervision) { return serve(config, readiness, invocation, &supervision); },
+                     [&] {
+                         readiness.ready();
+                         choose_log(config);
+                     });
 }
 
 int run_mount(Command& command, const Invocation& invocation) {
@@ -238,8 +250,11 @@ int run_mount(Command& command, const Invocation& invocation) {
     log::set_level(config.debug ? log::Level::debug : config.log_level);
     if (command.action == Action::fake) return 0;
     Readiness readiness;
-    if (config.foreground) return serve(config, readiness, invocation);
-    return readiness.detach([&] { return serve(config, readiness, invocation); });
+    const auto work = [&] {
+        return config.supervise ? serve_supervised(config, readiness, invocation)
+                                : serve(config, readiness, invocation);
+    };
+    return config.foreground ? work() : readiness.detach(work);
 }
 
 int run(int argc, char** argv) {

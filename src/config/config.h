@@ -97,6 +97,7 @@ struct Config {
     double branch_timeout = 30;  // seconds that a branch has to answer; 0: however long it takes
 
     Transport transport = Transport::automatic;
+    bool supervise = false;  // by a process that starts another daemon when this one dies
     Passthrough passthrough = Passthrough::automatic;
     std::optional<int> max_stack_depth;  // 0 or 1 as libfuse counts; unset: looked up from the branches
     Locks locks = Locks::local;

@@ -177,6 +177,21 @@ void note_misplaced(Draft& draft) {
     }
 }
 
+// What a daemon has that can not be handed to the next one.
+void settle_supervision(Draft& draft) {
+    Config& config = draft.config;
+    if (!config.supervise) return;
+    if (config.drop_in) draft.errors.push_back("supervise=on is not for container engines, which do that themselves");
+    if (config.transport == Transport::io_uring) {
+        draft.errors.push_back(
+            "supervise=on and transport=io_uring: rings end with the daemon that has them; leave one of them out");
+    }
+    if (config.locks == Locks::forward) {
+        draft.errors.push_back("supervise=on and locks=forward: the daemon's locks end with it; leave one of them out");
+    }
+    config.transport = Transport::devfuse;
+}
+
 }  // namespace
 
 Config settle(Draft& draft, bool root) {
@@ -190,6 +205,7 @@ Config settle(Draft& draft, bool root) {
     refuse_duplicates(draft);
     keep_to_userxattr(draft);
     note_misplaced(draft);
+    settle_supervision(draft);
     if (config.mountpoint.empty() && !draft.mountpoint_told) {
         draft.errors.push_back("the mountpoint is missing; name it as the last word or in the configuration file");
     }

@@ -155,6 +155,7 @@ constexpr Row kRows[] = {
     {"security-capability", [](C c) { return flag(c.pool.files.capabilities); }},
     {"statfs", [](C c) { return word("statfs", static_cast<int>(c.pool.files.statfs)); }},
     {"statfs-ignore", [](C c) { return word("statfs-ignore", static_cast<int>(c.pool.files.statfs_ignore)); }},
+    {"supervise", [](C c) { return flag(c.supervise); }},
     {"symlinkify", [](C c) { return flag(c.pool.files.symlinkify); }},
     {"symlinkify-timeout", [](C c) { return seconds(c.pool.files.symlinkify_age); }},
     {"unlink", [](C c) { return word("unlink", c.pool.unlink_winner ? 1 : 0); }},

@@ -98,6 +98,7 @@ Json status_json(ops::Context& ctx, const MountFacts& facts, const config::Confi
     for (const auto& branch : ctx.tree.set().all()) branches.push(branch_json(*branch));
     out.add("version", PLYFS_VERSION).add("mountpoint", config.mountpoint).add("source", config.fsname);
     out.add("pid", ::getpid()).add("kind", config.layered ? "layers" : "pool").add("read_only", config.read_only);
+    out.add("supervisor", facts.supervisor).add("takeovers", facts.takeovers);
     out.add("transport", facts.transport).add("transport_why", facts.transport_reason);
     out.add("max_stack_depth", facts.max_stack_depth).add("max_stack_depth_why", facts.depth_reason);
     const bool deaf = facts.coherence == "watch" && !config.watched;
@@ -128,6 +129,8 @@ std::string status_text(ops::Context& ctx, const RequestCounters& requests, cons
         out += log::in_one_line(fmt::format("{} {}", key, value)) + "\n";
     };
     line("pid", ::getpid());
+    line("supervisor", facts.supervisor);
+    line("takeovers", facts.takeovers);
     line("transport", facts.transport);
     line("transport_why", facts.transport_reason);
     line("max_stack_depth", facts.max_stack_depth);

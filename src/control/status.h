@@ -20,6 +20,8 @@ struct MountFacts {
     std::string depth_reason;
     std::string coherence;  // "watch" or "timeout"
     std::string coherence_reason;
+    std::uint32_t takeovers = 0;  // daemons that this mount had before this one
+    int supervisor = 0;           // the process that would start another one; 0: none
 };
 
 std::string status_text(ops::Context& ctx, const RequestCounters& requests, const MountFacts& facts);

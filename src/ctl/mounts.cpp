@@ -154,7 +154,10 @@ std::vector<Mount> mounts_named(const std::vector<std::string>& arguments) {
 Mount mount_served_by(int pid) {
     for (auto& mount : find_mounts()) {
         try {
-            if (ask(mount, "status")["pid"].number() == static_cast<std::uint64_t>(pid)) return std::move(mount);
+            const Json status = ask(mount, "status");
+            for (const char* process : {"pid", "supervisor"}) {
+                if (status[process].number() == static_cast<std::uint64_t>(pid)) return std::move(mount);
+            }
         } catch (const Failure& failure) {
             log::debug("{}", failure.what());  // another one, or it will not be found
         }

@@ -17,6 +17,7 @@ ops::Request Call::request(bool may_block) const {
     ops::Request out;
     out.caller = caller_;
     out.may_block = may_block;
+    out.resent = read_.resent;
     if (may_block) out.cancelled = interrupted([req = req_] { return fuse_req_interrupted(req) != 0; });
     return out;
 }

@@ -24,6 +24,13 @@ class Call {
     Server& server() const { return *server_; }
     ops::Context& ctx() const { return server_->ctx; }
     ops::Request request(bool may_block) const;
+    // Open files as the kernel names them; null: it could not be resumed by who took over, which is ESTALE.
+    ops::FileHandle* file(const fuse_file_info* fi) const { return server_->takeover.file(fi->fh); }
+    std::uint64_t number() const { return read_.number; }
+    // Of requests that open something: what the same one was answered with by an earlier daemon is taken back.
+    void take_back_open() const {
+        if (read_.resent) server_->takeover.take_back(server_->ctx, read_.number);
+    }
 
     // What work(ctx, request) gives; and whether it is still to be answered, or somebody has, because it waited too
     // long for a branch (fuse/overdue).
@@ -109,6 +116,7 @@ class Call {
     Server* server_;
     sys::Caller caller_;
     control::Slot slot_;
+    ReadRequest read_ = Takeover::current();  // made by the thread that has read it
     std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
 };
 
@@ -128,10 +136,7 @@ struct stat to_stat(const ops::Attr& attr);
 fuse_entry_param to_entry(const ops::Entry& entry);
 int reply_entry(fuse_req_t req, const ops::Entry& entry);
 int reply_attr(fuse_req_t req, const ops::Attr& attr);
-void describe_open(const Server& server, const ops::Opened& opened, fuse_file_info& fi);
-
-inline ops::FileHandle* handle_of(const fuse_file_info* fi) {
-    return reinterpret_cast<ops::FileHandle*>(static_cast<std::uintptr_t>(fi->fh));
-}
+// request: that is answered with it (Call::number).
+void describe_open(Server& server, const ops::Opened& opened, std::uint64_t request, fuse_file_info& fi);
 
 }  // namespace plyfs::fuse

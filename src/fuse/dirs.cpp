@@ -12,17 +12,13 @@ namespace {
 
 using control::Slot;
 
-ops::DirHandle* dir_of(const fuse_file_info* fi) {
-    return reinterpret_cast<ops::DirHandle*>(static_cast<std::uintptr_t>(fi->fh));
-}
-
 void on_opendir(fuse_req_t req, fuse_ino_t id, fuse_file_info* fi) {
     const fuse_file_info asked = *fi;
     Call(req, Slot::opendir)
         .run([id](ops::Context& ctx, const ops::Request&) { return ops::opendir(ctx, id); },
              [asked](fuse_req_t to, ops::DirHandle* handle) {
                  fuse_file_info answer = asked;
-                 answer.fh = reinterpret_cast<std::uintptr_t>(handle);
+                 answer.fh = static_cast<Server*>(fuse_req_userdata(to))->takeover.number_of(handle);
                  answer.cache_readdir =
                      static_cast<Server*>(fuse_req_userdata(to))->ctx.tree.pool().files.keep_listings;
                  answer.keep_cache = handle->keep_listing();
@@ -32,8 +28,8 @@ void on_opendir(fuse_req_t req, fuse_ino_t id, fuse_file_info* fi) {
 }
 
 void on_releasedir(fuse_req_t req, fuse_ino_t, fuse_file_info* fi) {
-    Call(req, Slot::releasedir);
-    ops::releasedir(dir_of(fi));
+    Call call(req, Slot::releasedir);
+    call.server().takeover.release_dir(fi->fh);
     fuse_reply_err(req, 0);
 }
 
@@ -87,10 +83,12 @@ class Packer : public ops::DirSink {
     std::vector<NodeId> counted_;
 };
 
-void read_dir(fuse_req_t req, Slot slot, std::size_t size, off_t offset, fuse_file_info* fi, bool plus) {
-    auto* handle = dir_of(fi);
-    Call(req, slot).run(
-        [=](ops::Context& ctx, const ops::Request&) -> Result<std::shared_ptr<Packer>> {
+void read_dir(fuse_req_t req, Slot slot, fuse_ino_t id, std::size_t size, off_t offset, fuse_file_info* fi, bool plus) {
+    Call call(req, slot);
+    call.run(
+        [=, &takeover = call.server().takeover, number = fi->fh](
+            ops::Context& ctx, const ops::Request&) -> Result<std::shared_ptr<Packer>> {
+            ops::DirHandle* handle = TRY(takeover.dir(ctx, number, id));
             auto packer = std::make_shared<Packer>(req, size);
             if (plus) packer->with_attributes();
             TRY(ops::readdir(ctx, *handle, offset, plus, *packer));
@@ -100,12 +98,12 @@ void read_dir(fuse_req_t req, Slot slot, std::size_t size, off_t offset, fuse_fi
         [](ops::Context& ctx, const std::shared_ptr<Packer>& packer) { packer->undo(ctx); });
 }
 
-void on_readdir(fuse_req_t req, fuse_ino_t, std::size_t size, off_t offset, fuse_file_info* fi) {
-    read_dir(req, Slot::readdir, size, offset, fi, false);
+void on_readdir(fuse_req_t req, fuse_ino_t id, std::size_t size, off_t offset, fuse_file_info* fi) {
+    read_dir(req, Slot::readdir, id, size, offset, fi, false);
 }
 
-void on_readdirplus(fuse_req_t req, fuse_ino_t, std::size_t size, off_t offset, fuse_file_info* fi) {
-    read_dir(req, Slot::readdirplus, size, offset, fi, true);
+void on_readdirplus(fuse_req_t req, fuse_ino_t id, std::size_t size, off_t offset, fuse_file_info* fi) {
+    read_dir(req, Slot::readdirplus, id, size, offset, fi, true);
 }
 
 void on_fsyncdir(fuse_req_t req, fuse_ino_t id, int data_only, fuse_file_info*) {

@@ -35,25 +35,29 @@ void on_open(fuse_req_t req, fuse_ino_t id, fuse_file_info* fi) {
     Call call(req, Slot::open);
     // It has attributes alone.
     if (control::is_control_file(id)) return call.fail(Errno(EPERM));
+    call.take_back_open();
+    Server& server = call.server();
     call.run([=, flags = fi->flags](ops::Context& ctx,
                                     const ops::Request& request) { return ops::open(ctx, request, id, flags, kill); },
-             [asked](fuse_req_t to, const ops::Opened& opened) {
+             [asked, &server, number = call.number()](fuse_req_t to, const ops::Opened& opened) {
                  fuse_file_info answer = asked;
-                 describe_open(*static_cast<Server*>(fuse_req_userdata(to)), opened, answer);
+                 describe_open(server, opened, number, answer);
                  return fuse_reply_open(to, &answer);
              },
-             [](ops::Context& ctx, const ops::Opened& opened) { ops::release(ctx, opened.handle); });
+             [&server](ops::Context& ctx, const ops::Opened& opened) { server.takeover.release(ctx, opened.handle); });
 }
 
 void on_release(fuse_req_t req, fuse_ino_t, fuse_file_info* fi) {
     Call call(req, Slot::release);
-    ops::release(call.ctx(), handle_of(fi));
+    call.server().takeover.release(call.ctx(), fi->fh);
     fuse_reply_err(req, 0);
 }
 
 void on_flush(fuse_req_t req, fuse_ino_t, fuse_file_info* fi) {
-    auto* handle = handle_of(fi);
-    Call(req, Slot::flush).run_later([=](ops::Context& ctx, const ops::Request&) { return ops::flush(ctx, *handle); });
+    Call call(req, Slot::flush);
+    auto* handle = call.file(fi);
+    if (!handle) return call.fail(Errno(ESTALE));
+    call.run_later([=](ops::Context& ctx, const ops::Request&) { return ops::flush(ctx, *handle); });
 }
 
 // With proxy-ioprio what is read and written for somebody has his I/O priority.
@@ -63,8 +67,9 @@ std::optional<sys::IoPriorityOf> act_with_priority(const Call& call, fuse_req_t 
 }
 
 void on_read(fuse_req_t req, fuse_ino_t, std::size_t size, off_t offset, fuse_file_info* fi) {
-    auto* handle = handle_of(fi);
     Call call(req, Slot::read);
+    auto* handle = call.file(fi);
+    if (!handle) return call.fail(Errno(ESTALE));
     const auto priority = act_with_priority(call, req);
     call.run(
         [=](ops::Context& ctx, const ops::Request&) -> Result<std::vector<std::byte>> {
@@ -82,11 +87,12 @@ int reply_count(fuse_req_t req, std::size_t count) {
 }
 
 void on_write(fuse_req_t req, fuse_ino_t, const char* data, std::size_t size, off_t offset, fuse_file_info* fi) {
-    auto* handle = handle_of(fi);
     const bool kill = kills_privileges(req, fi);
     const auto bytes = std::as_bytes(std::span(data, size));
     const auto at = static_cast<std::uint64_t>(offset);
     Call call(req, Slot::write);
+    auto* handle = call.file(fi);
+    if (!handle) return call.fail(Errno(ESTALE));
     const auto priority = act_with_priority(call, req);
     auto write = [=](ops::Context& ctx, const ops::Request& request) {
         return ops::write(ctx, request, *handle, bytes, at, kill);
@@ -103,40 +109,45 @@ void on_write(fuse_req_t req, fuse_ino_t, const char* data, std::size_t size, of
 }
 
 void on_fsync(fuse_req_t req, fuse_ino_t, int data_only, fuse_file_info* fi) {
-    auto* handle = handle_of(fi);
     Call call(req, Slot::fsync);
+    auto* handle = call.file(fi);
+    if (!handle) return call.fail(Errno(ESTALE));
     // ENOSYS: from now on the kernel says "done" by itself.
     if (!call.ctx().tree.layer_options().sync) return call.fail(Errno(ENOSYS));
     call.run_later([=](ops::Context& ctx, const ops::Request&) { return ops::fsync(ctx, *handle, data_only != 0); });
 }
 
 void on_fallocate(fuse_req_t req, fuse_ino_t, int mode, off_t offset, off_t length, fuse_file_info* fi) {
-    auto* handle = handle_of(fi);
-    Call(req, Slot::fallocate).run_later([=](ops::Context& ctx, const ops::Request& request) {
+    Call call(req, Slot::fallocate);
+    auto* handle = call.file(fi);
+    if (!handle) return call.fail(Errno(ESTALE));
+    call.run_later([=](ops::Context& ctx, const ops::Request& request) {
         return ops::fallocate(ctx, request, *handle, mode, static_cast<std::uint64_t>(offset),
                               static_cast<std::uint64_t>(length));
     });
 }
 
 void on_lseek(fuse_req_t req, fuse_ino_t, off_t offset, int whence, fuse_file_info* fi) {
-    auto* handle = handle_of(fi);
-    Call(req, Slot::lseek)
-        .run([=](ops::Context& ctx,
+    Call call(req, Slot::lseek);
+    auto* handle = call.file(fi);
+    if (!handle) return call.fail(Errno(ESTALE));
+    call.run([=](ops::Context& ctx,
                  const ops::Request&) { return ops::seek(ctx, *handle, static_cast<std::uint64_t>(offset), whence); },
              [](fuse_req_t to, std::uint64_t at) { return fuse_reply_lseek(to, static_cast<off_t>(at)); });
 }
 
 void on_copy_file_range(fuse_req_t req, fuse_ino_t, off_t from_offset, fuse_file_info* from_fi, fuse_ino_t,
                         off_t to_offset, fuse_file_info* to_fi, std::size_t length, int flags) {
-    auto* from = handle_of(from_fi);
-    auto* to = handle_of(to_fi);
-    Call(req, Slot::copy_file_range)
-        .run_later(
-            [=](ops::Context& ctx, const ops::Request& request) {
-                return ops::copy_range(ctx, request, *from, static_cast<std::uint64_t>(from_offset), *to,
-                                       static_cast<std::uint64_t>(to_offset), length, static_cast<unsigned>(flags));
-            },
-            reply_count);
+    Call call(req, Slot::copy_file_range);
+    auto* from = call.file(from_fi);
+    auto* to = call.file(to_fi);
+    if (!from || !to) return call.fail(Errno(ESTALE));
+    call.run_later(
+        [=](ops::Context& ctx, const ops::Request& request) {
+            return ops::copy_range(ctx, request, *from, static_cast<std::uint64_t>(from_offset), *to,
+                                   static_cast<std::uint64_t>(to_offset), length, static_cast<unsigned>(flags));
+        },
+        reply_count);
 }
 
 int reply_ioctl(fuse_req_t req, const void* data, std::size_t size) {

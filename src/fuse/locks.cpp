@@ -32,8 +32,8 @@ void set_lock(fuse_req_t req, Slot slot, bool may_wait, Attempt attempt) {
 void on_setlk(fuse_req_t req, fuse_ino_t, fuse_file_info* fi, struct flock* lock, int sleep) {
     auto* server = static_cast<Server*>(fuse_req_userdata(req));
     set_lock(req, Slot::setlk, sleep != 0,
-             [server, handle = handle_of(fi), owner = fi->lock_owner, range = *lock](ops::Context& ctx,
-                                                                                     const ops::Request& request) {
+             [server, handle = server->takeover.file(fi->fh), owner = fi->lock_owner, range = *lock](
+                 ops::Context& ctx, const ops::Request& request) {
                  return ops::set_range_lock(ctx, request, server->lock_owners, *handle, owner, range);
              });
 }
@@ -42,17 +42,18 @@ void on_getlk(fuse_req_t req, fuse_ino_t, fuse_file_info* fi, struct flock* lock
     auto* server = static_cast<Server*>(fuse_req_userdata(req));
     Call(req, Slot::getlk)
         .run(
-            [server, handle = handle_of(fi), owner = fi->lock_owner, range = *lock](ops::Context& ctx,
-                                                                                    const ops::Request& request) {
+            [server, handle = server->takeover.file(fi->fh), owner = fi->lock_owner, range = *lock](
+                ops::Context& ctx, const ops::Request& request) {
                 return ops::get_range_lock(ctx, request, server->lock_owners, *handle, owner, range);
             },
             [](fuse_req_t to, const struct flock& found) { return fuse_reply_lock(to, &found); });
 }
 
 void on_flock(fuse_req_t req, fuse_ino_t, fuse_file_info* fi, int operation) {
+    auto* server = static_cast<Server*>(fuse_req_userdata(req));
     const bool may_wait = !(operation & LOCK_NB);
     set_lock(req, Slot::flock, may_wait,
-             [handle = handle_of(fi), operation](ops::Context& ctx, const ops::Request& request) {
+             [handle = server->takeover.file(fi->fh), operation](ops::Context& ctx, const ops::Request& request) {
                  return ops::set_file_lock(ctx, request, *handle, operation & ~LOCK_NB);
              });
 }
@@ -60,7 +61,7 @@ void on_flock(fuse_req_t req, fuse_ino_t, fuse_file_info* fi, int operation) {
 // Sent at each close(2) of a descriptor, with the owner whose range locks end by it.
 void on_flush(fuse_req_t req, fuse_ino_t, fuse_file_info* fi) {
     Call call(req, Slot::flush);
-    auto* handle = handle_of(fi);
+    auto* handle = call.file(fi);
     call.server().lock_owners.end(*handle, fi->lock_owner);
     if (!ops::flushes(call.ctx(), *handle)) return call.answer({});
     call.run_later([=](ops::Context& ctx, const ops::Request&) { return ops::flush(ctx, *handle); });

@@ -4,6 +4,7 @@
 
 #include "fuse/call.h"
 #include "fuse/handlers.h"
+#include "ops/again.h"
 #include "ops/create.h"
 #include "ops/handles.h"
 #include "ops/links.h"
@@ -72,7 +73,8 @@ void on_mkdir(fuse_req_t req, fuse_ino_t parent, const char* raw, mode_t mode) {
     Call(req, Slot::mkdir)
         .run(
             [=, name = OwnedName(raw)](ops::Context& ctx, const ops::Request& request) -> Result<ops::Entry> {
-                return ops::mkdir(ctx, request, parent, TRY(name.get()), mode);
+                const Name as = TRY(name.get());
+                return ops::made_before(ctx, request, ops::mkdir(ctx, request, parent, as, mode), parent, as, S_IFDIR);
             },
             reply_entry, undo_entry);
 }
@@ -81,7 +83,9 @@ void on_mknod(fuse_req_t req, fuse_ino_t parent, const char* raw, mode_t mode, d
     Call(req, Slot::mknod)
         .run(
             [=, name = OwnedName(raw)](ops::Context& ctx, const ops::Request& request) -> Result<ops::Entry> {
-                return ops::mknod(ctx, request, parent, TRY(name.get()), mode, device);
+                const Name as = TRY(name.get());
+                return ops::made_before(ctx, request, ops::mknod(ctx, request, parent, as, mode, device), parent, as,
+                                        mode & S_IFMT);
             },
             reply_entry, undo_entry);
 }
@@ -91,7 +95,9 @@ void on_symlink(fuse_req_t req, const char* target, fuse_ino_t parent, const cha
         .run(
             [parent, name = OwnedName(raw), target = std::string(target)](
                 ops::Context& ctx, const ops::Request& request) -> Result<ops::Entry> {
-                return ops::symlink(ctx, request, parent, TRY(name.get()), target.c_str());
+                const Name as = TRY(name.get());
+                return ops::made_before(ctx, request, ops::symlink(ctx, request, parent, as, target.c_str()), parent,
+                                        as, S_IFLNK);
             },
             reply_entry, undo_entry);
 }
@@ -100,7 +106,8 @@ void on_link(fuse_req_t req, fuse_ino_t id, fuse_ino_t parent, const char* raw) 
     Call(req, Slot::link)
         .run(
             [=, name = OwnedName(raw)](ops::Context& ctx, const ops::Request& request) -> Result<ops::Entry> {
-                return ops::link(ctx, request, id, parent, TRY(name.get()));
+                const Name as = TRY(name.get());
+                return ops::made_before(ctx, request, ops::link(ctx, request, id, parent, as), parent, as, 0);
             },
             reply_entry, undo_entry);
 }
@@ -108,14 +115,14 @@ void on_link(fuse_req_t req, fuse_ino_t id, fuse_ino_t parent, const char* raw) 
 void on_unlink(fuse_req_t req, fuse_ino_t parent, const char* raw) {
     Call(req, Slot::unlink)
         .run([parent, name = OwnedName(raw)](ops::Context& ctx, const ops::Request& request) -> Status {
-            return ops::unlink(ctx, request, parent, TRY(name.get()));
+            return ops::removed_before(request, ops::unlink(ctx, request, parent, TRY(name.get())));
         });
 }
 
 void on_rmdir(fuse_req_t req, fuse_ino_t parent, const char* raw) {
     Call(req, Slot::rmdir)
         .run([parent, name = OwnedName(raw)](ops::Context& ctx, const ops::Request& request) -> Status {
-            return ops::rmdir(ctx, request, parent, TRY(name.get()));
+            return ops::removed_before(request, ops::rmdir(ctx, request, parent, TRY(name.get())));
         });
 }
 
@@ -124,41 +131,49 @@ void on_rename(fuse_req_t req, fuse_ino_t parent, const char* raw, fuse_ino_t ne
     Call(req, Slot::rename)
         .run([=, name = OwnedName(raw), new_name = OwnedName(new_raw)](ops::Context& ctx,
                                                                        const ops::Request& request) -> Status {
-            return ops::rename(ctx, request, parent, TRY(name.get()), new_parent, TRY(new_name.get()), flags);
+            const Name to = TRY(new_name.get());
+            auto renamed = ops::rename(ctx, request, parent, TRY(name.get()), new_parent, to, flags);
+            if (flags & RENAME_EXCHANGE) return renamed;
+            return ops::renamed_before(ctx, request, std::move(renamed), new_parent, to);
         });
 }
 
-int reply_create(fuse_req_t req, const ops::Created& created, int flags) {
-    fuse_file_info fi = {};
-    fi.flags = flags;
-    describe_open(*static_cast<Server*>(fuse_req_userdata(req)), created.opened, fi);
-    const auto entry = to_entry(created.entry);
-    return fuse_reply_create(req, &entry, &fi);
+// How a file that was created and opened is answered, and taken back if the kernel does not take that.
+auto reply_create(const Call& call, int flags) {
+    return [&server = call.server(), number = call.number(), flags](fuse_req_t to, const ops::Created& created) {
+        fuse_file_info fi = {};
+        fi.flags = flags;
+        describe_open(server, created.opened, number, fi);
+        const auto entry = to_entry(created.entry);
+        return fuse_reply_create(to, &entry, &fi);
+    };
 }
 
-void undo_create(ops::Context& ctx, const ops::Created& created) {
-    ops::release(ctx, created.opened.handle);
-    ops::forget(ctx, created.entry.id, 1);
+auto undo_create(const Call& call) {
+    return [&server = call.server()](ops::Context& ctx, const ops::Created& created) {
+        server.takeover.release(ctx, created.opened.handle);
+        ops::forget(ctx, created.entry.id, 1);
+    };
 }
 
 void on_create(fuse_req_t req, fuse_ino_t parent, const char* raw, mode_t mode, fuse_file_info* fi) {
     const int flags = fi->flags;
-    Call(req, Slot::create)
-        .run(
-            [=, name = OwnedName(raw)](ops::Context& ctx, const ops::Request& request) -> Result<ops::Created> {
-                return ops::create(ctx, request, parent, TRY(name.get()), flags, mode);
-            },
-            [flags](fuse_req_t to, const ops::Created& created) { return reply_create(to, created, flags); },
-            undo_create);
+    Call call(req, Slot::create);
+    call.take_back_open();
+    call.run(
+        [=, name = OwnedName(raw)](ops::Context& ctx, const ops::Request& request) -> Result<ops::Created> {
+            return ops::create(ctx, request, parent, TRY(name.get()), ops::flags_again(request, flags), mode);
+        },
+        reply_create(call, flags), undo_create(call));
 }
 
 void on_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, fuse_file_info* fi) {
     const int flags = fi->flags;
-    Call(req, Slot::tmpfile)
-        .run([=](ops::Context& ctx,
-                 const ops::Request& request) { return ops::tmpfile(ctx, request, parent, flags, mode); },
-             [flags](fuse_req_t to, const ops::Created& created) { return reply_create(to, created, flags); },
-             undo_create);
+    Call call(req, Slot::tmpfile);
+    call.take_back_open();
+    call.run(
+        [=](ops::Context& ctx, const ops::Request& request) { return ops::tmpfile(ctx, request, parent, flags, mode); },
+        reply_create(call, flags), undo_create(call));
 }
 
 }  // namespace

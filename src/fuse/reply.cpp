@@ -43,8 +43,9 @@ int reply_attr(fuse_req_t req, const ops::Attr& attr) {
     return fuse_reply_attr(req, &out, attr.timeout);
 }
 
-void describe_open(const Server& server, const ops::Opened& opened, fuse_file_info& fi) {
-    fi.fh = reinterpret_cast<std::uintptr_t>(opened.handle);
+void describe_open(Server& server, const ops::Opened& opened, std::uint64_t request, fuse_file_info& fi) {
+    server.takeover.write_down(*opened.handle, request, opened.backing_id);
+    fi.fh = server.takeover.number_of(opened.handle);
     fi.backing_id = opened.backing_id;
     fi.keep_cache = opened.keep_cache;
     fi.direct_io = opened.mode == IoMode::served_from_winner;

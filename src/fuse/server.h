@@ -8,6 +8,7 @@
 #include "fuse/heap_trim.h"
 #include "fuse/lock_waiter.h"
 #include "fuse/overdue.h"
+#include "fuse/takeover.h"
 #include "ops/context.h"
 #include "ops/locks.h"
 #include "sys/busy_reader.h"
@@ -35,6 +36,7 @@ struct Server {
     HeapTrim heap_trim;
     sys::BusyReader reader;  // of /dev/fuse
     Overdue overdue;
+    Takeover takeover{reader};
     Executor executor;  // last: its threads use the rest
 };
 

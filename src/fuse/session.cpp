@@ -1,5 +1,7 @@
 #include "fuse/session.h"
 
+#include <poll.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,6 +18,7 @@
 #include "fuse/server.h"
 #include "sys/guard.h"
 #include "sys/mounted.h"
+#include "sys/open.h"
 
 namespace plyfs::fuse {
 namespace {
@@ -88,7 +91,8 @@ std::string mount_options(const config::Config& config, bool io_uring) {
 }  // namespace
 
 struct Session::Impl {
-    Impl(const config::Config& config, Tree& tree_, TransportChoice transport_, DepthChoice depth_)
+    Impl(const config::Config& config, Tree& tree_, TransportChoice transport_, DepthChoice depth_,
+         Supervision* supervision_)
         : transport(std::move(transport_)),
           depth(std::move(depth_)),
           mountpoint(config.mountpoint),
@@ -102,6 +106,7 @@ struct Session::Impl {
           max_request(config.max_request),
           reader_threads(config.reader_threads),
           read_ahead_kib(config.read_ahead_kib),
+          supervision(supervision_),
           registrar(tree_.counters()),
           server(config, tree_, registrar, !transport.io_uring, kExecutorThreads) {
         server.facts.transport = transport.io_uring ? "io_uring" : "devfuse";
@@ -111,6 +116,17 @@ struct Session::Impl {
         server.owner = this;
         // The kernel compares 32 bits of it; 0 is the root's, which is the same in every mount.
         if (files.handles) server.ctx.generation = 1 + (Tree::next_random() & 0x7fffffff);
+        server.takeover.begin(supervision);
+        if (supervision) {
+            if (supervision->takes_over()) {
+                server.ctx.generation = supervision->ledger.generation();
+            } else {
+                supervision->ledger.generation() = server.ctx.generation;
+            }
+            tree_.nodes().keep_told(&supervision->told);
+        }
+        server.facts.takeovers = server.takeover.count();
+        if (supervision) server.facts.supervisor = ::getppid();
         add_name_handlers(table);
         add_attribute_handlers(table);
         add_file_handlers(table);
@@ -124,7 +140,13 @@ struct Session::Impl {
 
     void init(fuse_conn_info& conn);
     void set_guard();
-    bool read_by_ourselves();
+    bool read_by_ourselves(int device);
+    bool mount(std::string& failure);
+    bool take_over(std::string& failure);
+    bool hand_over_connection(std::string& failure);
+    void let_supervisor_go();
+    void detach();
+    void unmount();
     void set_read_ahead(fuse_conn_info& conn) const;
     void mind_overdue();
 
@@ -140,6 +162,7 @@ struct Session::Impl {
     const std::uint64_t max_request;
     const int reader_threads;
     const std::optional<unsigned> read_ahead_kib;
+    Supervision* const supervision;  // null: nobody supervises
     PassthroughRegistrar registrar;
     Server server;
     fuse_lowlevel_ops table = {};
@@ -162,21 +185,86 @@ void Session::Impl::set_read_ahead(fuse_conn_info& conn) const {
 }
 
 // libfuse reads /dev/fuse by way of our reader from now on. False: it was built without that, and reads by itself.
-bool Session::Impl::read_by_ourselves() {
-    if (!server.reader.looks_out()) return true;
+bool Session::Impl::read_by_ourselves(int device) {
+    if (!server.reader.looks_out() && !supervision) return true;
     fuse_custom_io io = {};
-    io.read = [](int device, void* buffer, std::size_t size, void* data) {
-        return static_cast<Server*>(data)->reader.read(device, buffer, size);
+    io.read = [](int from, void* buffer, std::size_t size, void* data) {
+        return static_cast<Server*>(data)->takeover.read(from, buffer, size);
     };
-    io.writev = [](int device, iovec* parts, int count, void*) { return sys::write_message(device, parts, count); };
-    return fuse_session_custom_io(session, &io, sizeof io, fuse_session_fd(session)) == 0;
+    io.writev = [](int to, iovec* parts, int count, void* data) {
+        return static_cast<Server*>(data)->takeover.write(to, parts, count);
+    };
+    return fuse_session_custom_io(session, &io, sizeof io, device) == 0;
+}
+
+bool Session::Impl::mount(std::string& failure) {
+    if (fuse_session_mount(session, mountpoint.c_str()) != 0) {
+        failure = mountpoint + ": the mount was refused";
+        return false;
+    }
+    mounted = true;
+    if (transport.io_uring || read_by_ourselves(fuse_session_fd(session))) {
+        return !supervision || hand_over_connection(failure);
+    }
+    if (supervision) failure = "supervise=on can not be had: libfuse was built without custom-io";
+    log::info("busy-poll has no effect: libfuse was built without custom-io");
+    return !supervision;
+}
+
+// The session owns the descriptor from now on, and libfuse has nothing mounted that it would unmount.
+bool Session::Impl::take_over(std::string& failure) {
+    mounted = true;
+    if (read_by_ourselves(supervision->device.get())) {
+        supervision->device.release();
+        return true;
+    }
+    failure = "the connection to the kernel can not be taken over";
+    return false;
+}
+
+bool Session::Impl::hand_over_connection(std::string& failure) {
+    std::vector<BorrowedFd> both{BorrowedFd(fuse_session_fd(session))};
+    const auto at = sys::find_mounted(mountpoint);
+    const auto abort = at ? sys::open_abort(at->device) : Result<UniqueFd>(Errno(ENOENT));
+    if (abort) both.push_back(*abort);
+    const auto sent = sys::send_word(supervision->line, kKeep, both);
+    if (!sent) failure = "the supervisor can not be told: " + log::errno_text(sent.error().value());
+    return sent.has_value();
+}
+
+// Who has the connection open keeps it from ending when we close it.
+void Session::Impl::let_supervisor_go() {
+    if (!supervision || !sys::send_word(supervision->line, kEnds)) return;
+    if (!sys::receive_word(supervision->line)) log::debug("the supervisor is gone");
+}
+
+void Session::Impl::unmount() {
+    let_supervisor_go();
+    if (server.takeover.count() > 0) return detach();
+    fuse_session_unmount(session);
+}
+
+// As libfuse does it: nothing is left to be done after an umount, and the connection ends first, so that nobody waits
+// for an answer of ours.
+void Session::Impl::detach() {
+    pollfd device{fuse_session_fd(session), POLLIN, 0};
+    const bool ended = ::poll(&device, 1, 0) == 1 && (device.revents & POLLERR) != 0;
+    if (ended) return;
+    if (auto nowhere = sys::open_nowhere(); nowhere) {
+        if (!sys::replace(BorrowedFd(device.fd), *nowhere)) log::debug("the connection is kept");
+    }
+    if (auto done = sys::detach_mount(mountpoint); !done) {
+        log::warn("{} can not be unmounted: {}", mountpoint, log::errno_text(done.error().value()));
+    }
 }
 
 // Without one nobody may tell the kernel of names.
 void Session::Impl::set_guard() {
     if (!changes) return;
     const auto mount = sys::find_mounted(mountpoint);
-    auto made = mount ? sys::Guard::start(mount->device) : Errno(ENOENT);
+    auto made = supervision ? sys::Guard::start_telling(supervision->line)
+                : mount     ? sys::Guard::start(mount->device)
+                            : Errno(ENOENT);
     if (made) {
         guard.emplace(std::move(*made));
         return;
@@ -231,18 +319,21 @@ void Session::Impl::init(fuse_conn_info& conn) {
             log::warn("no passthrough: {}", server.facts.depth_reason);
         }
     }
+    const bool taken = server.takeover.count() > 0;
+    if (taken) server.takeover.resume_files(server.ctx);
     // From now on the kernel can be told.
     if (changes) changes->start(*cache);
     const auto& facts = server.facts;
     if (ready) {
-        ready(fmt::format("mounted on {}: transport {} ({}), stacking depth {} ({}), coherence {} ({})", mountpoint,
-                          facts.transport, facts.transport_reason, facts.max_stack_depth, facts.depth_reason,
-                          facts.coherence, facts.coherence_reason));
+        ready(fmt::format("{} {}: transport {} ({}), stacking depth {} ({}), coherence {} ({})",
+                          taken ? "took over" : "mounted on", mountpoint, facts.transport, facts.transport_reason,
+                          facts.max_stack_depth, facts.depth_reason, facts.coherence, facts.coherence_reason));
     }
 }
 
-Session::Session(const config::Config& config, Tree& tree, TransportChoice transport, DepthChoice depth)
-    : impl_(std::make_unique<Impl>(config, tree, std::move(transport), std::move(depth))) {}
+Session::Session(const config::Config& config, Tree& tree, TransportChoice transport, DepthChoice depth,
+                 Supervision* supervision)
+    : impl_(std::make_unique<Impl>(config, tree, std::move(transport), std::move(depth), supervision)) {}
 
 Session::~Session() {
     unmount();
@@ -267,14 +358,8 @@ bool Session::mount(std::string& failure) {
         failure = "libfuse did not accept the mount options: " + impl_->options;
         return false;
     }
-    if (fuse_session_mount(impl_->session, impl_->mountpoint.c_str()) != 0) {
-        failure = impl_->mountpoint + ": the mount was refused";
-        return false;
-    }
-    impl_->mounted = true;
-    if (!impl_->transport.io_uring && !impl_->read_by_ourselves()) {
-        log::info("busy-poll has no effect: libfuse was built without custom-io");
-    }
+    const bool takes_over = impl_->supervision && impl_->supervision->takes_over();
+    if (!(takes_over ? impl_->take_over(failure) : impl_->mount(failure))) return false;
     impl_->cache = std::make_unique<SessionCache>(
         impl_->session, impl_->mountpoint,
         [&server = impl_->server](bool watched) { server.control.set_watched(server.ctx, watched); });
@@ -304,7 +389,7 @@ void Session::Impl::mind_overdue() {
     server.overdue.start({[this] { server.executor.relieve(); }, [this] { return fuse_session_exited(session) != 0; },
                           [this] {
                               log::warn("the end: requests that wait for a branch are left behind");
-                              fuse_session_unmount(session);
+                              unmount();
                               leave();
                           }});
 }
@@ -323,6 +408,10 @@ int Session::serve(const std::function<void(const std::string& how)>& ready) {
     fuse_loop_cfg_set_clone_fd(loop, 0);
     const int ended = fuse_session_loop_mt(impl_->session, loop);
     fuse_loop_cfg_destroy(loop);
+    // The supervisor hands on what it is told, and whoever told both means one end.
+    if (impl_->supervision) {
+        for (int which : {SIGTERM, SIGINT, SIGHUP}) ::signal(which, SIG_IGN);
+    }
     fuse_remove_signal_handlers(impl_->session);
     if (impl_->changes) impl_->changes->stop();
     impl_->server.overdue.stop();
@@ -334,7 +423,7 @@ int Session::serve(const std::function<void(const std::string& how)>& ready) {
 void Session::unmount() {
     if (!impl_->mounted) return;
     impl_->mounted = false;
-    fuse_session_unmount(impl_->session);
+    impl_->unmount();
 }
 
 TransportChoice choose_transport(config::Transport wanted, config::Locks locks, bool network) {

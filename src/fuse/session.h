@@ -8,6 +8,7 @@
 
 #include "config/config.h"
 #include "control/commands.h"
+#include "fuse/supervision.h"
 #include "node/change_watch.h"
 #include "node/tree.h"
 
@@ -36,12 +37,15 @@ void print_protocol();
 
 class Session {
   public:
-    Session(const config::Config& config, Tree& tree, TransportChoice transport, DepthChoice depth);
+    // supervision: null, or what lives as long as the session.
+    Session(const config::Config& config, Tree& tree, TransportChoice transport, DepthChoice depth,
+            Supervision* supervision = nullptr);
     ~Session();
 
     // What keeps the kernel's memory of the mount right, while it is served; null, and why not.
     void watch_changes(std::unique_ptr<ChangeWatch> watch, std::string reason);
-    // False, and one line on stderr by the kernel's helper or in `failure`, when the mount was refused.
+    // Or takes over the connection of an earlier daemon. False, and one line on stderr by the kernel's helper or in
+    // `failure`, when the mount was refused.
     bool mount(std::string& failure);
     // What is left to do for this process when the mount is gone and threads of ours do not come back from a branch
     // that hangs: to leave without them. Called by another thread, and does not return.

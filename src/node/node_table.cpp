@@ -5,12 +5,11 @@
 
 #include "node/lasting_ids.h"
 #include "node/node_table.h"
+#include "node/told_names.h"
 
 namespace plyfs {
 namespace {
 
-constexpr int kUseShift = 40;  // slot number below, use count above
-constexpr NodeId kSlotMask = (NodeId{1} << kUseShift) - 1;
 constexpr std::uint32_t kUseMask = (1U << 23) - 1;  // the highest bit is that of lasting ids
 
 }  // namespace
@@ -34,10 +33,15 @@ NodeTable::NodeTable() : chunks_(std::make_unique<std::atomic<Slot*>[]>(kMaxChun
 
 NodeTable::~NodeTable() {
     for (std::size_t i = 0; i < kMaxChunks; ++i) {
-        Slot* chunk = chunks_[i].load(std::memory_order_relaxed);
-        if (!chunk) break;
-        delete[] chunk;
+        delete[] chunks_[i].load(std::memory_order_relaxed);
     }
+}
+
+void NodeTable::keep_told(ToldNames* told) {
+    MutexLock lock(slot_mutex_);
+    told_ = told;
+    first_slot_ = told->first_slot();
+    slots_used_ = std::max(slots_used_, first_slot_);
 }
 
 NodeId NodeTable::new_id(Node& node) {
@@ -49,6 +53,7 @@ NodeId NodeTable::new_id(Node& node) {
         free_slots_.pop_front();
     } else {
         slot = slots_used_++;
+        if (told_) told_->took_slot(slot);
     }
     auto& chunk = chunks_[slot / kChunk];
     if (!chunk.load(std::memory_order_relaxed)) chunk.store(new Slot[kChunk], std::memory_order_release);
@@ -58,7 +63,8 @@ NodeId NodeTable::new_id(Node& node) {
 }
 
 void NodeTable::end_id(NodeId id) {
-    if (LastingIds::is_lasting(id)) {
+    if (told_ && !LastingIds::is_lasting(id)) told_->clear(id);
+    if (is_by_id(id)) {
         IdShard& shard = lasting_shard(id);
         MutexLock lock(shard.mutex);
         shard.nodes.erase(id);
@@ -104,7 +110,7 @@ NodeRef NodeTable::find_lasting(NodeId id) const {
 }
 
 NodeRef NodeTable::find_again(NodeId id) {
-    if (LastingIds::is_lasting(id)) return find_lasting(id);
+    if (is_by_id(id)) return find_lasting(id);
     const std::uint64_t slot = id & kSlotMask;
     if (slot / kChunk >= kMaxChunks) return {};
     MutexLock lock(slot_mutex_);
@@ -117,7 +123,7 @@ NodeRef NodeTable::find_again(NodeId id) {
 }
 
 NodeRef NodeTable::find(NodeId id) const {
-    if (LastingIds::is_lasting(id)) return find_lasting(id);
+    if (is_by_id(id)) return find_lasting(id);
     const std::uint64_t slot = id & kSlotMask;
     if (slot / kChunk >= kMaxChunks) return {};
     Slot* chunk = chunks_[slot / kChunk].load(std::memory_order_acquire);
@@ -136,11 +142,12 @@ std::vector<NodeRef> NodeTable::some(std::uint64_t& at) {
     };
     for (; at < kMaxChunks && out.empty(); ++at) {
         MutexLock lock(slot_mutex_);
-        Slot* chunk = chunks_[at].load(std::memory_order_acquire);
-        if (!chunk) {
+        if (at * kChunk >= slots_used_) {
             at = kMaxChunks;
             break;
         }
+        Slot* chunk = chunks_[at].load(std::memory_order_acquire);
+        if (!chunk) continue;  // of an earlier process
         for (std::size_t i = 0; i < kChunk; ++i) add(chunk[i].node.load(std::memory_order_acquire));
     }
     for (; at >= kMaxChunks && at < kMaxChunks + kShards && out.empty(); ++at) {

@@ -21,10 +21,18 @@ namespace plyfs {
 // branch.
 sys::FileKey key_of_place(const Node& parent, std::string_view name);
 
+class ToldNames;
+
 class NodeTable {
   public:
     NodeTable();
     ~NodeTable();
+
+    static std::uint64_t slot_of(NodeId id) { return id & kSlotMask; }
+    // What the kernel is told is kept there, and the ids of an earlier process are never given out anew: before
+    // anything is served. Null, as at first: nobody keeps it.
+    void keep_told(ToldNames* told);
+    ToldNames* told() const { return told_; }
 
     // What else has to be dropped with a node (cached directory descriptors). Called without locks.
     class Observer {
@@ -48,8 +56,8 @@ class NodeTable {
     // A further id for a node (under its lock); and its end.
     NodeId new_id(Node& node);
     void end_id(NodeId id);
-    // Exchanges the id of a node that nobody was told of for one of node/lasting_ids, under its lock; false, and
-    // nothing happens, while another node has that.
+    // Exchanges the id of a node that nobody was told of for one of node/lasting_ids or of an earlier process, under
+    // its lock; false, and nothing happens, while another node has that.
     bool take_lasting_id(LockedNode& node, NodeId id);
     // For an id that the kernel may have forgotten: null where the node is on its way out.
     NodeRef find_again(NodeId id);
@@ -67,6 +75,8 @@ class NodeTable {
 
   private:
     friend class NodeRef;
+    static constexpr int kUseShift = 40;  // slot number below, use count above
+    static constexpr NodeId kSlotMask = (NodeId{1} << kUseShift) - 1;
     static constexpr std::size_t kChunk = 4096;
     static constexpr std::size_t kMaxChunks = 1 << 18;  // 2^30 nodes
     static constexpr std::size_t kShards = 64;
@@ -95,6 +105,8 @@ class NodeTable {
 
     IdShard& lasting_shard(NodeId id) const { return lasting_[(id ^ id >> 47) % kShards]; }
     NodeRef find_lasting(NodeId id) const;
+    // Kept by id and not by slot, and looked for under a lock: how often the kernel was told of it is not known.
+    bool is_by_id(NodeId id) const { return id >> 63 != 0 || (slot_of(id) < first_slot_ && id != kRootId); }
 
     mutable std::array<Shard, kShards> shards_;
     mutable std::array<IdShard, kShards> lasting_;
@@ -104,6 +116,8 @@ class NodeTable {
     std::deque<std::uint64_t> free_slots_ GUARDED_BY(slot_mutex_);
     std::atomic<std::uint64_t> size_{0};
     Observer* observer_ = nullptr;
+    ToldNames* told_ = nullptr;
+    std::uint64_t first_slot_ = 0;  // of our own making
 };
 
 }  // namespace plyfs

@@ -37,6 +37,7 @@ struct Request {
     sys::Caller caller;               // with the ids it has on the branches
     std::function<bool()> cancelled;  // the caller was interrupted; may be empty
     bool may_block = true;            // see CopyUpRequest
+    bool resent = false;              // an earlier process has read it as well, and may have done it (ops/again)
     CopyUpRequest copy_up(std::uint64_t keep_bytes = kAllData) const {
         return {.keep_bytes = keep_bytes, .may_block = may_block, .cancelled = cancelled};
     }

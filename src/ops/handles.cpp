@@ -43,7 +43,9 @@ Result<Entry> walk_to(Context& ctx, const LastingIds::Opened& opened) {
     return at;
 }
 
-Result<Entry> find_anew(Context& ctx, NodeId id) {
+}  // namespace
+
+Result<Entry> find_by_lasting_id(Context& ctx, NodeId id) {
     if (!ctx.tree.lasting_ids()) return Errno(ESTALE);
     auto opened = TRY(ctx.tree.lasting_ids()->open(id));
     const auto st = TRY(ctx.tree.set().at(opened.branch).stat_fd(opened.fd));
@@ -53,6 +55,8 @@ Result<Entry> find_anew(Context& ctx, NodeId id) {
     forget(ctx, entry.id, 1);
     return Errno(ESTALE);
 }
+
+namespace {
 
 // What nobody found under its name any more is not worth remembering: its number may lead to it still, or its branch
 // came back as another device.
@@ -70,7 +74,7 @@ Result<Entry> find_by_id(Context& ctx, NodeId id) {
         auto entry = find_known(ctx, node);
         if (!entry.failed_with(ESTALE) || !LastingIds::is_lasting(id)) return entry;
     }
-    return find_anew(ctx, id);
+    return find_by_lasting_id(ctx, id);
 }
 
 }  // namespace

@@ -10,6 +10,9 @@ namespace plyfs::ops {
 // The node itself, or the parent of a directory. ESTALE where that is not known any more.
 Result<Entry> lookup_by_id(Context& ctx, NodeId id, bool parent);
 
+// The object of a lasting id (node/lasting_ids) that no node has; ESTALE where there is none. Counts a lookup.
+Result<Entry> find_by_lasting_id(Context& ctx, NodeId id);
+
 // What is to become the id of a node that was found under a name; none if it has told one already, without handles, or
 // where they do not outlast the mount.
 std::optional<LastingIds::Identity> identity_of(Context& ctx, const NodeRef& node, const Layers& layers,

@@ -10,6 +10,7 @@
 #include "node/source.h"
 #include "ops/handles.h"
 #include "ops/parts.h"
+#include "ops/revive.h"
 #include "overlay/layer_names.h"
 #include "overlay/staging.h"
 
@@ -223,7 +224,7 @@ Result<Entered> enter_file(Context& ctx, const NodeRef& parent, const Name& name
 
 Result<NodeRef> node_of(Context& ctx, NodeId id) {
     NodeRef node = ctx.tree.nodes().find(id);
-    if (!node) return Errno(ESTALE);
+    if (!node) return revive(ctx, id);
     return node;
 }
 
@@ -304,8 +305,10 @@ bool keeps_number(const Context& ctx, LockedNode& node) {
 
 }  // namespace
 
-Result<Entry> enter(Context& ctx, const NodeRef& parent, const Layers& layers, const Name& name,
-                    const Resolved& resolved) {
+namespace {
+
+Result<Entry> enter_and_answer(Context& ctx, const NodeRef& parent, const Layers& layers, const Name& name,
+                               const Resolved& resolved, const Above& above, NodeRef& node) {
     auto entered = sys::is_dir(resolved.st) ? TRY(enter_dir(ctx, parent, layers, name, resolved))
                                             : TRY(enter_file(ctx, parent, name, resolved));
     if (entered.missing_link) {
@@ -313,17 +316,30 @@ Result<Entry> enter(Context& ctx, const NodeRef& parent, const Layers& layers, c
         // Without room or right to write the name still shows the file; it is added at the next lookup.
         if (!added) log::debug("a name of a copied-up file was not added: {}", log::errno_text(added.error().value()));
     }
+    node = entered.node;
     const auto number =
         ctx.tree.calculated_inode(parent, name.view(), resolved.branch, resolved.st.stx_ino, sys::is_dir(resolved.st));
     const auto identity = identity_of(ctx, entered.node, layers, name, resolved);
     {
         LockedNode state(*entered.node);
         if (identity && state->key == sys::key_of(resolved.st)) take_identity(ctx, state, *identity);
+        take_earlier_id(ctx, state, above);
         if (number && !keeps_number(ctx, state)) state->shown_inode = *number;
         const bool sized = !S_ISLNK(resolved.st.stx_mode) || !ctx.tree.pool().files.symlinkify;
         if (sized && state->key == sys::key_of(resolved.st)) return answer(ctx, state, resolved.st);
     }
     return entry_of(ctx, entered.node);
+}
+
+}  // namespace
+
+Result<Entry> enter(Context& ctx, const NodeRef& parent, const Layers& layers, const Name& name,
+                    const Resolved& resolved) {
+    const Above above = above_of(ctx, parent, name);
+    NodeRef node;
+    auto entry = enter_and_answer(ctx, parent, layers, name, resolved, above, node);
+    if (entry) note_told(ctx, node, above);
+    return entry;
 }
 
 namespace {
@@ -395,6 +411,7 @@ Result<Entry> lookup(Context& ctx, NodeId parent_id, const Name& name) {
 
 void forget(Context& ctx, NodeId id, std::uint64_t count) {
     const NodeRef node = ctx.tree.nodes().find(id);
+    if (!node && ctx.tree.nodes().told()) ctx.tree.nodes().told()->drop(id);
     if (!node || id == kRootId) return;
     NodeRef given_back;
     LockedNode state(*node);

@@ -33,6 +33,8 @@ class FileHandle {
     KeptDescriptor& kept() { return kept_; }
     // flock(2) through it holds a lock on the branch's file (ops/locks); by the node's lock.
     bool& has_branch_lock() { return has_branch_lock_; }
+    // Where it is written down for who takes over, by whoever writes it.
+    std::uint32_t& record() { return record_; }
 
   private:
     Result<UniqueFd> open_copy(Context& ctx, const sys::Stat& like) REQUIRES(mutex_);
@@ -44,6 +46,7 @@ class FileHandle {
     IoMode mode_;
     KeptDescriptor kept_;
     bool has_branch_lock_ = false;
+    std::uint32_t record_ = ~0U;
     Mutex mutex_;
     std::vector<BranchIndex> unreadable_ GUARDED_BY(mutex_);  // whose copies were tried
 };

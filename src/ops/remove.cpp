@@ -4,6 +4,7 @@
 
 #include "ops/copies.h"
 #include "ops/gone.h"
+#include "ops/revive.h"
 #include "sys/entry.h"
 
 namespace plyfs::ops {
@@ -91,6 +92,7 @@ Result<Outcome> remove_once(Context& ctx, const Request& request, const NodeRef&
 
 Status remove_name(Context& ctx, const Request& request, NodeId parent_id, const Name& name, Kind kind) {
     const NodeRef parent = TRY(node_of(ctx, parent_id));
+    revive_named(ctx, parent_id, name);
     for (Inside inside = Inside::unknown;;) {
         const Outcome outcome = TRY(remove_once(ctx, request, parent, name, kind, inside));
         if (outcome == Outcome::done) return {};

@@ -14,6 +14,7 @@
 #include "ops/protection.h"
 #include "ops/remove.h"
 #include "ops/rename_steps.h"
+#include "ops/revive.h"
 
 namespace plyfs::ops {
 namespace {
@@ -229,6 +230,15 @@ Result<Outcome> rename_once(Context& ctx, const Request& request, RenameSide& fr
     return Outcome::done;
 }
 
+// For who finds them by their names later.
+void note_renamed(Context& ctx, const RenameSide& from, const RenameSide& to, unsigned flags) {
+    const auto note = [&](const RenameSide& side, const RenameSide& now) {
+        if (side.at && side.at->node) note_told(ctx, side.at->node, above_of(ctx, now.parent, now.name));
+    };
+    note(from, to);
+    if (flags & RENAME_EXCHANGE) note(to, from);
+}
+
 }  // namespace
 
 Status move_name(Context& ctx, const Request& request, const Place& old_place, const Place& new_place, unsigned flags,
@@ -236,7 +246,10 @@ Status move_name(Context& ctx, const Request& request, const Place& old_place, c
     RenameSide from{old_place.parent, old_place.name, {}, {}, {}, 0, false, false};
     RenameSide to{new_place.parent, new_place.name, {}, {}, {}, 0, false, false};
     for (;;) {
-        if (TRY(rename_once(ctx, request, from, to, flags, where)) == Outcome::done) return {};
+        if (TRY(rename_once(ctx, request, from, to, flags, where)) == Outcome::done) {
+            note_renamed(ctx, from, to, flags);
+            return {};
+        }
         // A copy-up of one of the two is going on: it ends, or the caller does.
         for (const RenameSide* side : {&from, &to}) {
             if (!side->at || !side->at->node) continue;
@@ -252,6 +265,8 @@ Status rename(Context& ctx, const Request& request, NodeId parent, const Name& n
     const Place from{TRY(node_of(ctx, parent)), name};
     const Place to{TRY(node_of(ctx, new_parent)), new_name};
     TRY(require_free_for_users(ctx, *to.parent, new_name));
+    revive_named(ctx, parent, name);
+    revive_named(ctx, new_parent, new_name);
     auto moved = move_name(ctx, request, from, to, flags, Where::as_policies_say);
     if (!moved.failed_with(EXDEV) || (flags & (RENAME_EXCHANGE | RENAME_WHITEOUT)) != 0) return moved;
     return move_behind_link(ctx, request, from, to);

@@ -18,7 +18,7 @@ namespace {
 const int kParentEnds = SIGRTMIN + 7;
 
 // System calls alone: another thread may have had any lock at the fork.
-[[noreturn]] void stand_by(int abort, pid_t parent) {
+[[noreturn]] void stand_by(int whom, pid_t parent) {
     sigset_t all, wanted;
     ::sigfillset(&all);
     ::sigprocmask(SIG_SETMASK, &all, nullptr);
@@ -26,7 +26,7 @@ const int kParentEnds = SIGRTMIN + 7;
     ::sigaddset(&wanted, kParentEnds);
     ::prctl(PR_SET_NAME, "plyfs-guard");
     // What the parent has open must not stay so because of us.
-    if (::dup2(abort, 0) != 0 || ::close_range(1, ~0U, 0) != 0) ::_exit(1);
+    if (::dup2(whom, 0) != 0 || ::close_range(1, ~0U, 0) != 0) ::_exit(1);
     if (::prctl(PR_SET_PDEATHSIG, kParentEnds) != 0) ::_exit(1);
     int which;
     if (::getppid() == parent) ::sigwait(&wanted, &which);
@@ -34,8 +34,10 @@ const int kParentEnds = SIGRTMIN + 7;
     ::_exit(::write(0, "1", 1) == 1 ? 0 : 1);
 }
 
-// Leads to this connection for ever, also when another one has its number. Of fusectl there is one in the system, which
-// need not be mounted anywhere.
+}  // namespace
+
+// Of fusectl there is one in the system, which need
+// not be mounted anywhere.
 Result<UniqueFd> open_abort(std::uint64_t device) {
     const UniqueFd fs(::fsopen("fusectl", FSOPEN_CLOEXEC));
     if (!fs.valid() || ::fsconfig(fs.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) return Errno::last();
@@ -47,14 +49,15 @@ Result<UniqueFd> open_abort(std::uint64_t device) {
     return abort;
 }
 
-}  // namespace
-
 Result<Guard> Guard::start(std::uint64_t device) {
-    const UniqueFd abort = TRY(open_abort(device));
+    return start_telling(TRY(open_abort(device)));
+}
+
+Result<Guard> Guard::start_telling(BorrowedFd whom) {
     const pid_t parent = ::getpid();
     const pid_t pid = ::fork();
     if (pid < 0) return Errno::last();
-    if (pid == 0) stand_by(abort.get(), parent);
+    if (pid == 0) stand_by(whom.get(), parent);
     return Guard(pid);
 }
 

@@ -1,0 +1,208 @@
+#include "app/supervise.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+
+#include <chrono>
+#include <optional>
+#include <stdexcept>
+#include <string>
+
+#include "base/log.h"
+#include "sys/process.h"
+#include "sys/shared_memory.h"
+
+namespace plyfs::app {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr int kExitSystem = 2;
+// A daemon that dies sooner than that after its start has not served anybody, and after so many in a row none will.
+constexpr std::chrono::seconds kShort{1};
+constexpr int kMostShort = 5;
+// What a daemon that was killed may take to be gone, before it is taken for deaf.
+constexpr std::chrono::seconds kDeafAfter{2};
+// Handles tell by 16 bits which daemon gave them out.
+constexpr std::uint32_t kMostInstances = 0xffff;
+
+sys::SharedMemory make_memory(std::size_t size) {
+    auto made = sys::SharedMemory::make(size);
+    if (!made) throw std::runtime_error("supervise=on: shared memory: " + log::errno_text(made.error().value()));
+    return std::move(*made);
+}
+
+class Supervisor {
+  public:
+    Supervisor(const Daemon& daemon, const std::function<void()>& on_ready)
+        : daemon_(daemon),
+          on_ready_(on_ready),
+          opens_(make_memory(fuse::OpenLedger::bytes())),
+          names_(make_memory(ToldNames::bytes())),
+          ledger_(opens_.data()) {
+        ::signal(SIGPIPE, SIG_IGN);  // who waits for the first daemon may be gone before we are heard
+        ::sigemptyset(&handled_);
+        for (int which : {SIGCHLD, SIGTERM, SIGINT, SIGHUP}) ::sigaddset(&handled_, which);
+        ::sigprocmask(SIG_BLOCK, &handled_, &before_);
+        signals_.reset(::signalfd(-1, &handled_, SFD_CLOEXEC | SFD_NONBLOCK));
+        if (!signals_.valid()) throw std::runtime_error("signalfd: " + log::errno_text(errno));
+    }
+
+    int run() {
+        for (;;) {
+            if (const auto code = start()) return *code;
+            if (const auto code = watch()) return *code;
+        }
+    }
+
+  private:
+    // In the child its exit code.
+    std::optional<int> start() {
+        ledger_.next_instance();
+        auto line = sys::make_message_pair();
+        if (!line) return give_up("a daemon can not be started: " + log::errno_text(line.error().value()));
+        started_ = Clock::now();
+        killed_.reset();
+        pid_ = ::fork();
+        if (pid_ < 0) return give_up("a daemon can not be started: " + log::errno_text(errno));
+        if (pid_ == 0) {
+            line->parent.reset();
+            return serve(std::move(line->child));
+        }
+        line_ = std::move(line->parent);
+        return std::nullopt;
+    }
+
+    int serve(UniqueFd line) {
+        signals_.reset();
+        line_.reset();
+        abort_.reset();
+        ::sigprocmask(SIG_SETMASK, &before_, nullptr);
+        fuse::Supervision supervision(opens_.data(), names_.data());
+        if (device_.valid()) supervision.told.resume();
+        supervision.device = std::move(device_);
+        supervision.line = std::move(line);
+        return daemon_(supervision);
+    }
+
+    // Until the daemon has ended; none: another one is to be started.
+    std::optional<int> watch() {
+        for (;;) {
+            pollfd wanted[] = {{signals_.get(), POLLIN, 0}, {line_.get(), POLLIN, 0}};
+            if (::poll(wanted, 2, killed_ ? 100 : -1) < 0 && errno != EINTR) return give_up("poll fails");
+            if (wanted[1].revents != 0) hear();
+            if (wanted[0].revents != 0) take_signals();
+            if (const auto status = ended()) return after_end(*status);
+            if (killed_ && Clock::now() - *killed_ > kDeafAfter) {
+                log::warn("the daemon was killed and is deaf to it: it waits for whom the next one will answer");
+                return after_death("a kill");
+            }
+        }
+    }
+
+    void hear() {
+        auto word = sys::receive_word(line_);
+        if (!word || !*word) return line_.reset();
+        switch ((*word)->word) {
+            case fuse::kKeep:
+                device_ = std::move((*word)->descriptors[0]);
+                abort_ = std::move((*word)->descriptors[1]);
+                break;
+            case fuse::kServes:
+                if (!ledger_.answered()) on_ready_();
+                ledger_.set_answered(true);
+                break;
+            case fuse::kEnds:
+                ends_ = true;
+                device_.reset();
+                abort_.reset();
+                if (!sys::send_word(line_, fuse::kEnds)) log::debug("the daemon does not wait to be heard");
+                break;
+            case fuse::kKilled:
+                killed_ = Clock::now();
+                break;
+            default:
+                break;
+        }
+    }
+
+    void take_signals() {
+        constexpr timespec kNow{0, 0};
+        for (int which; (which = ::sigtimedwait(&handled_, nullptr, &kNow)) > 0;) {
+            if (which == SIGCHLD) continue;
+            ends_ = true;
+            ::kill(pid_, which);
+        }
+    }
+
+    // Of the daemon; others are deaf ones of before.
+    std::optional<int> ended() {
+        std::optional<int> out;
+        int status;
+        for (pid_t pid; (pid = ::waitpid(-1, &status, WNOHANG)) > 0;) {
+            if (pid == pid_) out = status;
+        }
+        return out;
+    }
+
+    std::optional<int> after_end(int status) {
+        // What it said last.
+        pollfd said{line_.get(), POLLIN, 0};
+        while (line_.valid() && ::poll(&said, 1, 0) == 1 && (said.revents & POLLIN) != 0) hear();
+        if (WIFEXITED(status)) return WEXITSTATUS(status);
+        const int by = WTERMSIG(status);
+        if (ends_ || by == SIGTERM || by == SIGINT || by == SIGHUP) return end_connection();
+        return after_death("signal " + std::to_string(by));
+    }
+
+    // Each start is counted that did not come to anything.
+    std::optional<int> after_death(const std::string& of) {
+        if (!ledger_.answered() || !device_.valid()) return give_up("the daemon died of " + of + " before it served");
+        short_ = Clock::now() - started_ < kShort ? short_ + 1 : 0;
+        if (short_ >= kMostShort || ledger_.instance() >= kMostInstances) {
+            return give_up("the daemon died of " + of + " as soon as it was started, again and again");
+        }
+        log::warn("the daemon died of {}; another one takes over", of);
+        return std::nullopt;
+    }
+
+    int end_connection() {
+        if (abort_.valid() && !sys::send_byte(abort_)) log::debug("the connection has ended");
+        device_.reset();
+        return ends_ ? 0 : kExitSystem;
+    }
+
+    int give_up(const std::string& why) {
+        log::error("{}; the mount answers no more", why);
+        end_connection();
+        return kExitSystem;
+    }
+
+    const Daemon& daemon_;
+    const std::function<void()>& on_ready_;
+    sys::SharedMemory opens_;
+    sys::SharedMemory names_;
+    fuse::OpenLedger ledger_;
+    sigset_t handled_;
+    sigset_t before_;
+    UniqueFd signals_;
+    UniqueFd line_;
+    UniqueFd device_;
+    UniqueFd abort_;
+    pid_t pid_ = -1;
+    Clock::time_point started_;
+    std::optional<Clock::time_point> killed_;
+    int short_ = 0;
+    bool ends_ = false;
+};
+
+}  // namespace
+
+int supervise(const Daemon& daemon, const std::function<void()>& on_ready) {
+    Supervisor supervisor(daemon, on_ready);
+    return supervisor.run();
+}
+
+}  // namespace plyfs::app

@@ -1,0 +1,21 @@
+// The supervisor of a mount (supervise=on): a process that keeps the connection to the kernel and what has to outlive a
+// daemon (fuse/supervision.h), and starts another daemon when one dies. It does nothing else, has one thread and opens
+// no file, so that there is little to die of.
+#pragma once
+
+#include <functional>
+
+#include "fuse/supervision.h"
+
+namespace plyfs::app {
+
+// In a child: serves, over the connection of an earlier daemon if there was one; the exit code of the process.
+using Daemon = std::function<int(fuse::Supervision& supervision)>;
+
+// Returns in the supervisor when the mount has ended, and in each daemon with its code: either is to exit with what it
+// returns. on_ready: in the supervisor, once the first daemon serves.
+// Children are forked and not executed: what a configuration names was resolved before anything was mounted, and can
+// not be resolved through a mount that nobody serves. Throws std::runtime_error.
+int supervise(const Daemon& daemon, const std::function<void()>& on_ready);
+
+}  // namespace plyfs::app

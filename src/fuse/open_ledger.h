@@ -1,0 +1,65 @@
+// What outlives a daemon that is supervised, in memory that its supervisor shares with all of them (app/supervise): the
+// message by which the kernel began, and one record for each file that it has open. A record is there before the kernel
+// hears of the open and goes when it was released, so that the daemon may die between any two instructions.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <span>
+#include <vector>
+
+#include "base/mutex.h"
+#include "ops/resume.h"
+
+namespace plyfs::fuse {
+
+struct OpenRecord {
+    std::uint64_t handle = 0;   // as the kernel has it
+    std::uint64_t request = 0;  // that was answered with it: if it is asked again, the answer has not arrived
+    ops::LeftOpen open;
+};
+
+class OpenLedger {
+  public:
+    static constexpr std::uint32_t kNone = ~0U;
+
+    static std::size_t bytes();
+    // memory: zero, or as an earlier process has left it.
+    explicit OpenLedger(void* memory);
+
+    // Of the process that serves: 1 is the first one's. Raised by the supervisor, which must not go on at 0.
+    std::uint32_t instance() const;
+    void next_instance();
+    // That it serves.
+    bool answered() const;
+    void set_answered(bool answered);
+    // Of node ids, the same for all.
+    std::uint64_t& generation();
+
+    void keep_beginning(std::span<const char> message);
+    std::span<const char> beginning() const;
+
+    struct Left {
+        std::uint32_t index;
+        OpenRecord record;
+        bool closing;  // its end had begun
+    };
+    // What earlier processes have left; before anything is added.
+    std::vector<Left> left();
+    // kNone: there is no room; it will not be resumed.
+    std::uint32_t add(const OpenRecord& record);
+    void begin_closing(std::uint32_t index);
+    void remove(std::uint32_t index);
+
+  private:
+    struct Header;
+    struct Slot;
+    Header* header_;
+    Slot* slots_;
+    Mutex mutex_;
+    std::vector<std::uint32_t> free_ GUARDED_BY(mutex_);
+};
+
+}  // namespace plyfs::fuse

@@ -1,0 +1,70 @@
+#include "ops/revive.h"
+
+#include "node/link_cow.h"
+#include "ops/handles.h"
+
+namespace plyfs::ops {
+
+Above above_of(Context& ctx, const NodeRef& parent, const Name& name) {
+    ToldNames* names = ctx.tree.nodes().told();
+    if (!names) return {};
+    return {names, LockedNode(*parent)->face.id, name.view()};
+}
+
+void note_told(Context&, const NodeRef& node, const Above& above) {
+    if (!above.names) return;
+    NodeId id;
+    sys::FileKey key;
+    {
+        LockedNode state(*node);
+        id = state->face.id;
+        key = state->key;
+    }
+    if (!LastingIds::is_lasting(id)) above.names->note(id, above.parent, above.name, key);
+}
+
+void take_earlier_id(Context& ctx, LockedNode& node, const Above& above) {
+    if (!above.names || !above.names->resumed() || node->told || LastingIds::is_lasting(node->face.id)) return;
+    // In layers the key of a directory changes when it is copied up, and nobody else changes its place.
+    const bool by_place = node.node().is_dir();
+    const bool apart = ctx.tree.pool().files.link_cow;
+    const auto id = above.names->take({above.parent, above.name, node->key, node->original, by_place, apart});
+    if (!id || !ctx.tree.nodes().take_lasting_id(node, *id)) return;
+    ctx.tree.nodes().count_lookup(node, node->face);
+    // Whether it ever was is not written down.
+    node->passed_through = true;
+    node->had_writer = ctx.tree.set().at(node->winner).writable();
+}
+
+namespace {
+
+Result<NodeRef> revive_lasting(Context& ctx, NodeId id) {
+    TRY(find_by_lasting_id(ctx, id));  // counts a lookup, as the kernel has made at least one
+    NodeRef node = ctx.tree.nodes().find(id);
+    if (!node) return Errno(ESTALE);
+    return node;
+}
+
+}  // namespace
+
+Result<NodeRef> revive(Context& ctx, NodeId id) {
+    ToldNames* names = ctx.tree.nodes().told();
+    if (!names || !names->resumed()) return Errno(ESTALE);
+    if (LastingIds::is_lasting(id)) return revive_lasting(ctx, id);
+    const auto place = names->place_of(id);
+    if (!place) return Errno(ESTALE);
+    auto entry = lookup(ctx, place->parent, TRY(Name::parse(place->name)));
+    NodeRef node = ctx.tree.nodes().find(id);
+    if (entry) forget(ctx, entry->id, 1);
+    if (entry.failed_with(ENOENT) || (entry && !node)) return Errno(ESTALE);
+    if (!entry) return entry.error();
+    return node;
+}
+
+void revive_named(Context& ctx, NodeId parent, const Name& name) {
+    ToldNames* names = ctx.tree.nodes().told();
+    if (!names || !names->resumed() || !names->waits(parent, name.view())) return;
+    if (auto entry = lookup(ctx, parent, name)) forget(ctx, entry->id, 1);
+}
+
+}  // namespace plyfs::ops

@@ -1,0 +1,36 @@
+// Memory that a process shares with the children it forks after that, and they with each other: what one of them has
+// written is there when it was killed. It is zero at first and takes memory only where it was written to.
+#pragma once
+
+#include <cstddef>
+#include <utility>
+
+#include "base/result.h"
+
+namespace plyfs::sys {
+
+class SharedMemory {
+  public:
+    SharedMemory() = default;
+    static Result<SharedMemory> make(std::size_t size);
+    SharedMemory(SharedMemory&& other) noexcept
+        : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+    SharedMemory& operator=(SharedMemory&& other) noexcept {
+        std::swap(data_, other.data_);
+        std::swap(size_, other.size_);
+        return *this;
+    }
+    ~SharedMemory();
+
+    void* data() const { return data_; }
+
+  private:
+    SharedMemory(void* data, std::size_t size) : data_(data), size_(size) {}
+    void* data_ = nullptr;
+    std::size_t size_ = 0;
+};
+
+// Has pages for all of a buffer now, so that the kernel can fill it also when we are being killed.
+void populate(void* buffer, std::size_t size);
+
+}  // namespace plyfs::sys

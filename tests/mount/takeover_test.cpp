@@ -1,0 +1,320 @@
+// A supervised mount (supervise=on): the daemon is killed in the middle of things, and another one takes over. Each
+// test says who must not notice.
+#include <dirent.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <filesystem>
+#include <memory>
+#include <set>
+#include <thread>
+
+#include "support/check.h"
+#include "support/files.h"
+#include "support/run.h"
+#include "support/transport.h"
+#include "support/trees.h"
+
+using namespace plyfs::test;
+
+namespace {
+
+void require_devfuse() {
+    if (is_standin()) skip("about plyfs itself");
+    if (wanted_transport() == "io_uring") skip("rings end with the daemon that has them");
+}
+
+pid_t parent_of(pid_t pid) {
+    const std::string line = read_file("/proc/" + std::to_string(pid) + "/stat");
+    return static_cast<pid_t>(std::stol(line.substr(line.rfind(')') + 4)));
+}
+
+// The daemon that serves now, by its own account: this asks the mount.
+pid_t daemon_of(Tree& tree) {
+    return static_cast<pid_t>(tree.stats()["pid"]);
+}
+
+// Kills the daemon and waits until the next one has answered.
+void kill_daemon(Tree& tree) {
+    const pid_t old = daemon_of(tree);
+    OK(::kill(old, SIGKILL));
+    REQUIRE(eventually([&] { return daemon_of(tree) != old; }, 20000));
+}
+
+int descriptors_of(pid_t pid) {
+    return static_cast<int>(list_dir("/proc/" + std::to_string(pid) + "/fd").size());
+}
+
+void in_both(const std::function<void(Tree&)>& prepare, const std::function<void(Tree&)>& test,
+             const std::string& more = "") {
+    require_devfuse();
+    in_both_modes(
+        prepare,
+        [&](Tree& tree) {
+            test(tree);
+            const pid_t daemon = daemon_of(tree), supervisor = parent_of(daemon);
+            CHECK(tree.mounted().backings_settle());
+            tree.unmount();
+            CHECK(eventually([&] { return !is_alive(daemon) && !is_alive(supervisor); }));
+        },
+        "supervise=on" + (more.empty() ? "" : "," + more));
+}
+
+}  // namespace
+
+TEST_CASE("takeover: files in passthrough are read and written on, as if nothing had happened") {
+    in_both([](Tree& tree) { write_file(tree.below() + "/f", pattern(300000)); },
+            [](Tree& tree) {
+                const UniqueFd reader = open_file(tree / "f", O_RDONLY);
+                const UniqueFd writer = open_file(tree / "g", O_CREAT | O_RDWR);
+                write_fd(writer.get(), "before", 0);
+                std::atomic<int> failures = 0;
+                std::jthread busy([&](const std::stop_token& stop) {
+                    for (int i = 0; !stop.stop_requested(); ++i) {
+                        if (::pwrite(writer.get(), &i, sizeof i, 4096) != sizeof i) ++failures;
+                        int back = 0;
+                        if (::pread(writer.get(), &back, sizeof back, 4096) != sizeof back || back != i) ++failures;
+                    }
+                });
+                for (int i = 0; i < 3; ++i) kill_daemon(tree);
+                busy.request_stop();
+                busy.join();
+                CHECK(failures == 0);
+                CHECK(read_fd(reader.get()) == pattern(300000));
+                CHECK(read_fd(writer.get(), 0, 6) == "before");
+                write_fd(writer.get(), "behind", 6);
+                OK(::fsync(writer.get()));
+                CHECK(stat_of(writer.get()).st_size == 4100);
+                OK(::ftruncate(writer.get(), 12));
+                CHECK(read_file(tree / "g") == "beforebehind");
+                CHECK(tree.stats()["takeovers"] == 3);
+                CHECK(tree.stats().request("read") + tree.stats().request("write") == 0);
+            });
+}
+
+TEST_CASE("takeover: files open through the daemon go on") {
+    in_both([](Tree& tree) { write_file(tree.below() + "/f", pattern(300000)); },
+            [](Tree& tree) {
+                const UniqueFd reader = open_file(tree / "f", O_RDONLY);
+                const UniqueFd writer = open_file(tree / "g", O_CREAT | O_RDWR | O_APPEND);
+                write_fd(writer.get(), "one", 0);
+                CHECK(read_fd(reader.get(), 0, 1000) == pattern(300000).substr(0, 1000));
+                kill_daemon(tree);
+                CHECK(::write(writer.get(), "two", 3) == 3);
+                OK(::fsync(writer.get()));
+                CHECK(read_fd(reader.get()) == pattern(300000));
+                CHECK(stat_of(writer.get()).st_size == 6);
+                OK(::fchmod(writer.get(), 0600));
+                kill_daemon(tree);
+                OK(::ftruncate(writer.get(), 4));
+                CHECK(read_file(tree / "g") == "onet");
+                CHECK(stat_of(tree / "g").st_mode == (S_IFREG | 0600));
+            },
+            "passthrough=off");
+}
+
+TEST_CASE("takeover: whoever stands in a directory, or has read half of one, goes on") {
+    in_both(
+        [](Tree& tree) {
+            make_dirs(tree.below() + "/d/e");
+            for (int i = 0; i < 3000; ++i) write_file(tree.below() + "/d/e/" + std::to_string(i), "");
+        },
+        [](Tree& tree) {
+            OK(::chdir((tree / "d/e").c_str()));
+            DIR* dir = ::opendir(".");
+            REQUIRE(dir != nullptr);
+            std::set<std::string> seen;
+            for (int i = 0; i < 500; ++i) seen.insert(::readdir(dir)->d_name);
+            kill_daemon(tree);
+            while (const dirent* entry = ::readdir(dir)) seen.insert(entry->d_name);
+            CHECK(seen.size() == 3002);
+            ::closedir(dir);
+            CHECK(exists("17"));
+            write_file("new", "here");
+            CHECK(read_file(tree / "d/e/new") == "here");
+            OK(::rename("new", "../new"));
+            kill_daemon(tree);
+            CHECK(read_file("../new") == "here");
+            CHECK(std::filesystem::current_path().string() == tree / "d/e");
+            OK(::chdir("/"));
+        });
+}
+
+TEST_CASE("takeover: what was renamed before and after is found by who has it open") {
+    in_both([](Tree& tree) { make_dirs(tree.below() + "/a/b"); },
+            [](Tree& tree) {
+                write_file(tree / "a/b/f", "content");
+                const UniqueFd file = open_file(tree / "a/b/f", O_RDWR);
+                const UniqueFd dir = open_file(tree / "a/b", O_RDONLY | O_DIRECTORY);
+                OK(::rename((tree / "a/b/f").c_str(), (tree / "a/b/g").c_str()));
+                kill_daemon(tree);
+                CHECK(stat_of(file.get()).st_size == 7);
+                CHECK(::faccessat(dir.get(), "g", F_OK, 0) == 0);
+                OK(::rename((tree / "a/b/g").c_str(), (tree / "a/h").c_str()));
+                kill_daemon(tree);
+                OK(::ftruncate(file.get(), 3));
+                CHECK(read_file(tree / "a/h") == "con");
+                // A name that was given to something else in between is not what is open.
+                OK(::rmdir((tree / "a/b").c_str()));
+                OK(::mkdir((tree / "a/b").c_str(), 0700));
+                write_file(tree / "a/b/other", "x");
+                FAILS(ENOENT, ::faccessat(dir.get(), "other", F_OK, 0));
+            });
+}
+
+TEST_CASE("takeover: a dozen processes make, rename and remove under ten kills, and no one sees an error") {
+    in_both([](Tree&) {},
+            [](Tree& tree) {
+                std::vector<std::unique_ptr<Child>> workers;
+                const std::string stop = tree.scratch().path() + "/stop";
+                for (int w = 0; w < 12; ++w) {
+                    workers.push_back(std::make_unique<Child>([&tree, &stop, w] {
+                        const std::string own = tree / ("w" + std::to_string(w));
+                        if (::mkdir(own.c_str(), 0755) != 0) return 101;
+                        int kept = 0;
+                        for (int i = 0; ::access(stop.c_str(), F_OK) != 0; ++i) {
+                            const std::string at = own + "/" + std::to_string(i);
+                            const int fd = ::open(at.c_str(), O_CREAT | O_EXCL | O_RDWR, 0644);
+                            if (fd < 0) return errno;
+                            if (::write(fd, at.data(), at.size()) != static_cast<ssize_t>(at.size())) return 102;
+                            if (::close(fd) != 0) return 103;
+                            if (::rename(at.c_str(), (at + ".b").c_str()) != 0) return errno;
+                            if (::mkdir((at + ".d").c_str(), 0755) != 0) return errno;
+                            if (::link((at + ".b").c_str(), (at + ".d/l").c_str()) != 0) return errno;
+                            if (::unlink((at + ".d/l").c_str()) != 0) return errno;
+                            if (::rmdir((at + ".d").c_str()) != 0) return errno;
+                            if (i % 10 == 0 ? ++kept == 0 : ::unlink((at + ".b").c_str()) != 0) return errno;
+                        }
+                        for (int i = 0; i < kept; ++i) {
+                            const std::string at = own + "/" + std::to_string(i * 10);
+                            char text[256] = {};
+                            const int fd = ::open((at + ".b").c_str(), O_RDONLY);
+                            if (fd < 0) return errno;
+                            if (::read(fd, text, sizeof text) != static_cast<ssize_t>(at.size()) || at != text)
+                                return 104;
+                            ::close(fd);
+                        }
+                        return 0;
+                    }));
+                }
+                for (int i = 0; i < 10; ++i) {
+                    nap(1200);
+                    kill_daemon(tree);
+                }
+                write_file(stop, "");
+                for (auto& worker : workers) CHECK(worker->wait(60) == 0);
+                CHECK(tree.stats()["takeovers"] == 10);
+                for (int w = 0; w < 12; ++w) {
+                    for (const auto& name : list_dir(tree / ("w" + std::to_string(w)))) CHECK(name.ends_with("0.b"));
+                }
+            });
+}
+
+TEST_CASE("takeover: what is closed is let go of") {
+    in_both([](Tree& tree) { write_file(tree.below() + "/f", pattern(3000)); },
+            [](Tree& tree) {
+                kill_daemon(tree);
+                int before = 0;
+                for (int round = 0; round < 3; ++round) {
+                    {
+                        std::vector<UniqueFd> open;
+                        for (int i = 0; i < 50; ++i) {
+                            open.push_back(open_file(tree / ("g" + std::to_string(i)), O_CREAT | O_RDWR));
+                            open.push_back(open_file(tree / "f", O_RDONLY));
+                        }
+                        kill_daemon(tree);
+                        for (const auto& fd : open) CHECK(stat_of(fd.get()).st_nlink == 1);
+                        open.pop_back();
+                    }
+                    CHECK(tree.mounted().backings_settle());
+                    const int now = descriptors_of(daemon_of(tree));
+                    if (round > 0) CHECK(now <= before + 5);
+                    before = now;
+                }
+            });
+}
+
+TEST_CASE("takeover: files without a name") {
+    in_both([](Tree&) {},
+            [](Tree& tree) {
+                const UniqueFd gone = open_file(tree / "f", O_CREAT | O_RDWR);
+                write_fd(gone.get(), "still here", 0);
+                OK(::unlink((tree / "f").c_str()));
+                kill_daemon(tree);
+                // What passes through does so; the daemon does not find it any more.
+                CHECK(read_fd(gone.get()) == "still here");
+                write_fd(gone.get(), "S", 0);
+                FAILS(ESTALE, ::ftruncate(gone.get(), 1));
+                write_file(tree / "f", "another");
+                CHECK(read_fd(gone.get()) == "Still here");
+                CHECK(read_file(tree / "f") == "another");
+            });
+}
+
+TEST_CASE("takeover: umount and SIGTERM end all of it") {
+    require_devfuse();
+    for (const bool by_signal : {false, true}) {
+        Pool pool;
+        pool.mount("supervise=on");
+        const pid_t supervisor = parent_of(daemon_of(pool));
+        kill_daemon(pool);
+        CHECK(parent_of(daemon_of(pool)) == supervisor);
+        const pid_t daemon = daemon_of(pool);
+        if (by_signal) {
+            OK(::kill(supervisor, SIGTERM));
+            CHECK(eventually([&] { return !is_mounted(pool.mnt()); }));
+        } else {
+            OK(::umount2(pool.mnt().c_str(), 0));
+        }
+        CHECK(eventually([&] { return !is_alive(daemon) && !is_alive(supervisor); }));
+        CHECK_FALSE(is_mounted(pool.mnt()));
+    }
+}
+
+TEST_CASE("takeover: a daemon that dies each time ends the mount") {
+    require_devfuse();
+    Pool pool;
+    pool.mount("supervise=on");
+    const pid_t first = daemon_of(pool), supervisor = parent_of(first);
+    const std::string children =
+        "/proc/" + std::to_string(supervisor) + "/task/" + std::to_string(supervisor) + "/children";
+    nap(1200);
+    // Asks the mount nothing: each is killed as soon as it is there.
+    CHECK(eventually(
+        [&] {
+            if (!is_alive(supervisor)) return true;
+            UniqueFd fd(::open(children.c_str(), O_RDONLY | O_CLOEXEC));
+            char text[64] = {};
+            if (fd.valid() && ::read(fd.get(), text, sizeof text - 1) > 0) ::kill(std::atoi(text), SIGKILL);
+            return false;
+        },
+        20000));
+    CHECK(try_open(pool / "f", O_CREAT | O_WRONLY) == ENOTCONN);
+    OK(::umount2(pool.mnt().c_str(), 0));
+}
+
+TEST_CASE("takeover: without its supervisor a daemon serves on") {
+    require_devfuse();
+    Pool pool;
+    pool.mount("supervise=on");
+    const pid_t daemon = daemon_of(pool);
+    OK(::kill(parent_of(daemon), SIGKILL));
+    write_file(pool / "f", "served");
+    CHECK(daemon_of(pool) == daemon);
+    OK(::umount2(pool.mnt().c_str(), 0));
+    CHECK(eventually([&] { return !is_alive(daemon); }));
+}
+
+TEST_CASE("takeover: what can not go with it is refused in one line") {
+    require_devfuse();
+    Pool pool;
+    for (const char* other : {"transport=io_uring", "locks=forward"}) {
+        const Ran ran = run_plyfs({"-o", std::string("supervise=on,") + other, pool.a, pool.mnt()});
+        CHECK(ran.code == 1);
+        CHECK(ran.err.find(other) != std::string::npos);
+        CHECK(std::count(ran.err.begin(), ran.err.end(), '\n') == 1);
+    }
+}
