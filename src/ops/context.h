@@ -33,6 +33,11 @@ struct Context {
     KernelCache* kernel_cache = nullptr;  // of the mount that is served; null: there is none
 };
 
+// What the kernel keeps of the node's attributes is asked for anew.
+inline void expire_attributes(Context& ctx, NodeId id) {
+    if (ctx.kernel_cache) static_cast<void>(ctx.kernel_cache->expire_attributes(id));  // ENOENT: it keeps none
+}
+
 struct Request {
     sys::Caller caller;               // with the ids it has on the branches
     std::function<bool()> cancelled;  // the caller was interrupted; may be empty

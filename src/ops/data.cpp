@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "base/defer.h"
 #include "ops/attributes.h"
 #include "ops/copies.h"
 #include "ops/lookup.h"
@@ -166,6 +167,7 @@ Result<unsigned> get_flags(Context& ctx, NodeId id) {
 
 Status set_flags(Context& ctx, const Request& request, NodeId id, unsigned flags) {
     const NodeRef node = TRY(node_of(ctx, id));
+    const Defer times_change([&] { expire_attributes(ctx, id); });  // of which the kernel does not think
     if (!node->is_dir() && !node->is_regular()) return Errno(ENOTTY);
     const auto turn = TRY(Changing::begin(ctx.tree, node, request.copy_up_metadata()));
     if (!ctx.tree.set().rules().marks_protection) {
@@ -186,6 +188,7 @@ Result<struct fsxattr> get_fsxattr(Context& ctx, NodeId id) {
 
 Status set_fsxattr(Context& ctx, const Request& request, NodeId id, const struct fsxattr& value) {
     const NodeRef node = TRY(node_of(ctx, id));
+    const Defer times_change([&] { expire_attributes(ctx, id); });
     if (!node->is_dir() && !node->is_regular()) return Errno(ENOTTY);
     const auto turn = TRY(Changing::begin(ctx.tree, node, request.copy_up_metadata()));
     if (!ctx.tree.set().rules().marks_protection) {

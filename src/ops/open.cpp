@@ -216,8 +216,7 @@ Status prepare_writing(Context& ctx, const Request& request, const NodeRef& node
 // As long as somebody may write, the kernel is told attributes that hold for no time, because stores through a map are
 // told to nobody. What it was told before may hold for long.
 void expire_older_attributes(Context& ctx, NodeId id, const Opened& opened) {
-    if (!opened.first_writer || !opened.handle->passes_through() || !ctx.kernel_cache) return;
-    static_cast<void>(ctx.kernel_cache->expire_attributes(id));  // ENOENT: it keeps none
+    if (opened.first_writer && opened.handle->passes_through()) expire_attributes(ctx, id);
 }
 
 Status truncate_opened(Context& ctx, const Request& request, const NodeRef& node, bool kill) {

@@ -300,6 +300,26 @@ TEST_CASE("protection: a name that lies below is as free as the copy it is a nam
     }
 }
 
+TEST_CASE("protection: a change of flags shows in the times at once") {
+    need_privilege("inode flags");
+    in_both_modes([](Tree& tree) {
+        write_file(tree / "new", "text");
+        const auto ctime = [&] { return ns(stat_of(tree / "new").st_ctim); };
+        long long before = ctime();
+        for (char flag : {'d', 'a', 'i'}) {
+            CAPTURE(flag);
+            nap(5);
+            Flagged flagged(flag, tree / "new");
+            CHECK(ctime() > before);
+            before = ctime();
+            nap(5);
+            flagged.clear();
+            CHECK(ctime() > before);
+            before = ctime();
+        }
+    });
+}
+
 TEST_CASE("protection: what a pool's directory forbids holds in all its parts") {
     need_privilege("inode flags");
     Pool pool;
