@@ -15,6 +15,7 @@
 #include "support/check.h"
 #include "support/files.h"
 #include "support/run.h"
+#include "support/sandbox.h"
 #include "support/transport.h"
 #include "support/trees.h"
 
@@ -66,6 +67,7 @@ void in_both(const std::function<void(Tree&)>& prepare, const std::function<void
 }  // namespace
 
 TEST_CASE("takeover: files in passthrough are read and written on, as if nothing had happened") {
+    need_privilege("passthrough");
     in_both([](Tree& tree) { write_file(tree.below() + "/f", pattern(300000)); },
             [](Tree& tree) {
                 const UniqueFd reader = open_file(tree / "f", O_RDONLY);
@@ -238,6 +240,7 @@ TEST_CASE("takeover: what is closed is let go of") {
 }
 
 TEST_CASE("takeover: files without a name") {
+    need_privilege("passthrough");
     in_both([](Tree&) {},
             [](Tree& tree) {
                 const UniqueFd gone = open_file(tree / "f", O_CREAT | O_RDWR);
