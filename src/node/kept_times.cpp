@@ -38,16 +38,17 @@ timespec settled(const timespec& wanted, const timespec& before) {
 
 }  // namespace
 
-KeptTimes::KeptTimes(SharedDir dir) : dir_(std::move(dir)) {
-    Slot& slot = slot_of(dir_->identity());
+KeptTimes::KeptTimes(SharedDir dir) : dir_(std::move(dir)), identity_(dir_->identity()) {
+    if (identity_ == 0) return;
+    Slot& slot = slot_of(identity_);
     MutexLock lock(slot.mutex);
-    auto found = slot.kept.find(dir_->identity());
+    auto found = slot.kept.find(identity_);
     if (found == slot.kept.end()) {
         const auto st = sys::stat_fd(*dir_);
         if (!st) return;
         const Times times{
             {st->stx_atime.tv_sec, st->stx_atime.tv_nsec}, {st->stx_mtime.tv_sec, st->stx_mtime.tv_nsec}, 0};
-        found = slot.kept.emplace(dir_->identity(), times).first;
+        found = slot.kept.emplace(identity_, times).first;
     }
     ++found->second.keepers;
     kept_ = true;
@@ -55,9 +56,9 @@ KeptTimes::KeptTimes(SharedDir dir) : dir_(std::move(dir)) {
 
 KeptTimes::~KeptTimes() {
     if (!kept_) return;
-    Slot& slot = slot_of(dir_->identity());
+    Slot& slot = slot_of(identity_);
     MutexLock lock(slot.mutex);
-    const auto found = slot.kept.find(dir_->identity());
+    const auto found = slot.kept.find(identity_);
     // Times are a courtesy here: the copy itself stands.
     if (!sys::set_times(*dir_, found->second.atime, found->second.mtime)) {
         log::debug("times of a directory were not kept after a copy-up");

@@ -16,6 +16,7 @@ class KeptTimes {
 
   private:
     SharedDir dir_;
+    const std::uint64_t identity_;  // asked for once: it may be told the next time only
     bool kept_ = false;
 };
 
