@@ -225,7 +225,7 @@ int serve(config::Config config, Readiness& readiness, const Invocation& invocat
     });
     session.unmount();
     // Who looks after a branch that hangs does not come back to be waited for.
-    if (set->any_is_late()) leave();
+    if (!watch->stop()) leave();
     tell_service_manager(config, "STOPPING=1");
     return code;
 }

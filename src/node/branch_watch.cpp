@@ -21,6 +21,8 @@ using Answers = Branch::Answers;
 
 constexpr Seconds kInterval = 1s;
 constexpr Seconds kShortest = 100ms;
+// So long whoever is on a branch has to come back from it at the end.
+constexpr auto kGrace = 2s;
 constexpr Seconds kMindEvery = 250ms;
 // On a network. Longer than a look takes that only found the processors busy.
 constexpr Seconds kLate = 700ms;
@@ -46,18 +48,33 @@ BranchWatch::BranchWatch(Tree& tree, const Terms& terms) : tree_(tree), terms_(t
         posts_.push_back(std::move(post));
     }
     const BlockedSignals blocked;
-    for (const auto& post : posts_) post->thread = std::thread([this, &at = *post] { run(at); });
+    for (const auto& post : posts_) {
+        post->thread = std::thread([this, &at = *post] {
+            run(at);
+            MutexLock lock(mutex_);
+            at.ended = true;
+            wake_.notify_all();
+        });
+    }
     if (!posts_.empty()) minder_ = std::thread([this] { mind(); });
 }
 
 BranchWatch::~BranchWatch() {
-    {
-        MutexLock lock(mutex_);
-        stopping_ = true;
-    }
-    wake_.notify_all();
+    stop();
     if (minder_.joinable()) minder_.join();
     for (const auto& post : posts_) post->thread.join();
+}
+
+bool BranchWatch::stop() {
+    const auto end = std::chrono::steady_clock::now() + kGrace;
+    MutexLock lock(mutex_);
+    stopping_ = true;
+    wake_.notify_all();
+    const auto all_ended = [&] {
+        return std::all_of(posts_.begin(), posts_.end(), [](const auto& post) { return post->ended; });
+    };
+    while (!all_ended() && std::chrono::steady_clock::now() < end) wake_.wait_for(mutex_, kShortest);
+    return all_ended();
 }
 
 // False: it is the end.

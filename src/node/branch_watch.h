@@ -28,8 +28,11 @@ class BranchWatch {
         double timeout = 30;   // seconds; 0: however long a look takes, the branch does not hang
     };
     BranchWatch(Tree& tree, const Terms& terms);
-    // Not while a branch is late: its thread is waited for.
+    // What does not come back from its branch is waited for: see stop().
     ~BranchWatch();
+    // The end of looking. False: after a moment somebody has not come back from his branch, so this must not be
+    // destroyed.
+    bool stop();
     BranchWatch(const BranchWatch&) = delete;
     BranchWatch& operator=(const BranchWatch&) = delete;
 
@@ -41,6 +44,7 @@ class BranchWatch {
         std::chrono::steady_clock::time_point space_read{};
         bool looking = false;
         std::chrono::duration<double> took{};  // the look, as far as it was minded
+        bool ended = false;
         std::thread thread;
     };
     void run(Post& post);
