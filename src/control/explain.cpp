@@ -3,27 +3,11 @@
 #include "base/log.h"
 #include "config/policy_words.h"
 #include "control/commands.h"
+#include "control/type_word.h"
 #include "ops/explain.h"
 
 namespace plyfs::control {
 namespace {
-
-std::string_view type_word(const sys::Stat& st) {
-    switch (st.stx_mode & S_IFMT) {
-        case S_IFREG:
-            return "file";
-        case S_IFDIR:
-            return "directory";
-        case S_IFLNK:
-            return "symlink";
-        case S_IFIFO:
-            return "fifo";
-        case S_IFSOCK:
-            return "socket";
-        default:
-            return "device";
-    }
-}
 
 Json branch_json(const BranchSet& set, const ops::OnBranch& on) {
     Json out;

@@ -4,6 +4,7 @@
 #include <iostream>
 
 #include "base/log.h"
+#include "control/type_word.h"
 #include "ctl/command_line.h"
 #include "ctl/commands.h"
 #include "ctl/failure.h"
@@ -141,7 +142,7 @@ void print_list(const Mount& mount, const Changes& changes, bool json) {
         if (json) {
             Json one;
             one.add("change", kind).add("path", change.path);
-            list.push(one.add("type", type_word(change.st)));
+            list.push(one.add("type", control::type_word(change.st)));
         } else {
             print(kind + " /" + shown(change.path) + (sys::is_dir(change.st) ? "/" : "") + "\n");
         }

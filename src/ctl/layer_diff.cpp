@@ -224,21 +224,4 @@ Changes find_changes(const Mount& mount) {
     return out;
 }
 
-const char* type_word(const sys::Stat& st) {
-    switch (st.stx_mode & S_IFMT) {
-        case S_IFREG:
-            return "file";
-        case S_IFDIR:
-            return "directory";
-        case S_IFLNK:
-            return "symlink";
-        case S_IFIFO:
-            return "fifo";
-        case S_IFSOCK:
-            return "socket";
-        default:
-            return "device";
-    }
-}
-
 }  // namespace plyfs::ctl

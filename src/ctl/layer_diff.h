@@ -30,6 +30,4 @@ struct Changes {
 // Throws Failure. What changes meanwhile is told as it was met.
 Changes find_changes(const Mount& mount);
 
-const char* type_word(const sys::Stat& st);
-
 }  // namespace plyfs::ctl
