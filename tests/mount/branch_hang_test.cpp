@@ -42,7 +42,7 @@ class SilentBranch {
         answer();
         if (!eventually([&] { return ::umount2(mountpoint_.c_str(), 0) == 0; })) FAILED_CHECK("the branch stays busy");
     }
-    void hang() const { OK(::kill(pid_, SIGSTOP)); }
+    void hang() const { stop_process(pid_); }
     void answer() const { ::kill(pid_, SIGCONT); }
 
   private:

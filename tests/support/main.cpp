@@ -7,6 +7,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <string>
+#include <vector>
 
 #include "support/check.h"
 #include "support/run.h"
@@ -18,17 +20,26 @@ namespace {
 
 constexpr int kSkipCode = 77;
 constexpr int kSecondsPerTest = 90;
-int failures = 0;
 int skips = 0;
 int cases = 0;
+std::vector<std::string> failures;
 
+// Says once more at the end, a line each, what failed: packaging/check gathers these lines.
 struct Accountant : doctest::IReporter {
+    std::string test_case;
+
     explicit Accountant(const doctest::ContextOptions&) {}
+    void failed(const char* file, int line, const std::string& what) {
+        failures.push_back(test_case + " (" + file + ":" + std::to_string(line) + "): " + what.substr(0, what.find('\n')));
+    }
     void report_query(const doctest::QueryData&) override {}
     void test_run_start() override {}
-    void test_run_end(const doctest::TestRunStats&) override {}
+    void test_run_end(const doctest::TestRunStats&) override {
+        for (const std::string& line : failures) std::printf("FAILED: %s\n", line.c_str());
+    }
     void test_case_start(const doctest::TestCaseData& data) override {
         cases++;
+        test_case = data.m_name;
         plyfs::test::set_deadline(kSecondsPerTest, data.m_name);
     }
     void test_case_reenter(const doctest::TestCaseData&) override {}
@@ -39,16 +50,17 @@ struct Accountant : doctest::IReporter {
             std::printf("%s\n", text);
             skips++;
         } else {
-            failures++;
+            failed("exception", 0, text);
         }
     }
     void subcase_start(const doctest::SubcaseSignature&) override {}
     void subcase_end() override {}
     void log_assert(const doctest::AssertData& data) override {
-        if (data.m_failed && !(data.m_at & doctest::assertType::is_warn)) failures++;
+        if (!data.m_failed || (data.m_at & doctest::assertType::is_warn)) return;
+        failed(data.m_file, data.m_line, std::string(data.m_expr) + ", which was " + data.m_decomp.c_str());
     }
     void log_message(const doctest::MessageData& data) override {
-        if (!(data.m_severity & doctest::assertType::is_warn)) failures++;
+        if (!(data.m_severity & doctest::assertType::is_warn)) failed(data.m_file, data.m_line, data.m_string.c_str());
     }
     void test_case_skipped(const doctest::TestCaseData&) override {}
 };
@@ -75,7 +87,7 @@ int run_tests(int argc, char** argv) {
         std::printf("no test case was run\n");
         return 1;
     }
-    if (failures) return 1;
+    if (!failures.empty()) return 1;
     return skips == cases ? kSkipCode : 0;
 }
 

@@ -27,6 +27,16 @@ std::string report_prefix() {
     return "/tmp/plyfs-sanitizer." + std::to_string(::getpid());
 }
 
+bool all_stopped(pid_t pid) {
+    std::error_code ec;
+    for (const auto& task : std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/task", ec)) {
+        const std::string stat = read_file(task.path() / "stat");
+        const std::size_t state = stat.rfind(") ") + 2;  // the name before it may have anything in it
+        if (stat.at(state) != 'T') return false;
+    }
+    return !ec;
+}
+
 std::vector<std::string> daemon_environment() {
     std::vector<std::string> variables;
     for (const char* name : {"ASAN_OPTIONS", "TSAN_OPTIONS", "UBSAN_OPTIONS"}) {
@@ -97,6 +107,11 @@ bool is_alive(pid_t pid) {
     if (!process.valid()) return false;
     struct pollfd ended = {process.get(), POLLIN, 0};
     return ::poll(&ended, 1, 0) == 0;
+}
+
+void stop_process(pid_t pid) {
+    OK(::kill(pid, SIGSTOP));
+    if (!eventually([&] { return all_stopped(pid); })) FAILED_CHECK("a process runs on after SIGSTOP");
 }
 
 Mount::Mount(const std::string& options, const std::string& branches, const std::string& mountpoint)

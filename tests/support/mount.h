@@ -22,6 +22,8 @@ bool is_mounted(const std::string& mountpoint);
 dev_t mounted_device(const std::string& mountpoint);
 // Not a process that has ended and that its parent has not been told of: daemons have whatever parent there is.
 bool is_alive(pid_t pid);
+// Returns when none of its threads runs any more. SIGCONT lets it go on.
+void stop_process(pid_t pid);
 
 class Mount {
   public:
