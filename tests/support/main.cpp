@@ -30,7 +30,8 @@ struct Accountant : doctest::IReporter {
 
     explicit Accountant(const doctest::ContextOptions&) {}
     void failed(const char* file, int line, const std::string& what) {
-        failures.push_back(test_case + " (" + file + ":" + std::to_string(line) + "): " + what.substr(0, what.find('\n')));
+        failures.push_back(test_case + " (" + file + ":" + std::to_string(line) +
+                           "): " + what.substr(0, what.find('\n')));
     }
     void report_query(const doctest::QueryData&) override {}
     void test_run_start() override {}
