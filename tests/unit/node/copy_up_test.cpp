@@ -1,7 +1,6 @@
 #include "node/copy_up.h"
 
 #include <linux/fs.h>
-#include <sys/ioctl.h>
 #include <sys/xattr.h>
 
 #include <atomic>
@@ -28,11 +27,6 @@ time_t mtime_of(const std::string& path) {
 
 BranchIndex winner_of(const NodeRef& node) {
     return LockedNode(*node)->winner;
-}
-
-bool set_flags(const std::string& path, int flags) {
-    UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    return fd.valid() && ::ioctl(fd.get(), FS_IOC_SETFLAGS, &flags) == 0;
 }
 
 std::string big_text() {
@@ -147,7 +141,7 @@ TEST_CASE("copy-up: append-only hard links") {
     World world("wr");
     write_file(world.at(1, "one"), "log");
     REQUIRE(::link(world.at(1, "one").c_str(), world.at(1, "two").c_str()) == 0);
-    if (!set_flags(world.at(1, "one"), FS_APPEND_FL)) {
+    if (!set_protection(world.at(1, "one"), FS_APPEND_FL)) {
         MESSAGE("skipped: no append-only files on this file system");
         return;
     }
@@ -158,23 +152,23 @@ TEST_CASE("copy-up: append-only hard links") {
     CHECK(winner_of(node) == 0);
     CHECK(exists(world.at(0, "two")));
     CHECK((tree.stat_object(node).value().stx_attributes & STATX_ATTR_APPEND) != 0);
-    set_flags(world.at(0, "one"), 0);
-    set_flags(world.at(0, "two"), 0);
-    set_flags(world.at(1, "one"), 0);
+    CHECK(set_protection(world.at(0, "one"), 0));
+    CHECK(set_protection(world.at(0, "two"), 0));
+    CHECK(set_protection(world.at(1, "one"), 0));
 }
 
 TEST_CASE("copy-up: immutable is EPERM, and nothing is copied") {
     PLYFS_NEEDS_ROOT();
     World world("wr");
     write_file(world.at(1, "file"), "text");
-    if (!set_flags(world.at(1, "file"), FS_IMMUTABLE_FL)) {
+    if (!set_protection(world.at(1, "file"), FS_IMMUTABLE_FL)) {
         MESSAGE("skipped: no immutable files on this file system");
         return;
     }
     Tree& tree = world.start();
     CHECK(ensure_writable(tree, world.node("file"), {}).failed_with(EPERM));
     CHECK_FALSE(exists(world.at(0, "file")));
-    set_flags(world.at(1, "file"), 0);
+    CHECK(set_protection(world.at(1, "file"), 0));
     CHECK(ensure_writable(tree, world.node("file"), {}));
 }
 

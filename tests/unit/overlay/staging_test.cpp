@@ -66,11 +66,6 @@ void check_same(const std::string& from, const std::string& to) {
     CHECK(a.st_ino != b.st_ino);
 }
 
-bool set_flags(const std::string& path, int flags) {
-    UniqueFd fd(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
-    return fd.valid() && ::ioctl(fd.get(), FS_IOC_SETFLAGS, &flags) == 0;
-}
-
 int flags_of(const std::string& path) {
     UniqueFd fd(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
     int flags = -1;
@@ -293,7 +288,7 @@ TEST_CASE("staging: append-only and immutable come after publication") {
     for (const Row& row : {Row{"append", FS_APPEND_FL}, Row{"immutable", FS_IMMUTABLE_FL}}) {
         INFO(std::string(row.name));
         write_file(place.lower(row.name), "x");
-        if (!set_flags(place.lower(row.name), row.flag)) {
+        if (!set_protection(place.lower(row.name), row.flag)) {
             MESSAGE("skipped: this file system has no such flag");
             return;
         }
@@ -308,9 +303,9 @@ TEST_CASE("staging: append-only and immutable come after publication") {
             }
             CHECK((flags_of(place.published(row.name)) & row.flag) != 0);
             CHECK(place.work_is_empty());
-            set_flags(place.published(row.name), 0);
+            CHECK(set_protection(place.published(row.name), 0));
             ::unlink(place.published(row.name).c_str());
         }
-        set_flags(place.lower(row.name), 0);
+        CHECK(set_protection(place.lower(row.name), 0));
     }
 }

@@ -4,7 +4,9 @@
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -40,6 +42,16 @@ class ScratchDir {
   private:
     std::string path_;
 };
+
+// Makes a file append-only or immutable (FS_APPEND_FL, FS_IMMUTABLE_FL), or with 0 neither. Its other flags stay: to
+// ext4 the one for extents taken away is an order to convert the file, which may fail.
+inline bool set_protection(const std::string& path, int flags) {
+    const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+    int now = 0;
+    if (!fd.valid() || ::ioctl(fd.get(), FS_IOC_GETFLAGS, &now) != 0) return false;
+    now = (now & ~(FS_APPEND_FL | FS_IMMUTABLE_FL)) | flags;
+    return ::ioctl(fd.get(), FS_IOC_SETFLAGS, &now) == 0;
+}
 
 inline UniqueFd open_or_fail(const std::string& path, int flags, mode_t mode = 0644) {
     UniqueFd fd(::open(path.c_str(), flags | O_CLOEXEC, mode));
