@@ -165,6 +165,8 @@ void open_control_socket(control::SocketServer& control, const config::Config& c
 // supervision: null, or what a supervised daemon has of its supervisor.
 int serve(config::Config config, Readiness& readiness, const Invocation& invocation,
           fuse::Supervision* supervision = nullptr) {
+    const auto read_config = [invocation] { return read_config_again(invocation); };
+    if (supervision) control::amend(config, control::read_amendments(supervision->ledger.amendments()), read_config);
     take_niceness(config.niceness);
     ProbeFailure probe;
     const bool changes_layers = config.layered && !config.workdir.empty() && !config.read_only;
@@ -206,8 +208,7 @@ int serve(config::Config config, Readiness& readiness, const Invocation& invocat
     if (!session.mount(failure)) return fail(kExitMount, failure);
     std::optional<BranchWatch> watch(std::in_place, *tree,
                                      BranchWatch::Terms{config.layered, config.pool.space_age, config.branch_timeout});
-    std::optional<control::SocketServer> control(
-        std::in_place, session.control([invocation] { return read_config_again(invocation); }));
+    std::optional<control::SocketServer> control(std::in_place, session.control(read_config));
     open_control_socket(*control, config);
     const auto leave = [&] {
         tell_service_manager(config, "STOPPING=1");

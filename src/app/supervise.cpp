@@ -65,6 +65,7 @@ class Supervisor {
         if (!line) return give_up("a daemon can not be started: " + log::errno_text(line.error().value()));
         started_ = Clock::now();
         killed_.reset();
+        serves_ = next_ = false;
         pid_ = ::fork();
         if (pid_ < 0) return give_up("a daemon can not be started: " + log::errno_text(errno));
         if (pid_ == 0) {
@@ -96,6 +97,7 @@ class Supervisor {
             if (wanted[0].revents != 0) take_signals();
             if (const auto status = ended()) return after_end(*status);
             if (killed_ && Clock::now() - *killed_ > kDeafAfter) {
+                if (next_ && !ends_) return std::nullopt;
                 log::warn("the daemon was killed and is deaf to it: it waits for whom the next one will answer");
                 return after_death("a kill");
             }
@@ -113,6 +115,12 @@ class Supervisor {
             case fuse::kServes:
                 if (!ledger_.answered()) on_ready_();
                 ledger_.set_answered(true);
+                ledger_.settle();
+                serves_ = true;
+                break;
+            case fuse::kNext:
+                next_ = true;
+                killed_ = Clock::now();  // it may wait for a branch and not end
                 break;
             case fuse::kEnds:
                 ends_ = true;
@@ -151,14 +159,23 @@ class Supervisor {
         // What it said last.
         pollfd said{line_.get(), POLLIN, 0};
         while (line_.valid() && ::poll(&said, 1, 0) == 1 && (said.revents & POLLIN) != 0) hear();
+        if (WIFEXITED(status) && ((next_ && !ends_) || go_back())) return std::nullopt;
         if (WIFEXITED(status)) return WEXITSTATUS(status);
         const int by = WTERMSIG(status);
         if (ends_ || by == SIGTERM || by == SIGINT || by == SIGHUP) return end_connection();
         return after_death("signal " + std::to_string(by));
     }
 
+    // From a change of the mount with which a daemon did not come to serve.
+    bool go_back() {
+        if (serves_ || ends_ || !device_.valid() || !ledger_.revert()) return false;
+        log::warn("the daemon did not serve with what was changed; another one takes over with what was before");
+        return true;
+    }
+
     // Each start is counted that did not come to anything.
     std::optional<int> after_death(const std::string& of) {
+        if (go_back()) return std::nullopt;
         if (!ledger_.answered() || !device_.valid()) return give_up("the daemon died of " + of + " before it served");
         short_ = Clock::now() - started_ < kShort ? short_ + 1 : 0;
         if (short_ >= kMostShort || ledger_.instance() >= kMostInstances) {
@@ -196,6 +213,8 @@ class Supervisor {
     std::optional<Clock::time_point> killed_;
     int short_ = 0;
     bool ends_ = false;
+    bool serves_ = false;  // the daemon that there is
+    bool next_ = false;    // it has asked for another one
 };
 
 }  // namespace

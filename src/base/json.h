@@ -42,6 +42,7 @@ class Json {
     static Json array() { return Array(); }
     static Json object() { return Object(); }
 
+    bool is_nothing() const { return std::holds_alternative<std::monostate>(value_); }
     bool is_object() const { return std::holds_alternative<Object>(value_); }
     bool is_array() const { return std::holds_alternative<Array>(value_); }
     bool is_string() const { return std::holds_alternative<std::string>(value_); }

@@ -206,11 +206,21 @@ void find_branches(Config& config, Survey& survey) {
     for (std::string& line : settle_missing_branches(config, survey.notices())) survey.fault(std::move(line));
 }
 
+std::vector<Place> survey_branches(Config& config, Survey& survey) {
+    if (!config.layered) find_branches(config, survey);
+    std::vector<Place> places = look_at_branches(config, survey);
+    for (std::string& line : find_rule_members(config.pool.rules, config.branches)) survey.fault(std::move(line));
+    compare_branches(places, survey);
+    check_writable(config, places, survey);
+    return places;
+}
+
 }  // namespace
 
 std::vector<std::string> find_rule_members(std::vector<PlacementRule>& rules, const std::vector<BranchSpec>& branches) {
     std::vector<std::string> faults;
     for (PlacementRule& rule : rules) {
+        rule.members.clear();
         for (const std::string& written : rule.branches) {
             boost::system::error_code fault;
             const fs::path canonical = fs::canonical(written, fault);
@@ -229,11 +239,7 @@ std::vector<std::string> find_rule_members(std::vector<PlacementRule>& rules, co
 
 std::vector<std::string> validate(Config& config) {
     Survey survey;
-    if (!config.layered) find_branches(config, survey);
-    std::vector<Place> places = look_at_branches(config, survey);
-    for (std::string& line : find_rule_members(config.pool.rules, config.branches)) survey.fault(std::move(line));
-    compare_branches(places, survey);
-    check_writable(config, places, survey);
+    std::vector<Place> places = survey_branches(config, survey);
     if (!config.workdir.empty() && !config.read_only) {
         if (auto work = survey.look(config.workdir, "workdir " + config.workdir, "create it empty")) {
             config.workdir = work->path;
@@ -248,6 +254,16 @@ std::vector<std::string> validate(Config& config) {
     config.layers.inside_lower = any_inside_lower(places);
     if (!survey.faults().empty()) throw Error(ExitCode::mount, survey.faults());
     return survey.notices();
+}
+
+void validate_branches(Config& config) {
+    Survey survey;
+    const std::vector<Place> places = survey_branches(config, survey);
+    Place mountpoint;
+    mountpoint.path = config.mountpoint;
+    mountpoint.label = "mountpoint " + config.mountpoint;
+    compare_mountpoint(config, mountpoint, places, survey);
+    if (!survey.faults().empty()) throw Error(ExitCode::mount, survey.faults());
 }
 
 HostFacts find_host_facts() {

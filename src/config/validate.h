@@ -15,6 +15,9 @@ namespace plyfs::config {
 // notices for the user. Throws Error (ExitCode::mount).
 std::vector<std::string> validate(Config& config);
 
+// The same for other branches of a pool that is served: nothing is asked of the mount itself.
+void validate_branches(Config& config);
+
 // Finds the branches that rules name, which are canonical by now, by their numbers; returns a fault for each that is
 // none.
 std::vector<std::string> find_rule_members(std::vector<PlacementRule>& rules, const std::vector<BranchSpec>& branches);

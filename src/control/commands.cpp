@@ -9,6 +9,7 @@
 #include "config/error.h"
 #include "config/options.h"
 #include "config/validate.h"
+#include "control/branch_change.h"
 #include "control/explain.h"
 #include "ops/relocate.h"
 
@@ -71,6 +72,12 @@ Json names_json(const std::vector<std::string>& names) {
     return out;
 }
 
+// several: what is said of more than one.
+Json faults_json(fmt::format_string<std::size_t> several, const std::vector<std::string>& faults) {
+    Json out = refusal(faults.size() == 1 ? faults[0] : fmt::format(several, faults.size()));
+    return std::move(out.add("faults", names_json(faults)));
+}
+
 Json run_reload(const Call& call) {
     if (!call.mount.read_config) return refusal("this mount's configuration can not be read again");
     ReadAgain again = call.mount.read_config();
@@ -80,12 +87,7 @@ Json run_reload(const Call& call) {
             again.faults.push_back(std::move(fault));
         }
     }
-    if (!again.faults.empty()) {
-        Json out = refusal(again.faults.size() == 1 ? again.faults[0]
-                                                    : fmt::format("nothing is changed, the configuration has {} faults",
-                                                                  again.faults.size()));
-        return std::move(out.add("faults", names_json(again.faults)));
-    }
+    if (!again.faults.empty()) return faults_json("nothing is changed, the configuration has {} faults", again.faults);
     const auto done = call.mount.options.reload(call.mount.ctx, std::move(*again.config));
     return std::move(answer().add("changed", names_json(done.changed)).add("kept", names_json(done.kept)));
 }
@@ -101,8 +103,30 @@ Json no_branch(const std::string& path) {
     return refusal("'" + path + "' is no branch of this mount; status lists those there are");
 }
 
-// rw and nc differ in what a policy may choose alone. Of ro the whole mount is another one: it is held through a clone,
-// copied up from and hidden by marks.
+std::vector<std::string> texts(const Json& list) {
+    std::vector<std::string> out;
+    for (const Json& one : list.items()) out.push_back(one.text());
+    return out;
+}
+
+// No answer comes when it is done, but the end of the connection: from then on the next daemon is there to be asked.
+template <typename Change>
+Json change_branches(const Call& call, Change change) {
+    if (!call.mount.hand_over) return refusal(kNotSupervised);
+    try {
+        const auto config = call.mount.options.config();
+        const auto plan = plan_succession(config, call.mount.ctx.tree.set(), change(config.branches),
+                                          call.mount.options.amendments(), call.request["force"].is_true());
+        return refusal(call.cancelled() ? "nobody waits for it any more" : call.mount.hand_over(plan));
+    } catch (const config::BadValue& e) {
+        return refusal(e.what());
+    } catch (const config::Error& e) {
+        return faults_json("nothing is changed, the branches would have {} faults", e.messages());
+    }
+}
+
+// rw and nc differ in what a policy may choose alone. With ro the whole mount is another one: it is held through a
+// clone, copied up from and hidden by marks.
 Json run_branch_mode(const Call& call) {
     const std::string& path = call.request["branch"].text();
     config::BranchMode mode;
@@ -117,12 +141,25 @@ Json run_branch_mode(const Call& call) {
     if (!branch) return no_branch(path);
     if (branch->mode() == mode) return answer();
     if (branch->mode() == config::BranchMode::ro || mode == config::BranchMode::ro) {
-        return refusal("a branch becomes ro, or is no longer, with a new mount only; rw and nc can change");
+        return change_branches(call, [&](const Branches& branches) { return with_mode(branches, path, mode); });
     }
     branch->set_mode(mode);
     call.mount.options.set_branch_mode(static_cast<std::size_t>(branch->index()), mode);
     log::info("branch {}: {} from now on", path, config::mode_name(mode));
     return answer();
+}
+
+Json run_branch_add(const Call& call) {
+    const std::string& base = call.request["base"].text();
+    return change_branches(call, [&](const Branches& branches) {
+        return with_branches(branches, texts(call.request["branches"]), base.starts_with('/') ? base : "/",
+                             call.request["first"].is_true());
+    });
+}
+
+Json run_branch_remove(const Call& call) {
+    return change_branches(
+        call, [&](const Branches& branches) { return without_branches(branches, texts(call.request["branches"])); });
 }
 
 Json run_move(const Call& call) {
@@ -154,7 +191,9 @@ constexpr Command kCommands[] = {
     {"get",         false, run_get},
     {"set",         false, run_set},
     {"reload",      true,  run_reload},
-    {"branch-mode", false, run_branch_mode},
+    {"branch-mode", true,  run_branch_mode},
+    {"branch-add",  true,  run_branch_add},
+    {"branch-remove", true, run_branch_remove},
     {"move",        true,  run_move},
 };
 // clang-format on

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "control/amendments.h"
 #include "control/control_file.h"
 #include "control/counters.h"
 #include "control/status.h"
@@ -18,19 +19,15 @@
 
 namespace plyfs::control {
 
-// What the configuration says when it is read again, complete but for what is known of the mount alone; or every fault.
-struct ReadAgain {
-    std::optional<config::Config> config;
-    std::vector<std::string> faults;
-};
-
 // One mount, as commands see it. A copy of it may be used for as long as the mount is served.
 struct Mount {
     ops::Context& ctx;
     const RequestCounters& requests;
     const MountFacts& facts;
     ControlFile& options;
-    std::function<ReadAgain()> read_config;           // may be empty
+    std::function<ReadAgain()> read_config;  // may be empty
+    // Ends this daemon in favour of the next one, see fuse/handover.h; empty: nobody supervises.
+    std::function<std::string(const Succession&)> hand_over;
     std::function<void(std::function<void()>)> post;  // runs it where nobody waits but who has asked
 };
 

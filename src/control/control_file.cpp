@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "config/error.h"
 #include "config/options.h"
+#include "control/branch_change.h"
 #include "control/live_options.h"
 #include "control/option_values.h"
 
@@ -49,7 +50,19 @@ bool is_control_file(NodeId id) {
     return id >= kFirstId && id < kFirstId + std::size(kControlNames);
 }
 
-ControlFile::ControlFile(config::Config config) : since_(now()), config_(std::move(config)) {}
+ControlFile::ControlFile(config::Config config, Amendments amendments, Keep keep)
+    : since_(now()), config_(std::move(config)), amendments_(std::move(amendments)), keep_(std::move(keep)) {}
+
+void ControlFile::keep() {
+    if (keep_) keep_(amendments_.write());
+}
+
+void ControlFile::set_branch_mode(std::size_t branch, config::BranchMode mode) {
+    MutexLock lock(mutex_);
+    config_.branches[branch].mode = mode;
+    amendments_.branches = config_.branches;
+    keep();
+}
 
 std::optional<ops::Entry> ControlFile::find(ops::Context& ctx, NodeId parent, std::string_view name) const {
     if (parent != kRootId || !ctx.tree.pool().files.control) return std::nullopt;
@@ -118,6 +131,25 @@ Status ControlFile::set(ops::Context& ctx, std::string_view attribute, std::stri
     return changed;
 }
 
+bool ControlFile::is_of_branches(std::string_view attribute) {
+    const auto name = option_of(attribute);
+    return name && *name == "branches";
+}
+
+Result<Succession> ControlFile::plan_branches(ops::Context& ctx, std::string_view value, bool supervised) const {
+    if (!supervised) {
+        log::warn("branches={}: {}", value, kNotSupervised);
+        return Errno(EROFS);
+    }
+    const config::Config config = this->config();
+    try {
+        return plan_succession(config, ctx.tree.set(), changed_branches(config.branches, value), amendments(), false);
+    } catch (const std::exception& e) {
+        log::warn("branches={}: {}", value, e.what());
+        return Errno(EINVAL);
+    }
+}
+
 Status ControlFile::change(ops::Context& ctx, std::string_view name, std::string_view value, std::string& why) {
     const auto match = config::find_option(name);
     MutexLock lock(mutex_);
@@ -131,22 +163,20 @@ Status ControlFile::change(ops::Context& ctx, std::string_view name, std::string
         return Errno(EROFS);
     }
     if (!is_live(*match->option)) {
-        why = "it can not change while mounted; unmount and mount again with it";
+        const bool branches = match->option->name == "branches";
+        why = branches ? "plyctl branch add and branch remove change them"
+                       : "it can not change while mounted; unmount and mount again with it";
         return Errno(EROFS);
     }
-    config::Draft draft;
-    draft.base = "/";
-    draft.config = config_;
     try {
-        config::apply_option(draft, *match, std::string(value), config::Written::in_words);
+        set_live(config_, *match, value);
     } catch (const config::BadValue& e) {
         why = e.what();
         return Errno(EINVAL);
     }
-    if (draft.selection) draft.config.pool.policies.set(config::Function::getattr, *draft.selection);
-    for (const std::string& notice : draft.notices) log::info("{}", notice);
-    config_ = std::move(draft.config);
     apply(ctx, config_);
+    amendments_.set_option(name, value);
+    keep();
     log::info("set while mounted: {}={}", name, value);
     return {};
 }
@@ -176,6 +206,9 @@ ControlFile::Reloaded ControlFile::reload(ops::Context& ctx, config::Config fres
         }
     }
     apply(ctx, config_);
+    amendments_.reloaded = true;
+    amendments_.options.clear();
+    keep();
     log::info("configuration read again: {} options changed, {} need a new mount", out.changed.size(), out.kept.size());
     return out;
 }

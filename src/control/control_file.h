@@ -1,9 +1,10 @@
 // The options of a mount while it is there, and the two files in a pool's root, .mergerfs and .plyfs, by whose extended
 // attributes it is asked and changed as well: user.mergerfs.OPTION and user.plyfs.OPTION, either name on either file.
 // They lie on no branch and are not listed; what a branch has under these names is not seen. Nothing set here outlives
-// the mount.
+// the mount; what is set is kept for the next daemon of it, where there may be one.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -11,6 +12,7 @@
 
 #include "base/mutex.h"
 #include "config/config.h"
+#include "control/amendments.h"
 #include "ops/context.h"
 
 namespace plyfs::control {
@@ -20,7 +22,9 @@ bool is_control_file(NodeId id);
 
 class ControlFile {
   public:
-    explicit ControlFile(config::Config config);
+    // keep: is given all amendments after each change; may be empty.
+    using Keep = std::function<void(const std::string& amendments)>;
+    explicit ControlFile(config::Config config, Amendments amendments = {}, Keep keep = {});
 
     // The answer to a lookup of one of the two names in the root of a pool; none for all other names.
     std::optional<ops::Entry> find(ops::Context& ctx, NodeId parent, std::string_view name) const;
@@ -33,7 +37,10 @@ class ControlFile {
     // EINVAL: no value of this option; EROFS: it can not be changed while mounted. All of a change is there for a
     // request, or nothing.
     Status set(ops::Context& ctx, std::string_view attribute, std::string_view value);
-    // The same by options' names, for whoever can be told why not.
+    // What to change the branches to by the attribute `branches` of either file; EROFS: nobody supervises the mount.
+    static bool is_of_branches(std::string_view attribute);
+    Result<Succession> plan_branches(ops::Context& ctx, std::string_view value, bool supervised) const;
+    // Of options by their names, for whoever can be told why not.
     struct NamedValue {
         std::string_view name;
         std::string value;
@@ -51,17 +58,22 @@ class ControlFile {
         MutexLock lock(mutex_);
         return config_;
     }
-    void set_branch_mode(std::size_t branch, config::BranchMode mode) {
+    Amendments amendments() const {
         MutexLock lock(mutex_);
-        config_.branches[branch].mode = mode;
+        return amendments_;
     }
+    void set_branch_mode(std::size_t branch, config::BranchMode mode);
     // Changes on the branches are heard of, or no longer: the timeouts follow.
     void set_watched(ops::Context& ctx, bool watched);
 
   private:
+    void keep() REQUIRES(mutex_);
+
     const timespec since_;
     mutable Mutex mutex_;
     config::Config config_ GUARDED_BY(mutex_);
+    Amendments amendments_ GUARDED_BY(mutex_);
+    const Keep keep_;
 };
 
 }  // namespace plyfs::control

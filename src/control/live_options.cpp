@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <iterator>
 
+#include "base/log.h"
+
 namespace plyfs::control {
 namespace {
 
@@ -66,6 +68,16 @@ bool is_policy(const config::Option& option) {
 
 bool is_live(const config::Option& option) {
     return is_policy(option) || find_row(option) != nullptr;
+}
+
+void set_live(config::Config& config, const config::Match& match, std::string_view value) {
+    config::Draft draft;
+    draft.base = "/";
+    draft.config = config;
+    config::apply_option(draft, match, std::string(value), config::Written::in_words);
+    if (draft.selection) draft.config.pool.policies.set(config::Function::getattr, *draft.selection);
+    for (const std::string& notice : draft.notices) log::info("{}", notice);
+    config = std::move(draft.config);
 }
 
 void take_live(const config::Option& option, const config::Config& fresh, config::Config& config) {

@@ -10,6 +10,9 @@ namespace plyfs::control {
 
 bool is_live(const config::Option& option);
 
+// Sets one as it is written after -o. Throws BadValue, and nothing is changed.
+void set_live(config::Config& config, const config::Match& match, std::string_view value);
+
 // Takes from `fresh` what such an option sets, nothing else.
 void take_live(const config::Option& option, const config::Config& fresh, config::Config& config);
 

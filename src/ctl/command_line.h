@@ -16,6 +16,8 @@ struct Words {
     bool content = false;
     bool fix = false;
     bool save = false;
+    bool first = false;
+    bool force = false;
     std::string keep;          // fsck's rule; empty: none
     double interval = 1;       // seconds
     std::optional<int> count;  // unset: until interrupted

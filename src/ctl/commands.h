@@ -13,6 +13,8 @@ int run_get(const Words& words);
 int run_set(const Words& words);
 int run_reload(const Words& words);
 int run_branch_mode(const Words& words);
+int run_branch_add(const Words& words);
+int run_branch_remove(const Words& words);
 int run_drain(const Words& words);
 int run_balance(const Words& words);
 int run_dup(const Words& words);

@@ -24,4 +24,10 @@ class Refused : public Failure {
     using Failure::Failure;
 };
 
+// A mount ended the connection instead of an answer.
+class Ended : public Failure {
+  public:
+    using Failure::Failure;
+};
+
 }  // namespace plyfs::ctl

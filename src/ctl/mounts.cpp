@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <map>
 #include <memory>
+#include <thread>
 
 #include "base/log.h"
 #include "control/socket_place.h"
@@ -18,7 +20,10 @@
 namespace plyfs::ctl {
 namespace {
 
+using namespace std::chrono_literals;
+
 constexpr int kPatience = 10000;  // milliseconds
+constexpr auto kBetweenDaemons = 1000ms;
 constexpr std::size_t kLongestAnswer = std::size_t{64} << 20;
 
 // By device; of several the one in the first directory.
@@ -65,6 +70,11 @@ UniqueFd connect(const Mount& mount) {
                       "daemon could make none (its log says why)");
     }
     auto fd = sys::connect_to(mount.socket);
+    // Between two daemons of one mount nobody answers.
+    for (auto left = kBetweenDaemons; fd.failed_with(ECONNREFUSED) && left > 0ms; left -= 20ms) {
+        std::this_thread::sleep_for(20ms);
+        fd = sys::connect_to(mount.socket);
+    }
     if (fd) return std::move(*fd);
     if (fd.failed_with(EACCES)) throw Failure(name + " is another user's mount; ask as that user, or as root");
     if (fd.failed_with(ECONNREFUSED)) {
@@ -92,11 +102,21 @@ std::string exchange(const Mount& mount, const std::string& line, Patience patie
     std::array<char, 65536> buffer;
     while (answer.find('\n') == std::string::npos) {
         const auto got = sys::receive_waiting(fd, buffer);
+        const bool ended = (got && *got == 0) || got.failed_with(ECONNRESET);
+        if (ended && answer.empty()) throw Ended(fail(Errno(ECONNRESET)).what());
         if (!got) throw fail(got.error());
         if (*got == 0 || answer.size() > kLongestAnswer) throw fail(Errno(ECONNRESET));
         answer.append(buffer.data(), *got);
     }
     return answer.substr(0, answer.find('\n'));
+}
+
+std::string refusal_text(const Json& answer) {
+    std::string out = shown(answer["error"]);
+    const auto& faults = answer["faults"].items();
+    if (faults.size() < 2) return out;
+    for (const Json& fault : faults) out += (&fault == &faults[0] ? ": " : "; ") + shown(fault);
+    return out;
 }
 
 }  // namespace
@@ -193,14 +213,18 @@ Json ask(const Mount& mount, const Json& request, Patience patience) {
     auto answer = Json::read(exchange(mount, request.write() + "\n", patience), fault);
     const std::string name = shown(mount.path.empty() ? mount.socket : mount.path);
     if (!answer) throw Failure(name + ": its answer is no JSON (" + fault + "); is it the same version?");
-    if (!(*answer)["ok"].is_true()) throw Refused(name + ": " + shown((*answer)["error"]));
+    if (!(*answer)["ok"].is_true()) throw Refused(name + ": " + refusal_text(*answer));
     return std::move(*answer);
 }
 
 Json ask(const Mount& mount, const char* command) {
     Json request;
     request.add("command", command);
-    return ask(mount, request);
+    try {
+        return ask(mount, request);
+    } catch (const Ended&) {
+        return ask(mount, request);  // the next daemon
+    }
 }
 
 }  // namespace plyfs::ctl

@@ -38,7 +38,7 @@ InMount locate(const std::string& path);
 std::optional<std::string> real_path(const std::string& path);
 
 // What the mount says to it. Throws Failure when it can not be asked or says nothing within some seconds, if that is as
-// long as it may take; Refused when it refuses.
+// long as it may take; Refused when it refuses, Ended when its daemon ends meanwhile.
 enum class Patience { seconds, endless };
 Json ask(const Mount& mount, const Json& request, Patience patience = Patience::seconds);
 Json ask(const Mount& mount, const char* command);

@@ -1,6 +1,4 @@
-// get, set, reload, branch mode: what changes a mount.
-#include "config/branch_spec.h"
-#include "config/error.h"
+// get, set, reload: the options of a mount.
 #include "ctl/command_line.h"
 #include "ctl/commands.h"
 #include "ctl/config_save.h"
@@ -84,20 +82,6 @@ int run_reload(const Words& words) {
         const std::string kept = list_text(answer["kept"]);
         if (!kept.empty()) print(name + ": not while it is mounted, unmount and mount it for: " + kept + "\n");
     }
-    return 0;
-}
-
-int run_branch_mode(const Words& words) {
-    const Mount mount = mount_of(words.arguments[0]);
-    try {
-        config::parse_mode(words.arguments[2]);
-    } catch (const config::BadValue& e) {
-        throw Failure(e.what(), ExitCode::usage);
-    }
-    Json request;
-    request.add("command", "branch-mode").add("branch", words.arguments[1]).add("mode", words.arguments[2]);
-    const Json answer = ask(mount, request);
-    if (words.json) print_line(answer);
     return 0;
 }
 

@@ -2,10 +2,12 @@
 #include <sys/stat.h>
 
 #include <cstring>
+#include <memory>
 #include <vector>
 
 #include "fuse/call.h"
 #include "fuse/handlers.h"
+#include "fuse/handover.h"
 #include "ops/attributes.h"
 #include "ops/data.h"
 #include "ops/lookup.h"
@@ -145,11 +147,29 @@ void on_listxattr(fuse_req_t req, fuse_ino_t id, std::size_t size) {
              [size](fuse_req_t to, const std::string& names) { return reply_value(to, names, size); });
 }
 
+// Answered when it is known that it can be done: what is asked after that is asked of the next daemon.
+void change_branches(const Call& call, std::string value) {
+    Server& server = call.server();
+    auto plan = std::make_shared<control::Succession>();
+    call.run_later(
+        [&server, plan, value = std::move(value)](ops::Context& ctx, const ops::Request&) -> Status {
+            *plan = TRY(server.control.plan_branches(ctx, value, server.takeover.supervised()));
+            return {};
+        },
+        [&server, plan](fuse_req_t req) {
+            server.takeover.gate().close();
+            const int rc = fuse_reply_err(req, 0);
+            server.executor.post([&server, plan] { log::warn("branches: {}", hand_over(server, *plan)); });
+            return rc;
+        });
+}
+
 void on_setxattr(fuse_req_t req, fuse_ino_t id, const char* raw, const char* value, std::size_t size, int flags) {
     Call call(req, Slot::setxattr);
     if (control::is_control_file(id)) {
         // Whoever changes where all users' files go has to be root, whatever the kernel checks.
         const bool root = fuse_req_ctx(req)->uid == 0;
+        if (root && control::ControlFile::is_of_branches(raw)) return change_branches(call, std::string(value, size));
         return call.answer(root ? call.server().control.set(call.ctx(), raw, std::string_view(value, size))
                                 : Status(Errno(EPERM)));
     }

@@ -46,6 +46,11 @@ void Executor::relieve() {
     wake_.notify_all();
 }
 
+bool Executor::is_idle_but_for(std::size_t running) {
+    MutexLock lock(mutex_);
+    return queue_.empty() && threads_.size() <= idle_ + running;
+}
+
 // False at a limit of processes or of memory.
 bool Executor::grow() {
     try {

@@ -22,6 +22,8 @@ class Executor {
     // To be called once in a while: when nothing was done since the last time, although there is work, all threads may
     // be waiting for a branch that hangs. There are more then than the limit says.
     void relieve();
+    // Whether no more than that is being done, and nothing waits.
+    bool is_idle_but_for(std::size_t running);
 
   private:
     void run();

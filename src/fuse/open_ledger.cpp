@@ -8,6 +8,9 @@ namespace {
 
 constexpr std::uint32_t kMost = 1U << 20;
 constexpr std::size_t kLongestBeginning = 1024;
+constexpr std::size_t kLongestText = std::size_t{1} << 20;
+// The one that holds, the one on trial, and one to be written.
+constexpr std::uint32_t kTexts = 3;
 enum State : std::uint32_t { kFree, kOpen, kClosing };
 
 }  // namespace
@@ -19,6 +22,13 @@ struct OpenLedger::Header {
     std::atomic<std::uint32_t> beginning_size;
     char beginning[kLongestBeginning];
     std::atomic<std::uint32_t> used;  // slots from here on never were
+    struct Text {
+        std::uint32_t size;
+        char bytes[kLongestText];
+    };
+    Text texts[kTexts];
+    std::atomic<std::uint32_t> current;  // of the texts
+    std::atomic<std::uint32_t> proven;
 };
 
 struct OpenLedger::Slot {
@@ -63,19 +73,50 @@ std::span<const char> OpenLedger::beginning() const {
     return {header_->beginning, header_->beginning_size.load(std::memory_order_acquire)};
 }
 
-std::vector<OpenLedger::Left> OpenLedger::left() {
-    MutexLock lock(mutex_);
+bool OpenLedger::amend(std::string_view text, Amendment kind) {
+    if (text.size() > kLongestText) return false;
+    std::uint32_t next = 0;
+    while (next == header_->current.load() || next == header_->proven.load()) ++next;
+    header_->texts[next].size = static_cast<std::uint32_t>(text.size());
+    std::memcpy(header_->texts[next].bytes, text.data(), text.size());
+    header_->current.store(next);
+    if (kind == Amendment::proven) settle();
+    return true;
+}
+
+std::string_view OpenLedger::amendments() const {
+    const auto& text = header_->texts[header_->current.load()];
+    return {text.bytes, text.size};
+}
+
+bool OpenLedger::is_trial() const {
+    return header_->current.load() != header_->proven.load();
+}
+
+void OpenLedger::settle() {
+    header_->proven.store(header_->current.load());
+}
+
+bool OpenLedger::revert() {
+    return header_->current.exchange(header_->proven.load()) != header_->proven.load();
+}
+
+std::vector<OpenLedger::Left> OpenLedger::open_now() const {
     std::vector<Left> out;
-    free_.clear();
     for (std::uint32_t i = 0; i < header_->used.load(); ++i) {
         const auto state = slots_[i].state.load(std::memory_order_acquire);
-        if (state == kFree) {
-            free_.push_back(i);
-        } else {
-            out.push_back({i, slots_[i].record, state == kClosing});
-        }
+        if (state != kFree) out.push_back({i, slots_[i].record, state == kClosing});
     }
     return out;
+}
+
+std::vector<OpenLedger::Left> OpenLedger::left() {
+    MutexLock lock(mutex_);
+    free_.clear();
+    for (std::uint32_t i = 0; i < header_->used.load(); ++i) {
+        if (slots_[i].state.load(std::memory_order_acquire) == kFree) free_.push_back(i);
+    }
+    return open_now();
 }
 
 std::uint32_t OpenLedger::add(const OpenRecord& record) {

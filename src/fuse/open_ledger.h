@@ -1,6 +1,7 @@
 // What outlives a daemon that is supervised, in memory that its supervisor shares with all of them (app/supervise): the
-// message by which the kernel began, and one record for each file that it has open. A record is there before the kernel
-// hears of the open and goes when it was released, so that the daemon may die between any two instructions.
+// message by which the kernel began, what has changed of the mount since, and one record for each file that it has
+// open. A record is there before the kernel hears of the open and goes when it was released, so that the daemon may die
+// between any two instructions.
 #pragma once
 
 #include <atomic>
@@ -8,6 +9,7 @@
 #include <cstdint>
 #include <deque>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "base/mutex.h"
@@ -41,11 +43,25 @@ class OpenLedger {
     void keep_beginning(std::span<const char> message);
     std::span<const char> beginning() const;
 
+    // What has changed of the mount since it was made (control/amendments); empty: nothing. It is there whole or not at
+    // all. A trial is what only the next daemon is to serve with: until it does, one can go back. By one thread at a
+    // time. False: there is no room for so much.
+    enum class Amendment { proven, trial };
+    bool amend(std::string_view text, Amendment kind);
+    std::string_view amendments() const;
+    bool is_trial() const;
+    // By the supervisor: the daemon serves with what is written; or it does not, and what was before is true again, if
+    // there is that.
+    void settle();
+    bool revert();
+
     struct Left {
         std::uint32_t index;
         OpenRecord record;
         bool closing;  // its end had begun
     };
+    // While nothing is added.
+    std::vector<Left> open_now() const;
     // What earlier processes have left; before anything is added.
     std::vector<Left> left();
     // kNone: there is no room; it will not be resumed.

@@ -1,6 +1,7 @@
 // Server: what the request handlers share; the userdata of the libfuse session.
 #pragma once
 
+#include "base/log.h"
 #include "control/control_file.h"
 #include "control/counters.h"
 #include "control/status.h"
@@ -17,13 +18,23 @@ namespace plyfs::fuse {
 
 struct Server {
     Server(const config::Config& config, Tree& tree, BackingRegistrar& registrar, bool releases_are_late,
-           std::size_t executor_threads)
+           std::size_t executor_threads, OpenLedger* ledger)
         : ctx{tree, registrar, {}, releases_are_late, {}, {}},
-          control(config),
+          control(config, ledger ? control::read_amendments(ledger->amendments()) : control::Amendments(),
+                  keep_in(ledger)),
           reader(config.busy_poll),
           overdue(tree.set(), config.branch_timeout),
           executor(executor_threads) {
         ctx.timeouts.set(config);
+    }
+    // Where what is set while it is mounted is kept for the next daemon; null: nowhere.
+    static control::ControlFile::Keep keep_in(OpenLedger* ledger) {
+        if (!ledger) return {};
+        return [ledger](const std::string& text) {
+            if (!ledger->amend(text, OpenLedger::Amendment::proven)) {
+                log::warn("what was set is not known to the next daemon: there is no room for so much");
+            }
+        };
     }
     ops::Context ctx;
     control::RequestCounters requests;
@@ -37,7 +48,8 @@ struct Server {
     sys::BusyReader reader;  // of /dev/fuse
     Overdue overdue;
     Takeover takeover{reader};
-    Executor executor;  // last: its threads use the rest
+    std::atomic<bool> hands_over{false};  // to the next daemon (fuse/handover.h)
+    Executor executor;                    // last: its threads use the rest
 };
 
 }  // namespace plyfs::fuse

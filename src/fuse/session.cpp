@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "branch/probe.h"
 #include "fuse/handlers.h"
+#include "fuse/handover.h"
 #include "fuse/kernel_cache.h"
 #include "fuse/passthrough.h"
 #include "fuse/server.h"
@@ -108,7 +109,8 @@ struct Session::Impl {
           read_ahead_kib(config.read_ahead_kib),
           supervision(supervision_),
           registrar(tree_.counters()),
-          server(config, tree_, registrar, !transport.io_uring, kExecutorThreads) {
+          server(config, tree_, registrar, !transport.io_uring, kExecutorThreads,
+                 supervision_ ? &supervision_->ledger : nullptr) {
         server.facts.transport = transport.io_uring ? "io_uring" : "devfuse";
         server.facts.transport_reason = transport.reason;
         server.facts.max_stack_depth = depth.passthrough ? std::to_string(depth.depth) : "off";
@@ -149,6 +151,7 @@ struct Session::Impl {
     void unmount();
     void set_read_ahead(fuse_conn_info& conn) const;
     void mind_overdue();
+    std::function<std::string(const control::Succession&)> succession();
 
     TransportChoice transport;
     DepthChoice depth;
@@ -322,7 +325,7 @@ void Session::Impl::init(fuse_conn_info& conn) {
     const bool taken = server.takeover.count() > 0;
     if (taken) server.takeover.resume_files(server.ctx);
     // From now on the kernel can be told.
-    if (changes) changes->start(*cache);
+    if (changes) changes->start(*cache, taken && supervision->ledger.is_trial());
     const auto& facts = server.facts;
     if (ready) {
         ready(fmt::format("{} {}: transport {} ({}), stacking depth {} ({}), coherence {} ({})",
@@ -374,11 +377,17 @@ control::Mount Session::control(std::function<control::ReadAgain()> read_config)
             server.facts,
             server.control,
             std::move(read_config),
+            impl_->succession(),
             [&server](std::function<void()> work) { server.executor.post(std::move(work)); }};
 }
 
 void Session::when_stuck(std::function<void()> leave) {
     impl_->leave = std::move(leave);
+}
+
+std::function<std::string(const control::Succession&)> Session::Impl::succession() {
+    if (!supervision) return {};
+    return [this](const control::Succession& to) { return hand_over(server, to); };
 }
 
 // Of layers on this machine's disks none is looked after.

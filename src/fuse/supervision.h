@@ -11,6 +11,7 @@ namespace plyfs::fuse {
 // What they say to each other.
 inline constexpr char kKeep = 'K';    // with the connection, and what aborts it if that could be opened
 inline constexpr char kServes = 'S';  // the kernel has been answered
+inline constexpr char kNext = 'N';    // it ends, and another one is wanted
 inline constexpr char kEnds = 'E';    // no next one is wanted; the answer is that the connection is let go of
 inline constexpr char kKilled = '1';  // by sys/guard: the daemon was killed, and may be deaf to that
 

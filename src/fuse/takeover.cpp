@@ -27,13 +27,6 @@ thread_local const void* populated = nullptr;  // this thread's buffer
 
 thread_local ReadRequest current_request;
 
-void note_request(const void* buffer, ssize_t got) {
-    fuse_in_header header;
-    if (got < static_cast<ssize_t>(sizeof header)) return;
-    std::memcpy(&header, buffer, sizeof header);
-    current_request = {header.unique & ~kResentBit, (header.unique & kResentBit) != 0};
-}
-
 }  // namespace
 
 void Takeover::begin(Supervision* supervision) {
@@ -84,14 +77,22 @@ ssize_t Takeover::read(int device, void* buffer, std::size_t size) {
         sys::populate(buffer, size);
         populated = buffer;
     }
+    if (!supervision_) return reader_.read(device, buffer, size);
+    gate_.leave();
     const ssize_t got = reader_.read(device, buffer, size);
-    if (!supervision_) return got;
-    note_request(buffer, got);
-    if (got >= static_cast<ssize_t>(sizeof(fuse_in_header)) &&
-        static_cast<const fuse_in_header*>(buffer)->opcode == FUSE_INIT) {
-        supervision_->ledger.keep_beginning({static_cast<const char*>(buffer), static_cast<std::size_t>(got)});
-    }
+    if (got < static_cast<ssize_t>(sizeof(fuse_in_header))) return got;
+    take_in({static_cast<const char*>(buffer), static_cast<std::size_t>(got)});
     return got;
+}
+
+// What the kernel awaits no answer to it does not send again: that is done by whoever has read it.
+void Takeover::take_in(std::span<const char> message) {
+    fuse_in_header header;
+    std::memcpy(&header, message.data(), sizeof header);
+    current_request = {header.unique & ~kResentBit, (header.unique & kResentBit) != 0};
+    const bool unanswered = header.opcode == FUSE_FORGET || header.opcode == FUSE_BATCH_FORGET;
+    if (!unanswered) gate_.enter();
+    if (header.opcode == FUSE_INIT) supervision_->ledger.keep_beginning(message);
 }
 
 bool Takeover::is_answer_to_beginning(const iovec& part) const {

@@ -10,9 +10,11 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <unordered_map>
 
 #include "base/mutex.h"
+#include "fuse/gate.h"
 #include "fuse/supervision.h"
 #include "ops/dirs.h"
 #include "ops/resume.h"
@@ -32,6 +34,7 @@ class Takeover {
     // Before anything else; supervision lives as long as this.
     void begin(Supervision* supervision);
     bool supervised() const { return supervision_ != nullptr; }
+    Supervision* supervision() const { return supervision_; }
     // How many daemons were there before.
     std::uint32_t count() const { return supervision_ ? supervision_->ledger.instance() - 1 : 0; }
 
@@ -39,6 +42,8 @@ class Takeover {
     ssize_t read(int device, void* buffer, std::size_t size);
     ssize_t write(int device, iovec* parts, int count);
     static ReadRequest current();
+    // Where requests wait when they are for the next daemon; of a mount that is supervised.
+    Gate& gate() { return gate_; }
 
     // What was open, before the first request is read. Says in the log what could not be resumed.
     void resume_files(ops::Context& ctx);
@@ -64,6 +69,7 @@ class Takeover {
         std::uint32_t record = OpenLedger::kNone;
         std::int32_t backing_id = 0;  // to be closed with the last of those that were not resumed
     };
+    void take_in(std::span<const char> message);
     ssize_t begin_again(void* buffer, std::size_t size);
     void end_beginning(int device);
     bool is_answer_to_beginning(const iovec& part) const;
@@ -73,6 +79,7 @@ class Takeover {
     void close_unused(ops::Context& ctx, std::int32_t backing_id);
 
     sys::BusyReader& reader_;
+    Gate gate_;
     Supervision* supervision_ = nullptr;
     std::uint64_t instance_ = 0;
     std::atomic<int> stage_{0};  // of who takes over; see takeover.cpp

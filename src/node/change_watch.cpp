@@ -44,8 +44,9 @@ std::unique_ptr<ChangeWatch> ChangeWatch::make(Tree& tree, std::string& why) {
     return out->watch_branches(why) ? std::move(out) : nullptr;
 }
 
-void ChangeWatch::start(KernelCache& cache) {
+void ChangeWatch::start(KernelCache& cache, bool others) {
     cache_ = &cache;
+    if (others) doubt("other branches than before");
     own_ = ::getpid();
     tree_.own_closes().start();
     const BlockedSignals blocked;

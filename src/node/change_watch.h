@@ -34,8 +34,9 @@ class ChangeWatch {
     ChangeWatch(const ChangeWatch&) = delete;
     ChangeWatch& operator=(const ChangeWatch&) = delete;
 
-    // Once the mount is there; `cache` outlives stop().
-    void start(KernelCache& cache);
+    // Once the mount is there; `cache` outlives stop(). others: the branches are not those of the daemon before, so
+    // whatever the kernel knows may be wrong.
+    void start(KernelCache& cache, bool others = false);
     void stop();
 
   private:
@@ -71,6 +72,7 @@ class ChangeWatch {
     void doubt(std::string_view why);
     void end_doubt();
     void forget_everything();
+    void forget_nodes();
     void settle_trust();
     void give_up(std::string_view why);
 

@@ -1,6 +1,7 @@
 // The part of ChangeWatch that looks after the branches, and that knows what to do when something was missed.
 #include "base/log.h"
 #include "node/change_watch.h"
+#include "node/told_names.h"
 
 namespace plyfs {
 namespace {
@@ -73,6 +74,18 @@ void ChangeWatch::end_doubt() {
 }
 
 void ChangeWatch::forget_everything() {
+    forget_nodes();
+    const ToldNames* names = tree_.nodes().told();
+    if (!names) return;
+    // By daemons before this one.
+    for (const auto& [id, place] : names->waiting()) {
+        if (stopping_.load() || gave_up_) return;
+        tell({id, {}}, false);
+        tell({place.parent, place.name}, false);
+    }
+}
+
+void ChangeWatch::forget_nodes() {
     std::uint64_t at = 0;
     for (auto nodes = tree_.nodes().some(at); !nodes.empty() && !stopping_.load() && !gave_up_;
          nodes = tree_.nodes().some(at)) {

@@ -127,6 +127,19 @@ bool ToldNames::waits(NodeId parent, std::string_view name) const {
     return here != by_place_.end() && waiting_.contains(here->second);
 }
 
+std::vector<std::pair<NodeId, ToldNames::Place>> ToldNames::waiting() const {
+    std::vector<NodeId> ids;
+    {
+        MutexLock lock(index_mutex_);
+        ids.assign(waiting_.begin(), waiting_.end());
+    }
+    std::vector<std::pair<NodeId, Place>> out;
+    for (const NodeId id : ids) {
+        if (auto place = place_of(id)) out.emplace_back(id, std::move(*place));
+    }
+    return out;
+}
+
 void ToldNames::drop(NodeId id) {
     {
         MutexLock lock(index_mutex_);

@@ -16,6 +16,8 @@
 #include <string_view>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
+#include <vector>
 
 #include "base/mutex.h"
 #include "node/node.h"
@@ -57,6 +59,8 @@ class ToldNames {
     std::optional<NodeId> take(const Found& found);
     // Whether there was an object under a name that has not got its id yet.
     bool waits(NodeId parent, std::string_view name) const;
+    // Whose nodes nobody has asked for yet.
+    std::vector<std::pair<NodeId, Place>> waiting() const;
     // The kernel has forgotten it, or it must not come back.
     void drop(NodeId id);
 

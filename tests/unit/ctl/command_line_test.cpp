@@ -39,8 +39,8 @@ TEST_CASE("plyctl: what is wrong is said in one line") {
     CHECK(fault_of({}) == "a command is missing; plyctl --help lists those there are");
     CHECK(fault_of({"stauts"}) == "unknown command 'stauts'; did you mean 'status'?");
     CHECK(fault_of({"frobnicate"}).find("--help") != std::string::npos);
-    CHECK(fault_of({"branch"}) == "'branch' wants a second word: mode");
-    CHECK(fault_of({"branch", "paint"}) == "'branch' wants a second word: mode");
+    CHECK(fault_of({"branch"}) == "'branch' wants a second word: mode, add, remove");
+    CHECK(fault_of({"branch", "paint"}) == "'branch' wants a second word: mode, add, remove");
     CHECK(fault_of({"config"}) == "'config' wants a second word: check");
     CHECK(fault_of({"status", "--color"}).find("unknown option '--color'") == 0);
     CHECK(fault_of({"status", "-x"}).find("unknown option '-x'") == 0);

@@ -1,0 +1,17 @@
+// Handover: the orderly end of a supervised daemon in favour of one that serves with something else than it. Nobody
+// who uses the mount sees it: requests wait at the gate until nothing is under way, and are for the next one.
+#pragma once
+
+#include <string>
+
+#include "control/amendments.h"
+#include "fuse/server.h"
+
+namespace plyfs::fuse {
+
+// Of a mount that is supervised, by a thread of the executor, one at a time. Does not return when it is done; else why
+// it is not, and this daemon serves on: what is under way takes long, or open files would be lost, and it is not
+// forced. The gate may be closed before.
+std::string hand_over(Server& server, const control::Succession& to);
+
+}  // namespace plyfs::fuse

@@ -1,0 +1,356 @@
+// Branches that come to a mounted pool and leave it. Whoever uses the pool meanwhile must not notice more than what is
+// on them.
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <filesystem>
+#include <memory>
+#include <thread>
+
+#include "base/json.h"
+#include "support/check.h"
+#include "support/files.h"
+#include "support/mount.h"
+#include "support/plyctl.h"
+#include "support/run.h"
+#include "support/sandbox.h"
+#include "support/scratch.h"
+#include "support/transport.h"
+
+using namespace plyfs::test;
+using plyfs::Json;
+
+namespace {
+
+constexpr int kFailure = 1, kUsage = 2;
+
+struct Ground {
+    explicit Ground(const std::string& more = "supervise=on") {
+        if (is_standin()) skip("about plyfs itself");
+        if (wanted_transport() == "io_uring") skip("rings end with the daemon that has them");
+        write_file(a + "/f", "of a");
+        write_file(c + "/g", "of c");
+        make_dirs(c + "/only/there");
+        mount = std::make_unique<Mount>("create=ff,minfreespace=0," + more, a + ":" + b, mnt);
+    }
+    std::string operator/(const std::string& name) const { return mnt + "/" + name; }
+    // What it says, if it does it.
+    std::string ask(std::vector<std::string> words) const {
+        words.insert(words.begin() + 2, mnt);
+        const Ran ran = run_plyctl(words);
+        INFO(ran.out, ran.err);
+        REQUIRE(ran.code == 0);
+        return ran.out;
+    }
+    std::string refused(std::vector<std::string> words, int code = kFailure) const {
+        words.insert(words.begin() + 2, mnt);
+        const Ran ran = run_plyctl(words);
+        INFO(ran.out, ran.err);
+        CHECK(ran.code == code);
+        CHECK(std::count(ran.err.begin(), ran.err.end(), '\n') == 1);
+        return ran.err;
+    }
+    std::vector<std::string> branches() const {
+        const Ran ran = run_plyctl({"status", mnt, "--json"});
+        std::string fault;
+        std::vector<std::string> out;
+        const auto json = Json::read(ran.out, fault);
+        REQUIRE_MESSAGE(json, fault);
+        for (const Json& branch : (*json)["branches"].items()) out.push_back(branch["path"].text());
+        return out;
+    }
+    std::int64_t takeovers() const { return static_cast<std::int64_t>(Stats::read(mnt)["takeovers"]); }
+    Scratch scratch;
+    const std::string a = scratch.dir("a"), b = scratch.dir("b"), c = scratch.dir("c"), mnt = scratch.dir("mnt");
+    std::unique_ptr<Mount> mount;
+};
+
+using Names = std::vector<std::string>;
+
+bool has(const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+}
+
+pid_t parent_of(pid_t pid) {
+    const std::string line = read_file("/proc/" + std::to_string(pid) + "/stat");
+    return static_cast<pid_t>(std::stol(line.substr(line.rfind(')') + 4)));
+}
+
+int set_branches(const Ground& g, const std::string& text) {
+    return ::setxattr((g / ".mergerfs").c_str(), "user.mergerfs.branches", text.data(), text.size(), 0) == 0 ? 0
+                                                                                                             : errno;
+}
+
+}  // namespace
+
+TEST_CASE("live branches: what is on a branch comes and goes with it, and open files go on") {
+    Ground g;
+    const UniqueFd reader = open_file(g / "f", O_RDONLY);
+    const UniqueFd writer = open_file(g / "w", O_CREAT | O_RDWR);
+    const UniqueFd dir = open_file(g.mnt, O_RDONLY | O_DIRECTORY);
+    std::atomic<int> failures = 0;
+    std::jthread busy([&](const std::stop_token& stop) {
+        for (int i = 0; !stop.stop_requested(); ++i) {
+            int back = 0;
+            if (::pwrite(writer.get(), &i, sizeof i, 0) != sizeof i) ++failures;
+            if (::pread(writer.get(), &back, sizeof back, 0) != sizeof back || back != i) ++failures;
+        }
+    });
+    CHECK(list_dir(g.mnt) == Names{"f", "w"});
+    CHECK(has(g.ask({"branch", "add", g.c}), "3 branches"));
+    CHECK(g.branches() == Names{g.a, g.b, g.c});
+    CHECK(list_dir(g.mnt) == Names{"f", "g", "only", "w"});
+    CHECK(read_file(g / "g") == "of c");
+    CHECK(::faccessat(dir.get(), "only/there", F_OK, 0) == 0);
+    write_file(g / "g", "of c, changed");
+    CHECK(read_file(g.c + "/g") == "of c, changed");
+    g.ask({"branch", "remove", g.c});
+    CHECK(list_dir(g.mnt) == Names{"f", "w"});
+    FAILS(ENOENT, ::access((g / "g").c_str(), F_OK));
+    CHECK(read_file(g.c + "/g") == "of c, changed");
+    busy.request_stop();
+    busy.join();
+    CHECK(failures == 0);
+    CHECK(read_fd(reader.get()) == "of a");
+    OK(::fsync(writer.get()));
+    OK(::ftruncate(writer.get(), 2));
+    CHECK(stat_of(g.a + "/w").st_size == 2);
+    CHECK(g.takeovers() == 2);
+}
+
+TEST_CASE("live branches: what the kernel remembers is asked anew") {
+    Ground g("supervise=on,cache.readdir=true");
+    write_file(g.b + "/both", "of b");
+    write_file(g.c + "/both", "of c, longer");
+    CHECK(eventually([&] { return list_dir(g.mnt) == Names{"both", "f"}; }));
+    CHECK(read_file(g / "both") == "of b");
+    CHECK(list_dir(g.mnt) == Names{"both", "f"});
+    g.ask({"branch", "add", g.c, "--first"});
+    CHECK(g.branches() == Names{g.c, g.a, g.b});
+    CHECK(eventually([&] { return list_dir(g.mnt) == Names{"both", "f", "g", "only"}; }, 3000));
+    CHECK(eventually([&] { return read_file(g / "both") == "of c, longer"; }, 3000));
+    CHECK(stat_of(g / "both").st_size == 12);
+    write_file(g / "new", "");
+    CHECK(list_dir(g.c) == Names{"both", "g", "new", "only"});
+    g.ask({"branch", "remove", g.c});
+    CHECK(eventually([&] { return list_dir(g.mnt) == Names{"both", "f"}; }, 3000));
+    CHECK(eventually([&] { return read_file(g / "both") == "of b"; }, 3000));
+}
+
+TEST_CASE("live branches: a branch with open files stays, unless it is forced") {
+    Ground g;
+    g.ask({"branch", "add", g.c});
+    UniqueFd open = open_file(g / "g", O_RDWR);
+    CHECK(has(g.refused({"branch", "remove", g.c}),
+              "files are open that would be lost: 1 open on a branch that leaves, such as g"));
+    OK(::unlink((g / "g").c_str()));
+    CHECK(has(g.refused({"branch", "remove", g.b}), "1 open that have no name any more"));
+    CHECK(g.branches() == Names{g.a, g.b, g.c});
+    write_fd(open.get(), "on ", 0);
+    CHECK(read_fd(open.get()) == "on c");
+    open.reset();
+    CHECK(g.mount->backings_settle());
+    g.ask({"branch", "remove", g.b});
+    write_file(g.c + "/only/h", "content");
+    open = open_file(g / "only/h", O_RDWR);
+    g.ask({"branch", "remove", "--force", g.c});
+    CHECK(g.branches() == Names{g.a});
+    if (!is_unprivileged()) CHECK(read_fd(open.get()) == "content");
+    FAILS(ESTALE, ::ftruncate(open.get(), 1));
+    CHECK(read_file(g.c + "/only/h") == "content");
+}
+
+TEST_CASE("live branches: a dozen processes work while branches come and go, and no one sees an error") {
+    Ground g;
+    std::vector<std::unique_ptr<Child>> workers;
+    const std::string stop = g.scratch.path() + "/stop";
+    for (int w = 0; w < 12; ++w) {
+        workers.push_back(std::make_unique<Child>([&g, &stop, w] {
+            const std::string own = g / ("w" + std::to_string(w));
+            if (::mkdir(own.c_str(), 0755) != 0) return 101;
+            for (int i = 0; ::access(stop.c_str(), F_OK) != 0; ++i) {
+                const std::string at = own + "/" + std::to_string(i);
+                const int fd = ::open(at.c_str(), O_CREAT | O_EXCL | O_RDWR, 0644);
+                if (fd < 0) return errno;
+                if (::write(fd, at.data(), at.size()) != static_cast<ssize_t>(at.size())) return 102;
+                if (::close(fd) != 0) return 103;
+                if (::rename(at.c_str(), (at + ".b").c_str()) != 0) return errno;
+                if (::mkdir((at + ".d").c_str(), 0755) != 0) return errno;
+                if (::link((at + ".b").c_str(), (at + ".d/l").c_str()) != 0) return errno;
+                if (::unlink((at + ".d/l").c_str()) != 0) return errno;
+                if (::rmdir((at + ".d").c_str()) != 0) return errno;
+                if (read_file(at + ".b") != at) return 104;
+                if (::unlink((at + ".b").c_str()) != 0) return errno;
+            }
+            return 0;
+        }));
+    }
+    for (int i = 0; i < 5; ++i) {
+        nap(200);
+        g.ask({"branch", "add", g.c});
+        CHECK(read_file(g / "g") == "of c");
+        nap(200);
+        g.ask({"branch", "remove", g.c});
+    }
+    write_file(stop, "");
+    for (auto& worker : workers) CHECK(worker->wait(60) == 0);
+    CHECK(g.takeovers() == 10);
+}
+
+TEST_CASE("live branches: a branch becomes read-only and can be written to again") {
+    Ground g;
+    g.ask({"branch", "add", g.c});
+    UniqueFd reader = open_file(g / "g", O_RDONLY);
+    {
+        const UniqueFd writer = open_file(g / "g", O_WRONLY);
+        CHECK(has(g.refused({"branch", "mode", g.c, "ro"}),
+                  "1 open for writing on a branch that becomes read-only, such as g"));
+    }
+    // Closing reaches the daemon a moment later.
+    CHECK(eventually([&] { return run_plyctl({"branch", "mode", g.mnt, g.c, "ro"}).code == 0; }));
+    write_file(g / "g", "copied up");
+    CHECK(read_file(g.c + "/g") == "of c");
+    CHECK(read_file(g.a + "/g") == "copied up");
+    reader.reset();
+    CHECK(g.mount->backings_settle());
+    OK(::unlink((g / "g").c_str()));
+    CHECK(list_dir(g.mnt) == Names{"f", "only"});
+    g.ask({"branch", "mode", g.c, "rw"});
+    OK(::rmdir((g / "only/there").c_str()));
+    CHECK(list_dir(g.c + "/only").empty());
+    CHECK(has(g.refused({"branch", "mode", g.c, "rx"}, kUsage), "unknown branch mode"));
+    for (const auto& branch : {g.a, g.b}) g.ask({"branch", "mode", branch, "ro"});
+    CHECK(has(g.refused({"branch", "mode", g.c, "ro"}), "becomes read-only with a new mount only"));
+}
+
+TEST_CASE("live branches: mergerfs' words for them") {
+    Ground g;
+    CHECK(set_branches(g, "+>" + g.c + "=NC") == 0);
+    CHECK(g.branches() == Names{g.a, g.b, g.c});
+    char value[4096] = {};
+    CHECK(::getxattr((g / ".mergerfs").c_str(), "user.mergerfs.branches", value, sizeof value) > 0);
+    CHECK(std::string(value) == g.a + "=RW:" + g.b + "=RW:" + g.c + "=NC");
+    CHECK(set_branches(g, "-<") == 0);
+    CHECK(g.branches() == Names{g.b, g.c});
+    CHECK(set_branches(g, "+<" + g.a) == 0);
+    CHECK(g.branches() == Names{g.a, g.b, g.c});
+    CHECK(set_branches(g, "-*/[bc]") == 0);
+    CHECK(g.branches() == Names{g.a});
+    CHECK(set_branches(g, g.c + ":" + g.a) == 0);
+    CHECK(g.branches() == Names{g.c, g.a});
+    CHECK(set_branches(g, "->") == 0);
+    CHECK(g.branches() == Names{g.c});
+    CHECK(set_branches(g, "=" + g.a + ":" + g.b) == 0);
+    CHECK(g.branches() == Names{g.a, g.b});
+    for (const char* bad : {"+>/nowhere/at/all", "-/nowhere", "+>", "->x", "+/=rx"}) {
+        CAPTURE(bad);
+        CHECK(set_branches(g, bad) == EINVAL);
+    }
+    CHECK(g.branches() == Names{g.a, g.b});
+    CHECK(g.takeovers() == 7);
+}
+
+TEST_CASE("live branches: what can not be is refused, and nothing changes") {
+    Ground g;
+    OK(::symlink(g.a.c_str(), (g.scratch.path() + "/link").c_str()));
+    CHECK(has(g.refused({"branch", "add", "/nowhere"}), "branch /nowhere: no such directory"));
+    CHECK(has(g.refused({"branch", "add", g.scratch.path() + "/link"}), "the same directory as branch " + g.a));
+    CHECK(has(g.refused({"branch", "add", g.a + "/f"}), "branch " + g.a + "/f: not a directory"));
+    OK(::mkdir((g.a + "/inner").c_str(), 0755));
+    CHECK(has(g.refused({"branch", "add", g.a + "/inner"}), "lies inside branch " + g.a));
+    CHECK(has(g.refused({"branch", "add", g / "inner"}), "lies inside the mountpoint"));
+    CHECK(has(g.refused({"branch", "add", g.c + "=rx"}, kUsage), "unknown branch mode 'rx'"));
+    CHECK(has(run_plyctl({"set", g.mnt, "branches=" + g.c}).err, "plyctl branch add and branch remove change them"));
+    CHECK(has(g.refused({"branch", "remove", "/nowhere"}), "'/nowhere' is no branch of this mount"));
+    CHECK(has(g.refused({"branch", "remove", g.a, g.b}), "at least one branch"));
+    const std::string both = g.refused({"branch", "add", "/nowhere", g.a});
+    CHECK(has(both, "the branches would have 2 faults"));
+    CHECK(has(both, "branch /nowhere: no such directory"));
+    CHECK(has(both, "the same directory as branch " + g.a));
+    CHECK(g.branches() == Names{g.a, g.b});
+    CHECK(g.takeovers() == 0);
+}
+
+TEST_CASE("live branches: not without a supervisor") {
+    Ground g("");
+    CHECK(has(g.refused({"branch", "add", g.c}), "mount with supervise=on"));
+    CHECK(has(g.refused({"branch", "mode", g.b, "ro"}), "mount with supervise=on"));
+    g.ask({"branch", "mode", g.b, "nc"});
+    CHECK(set_branches(g, "+>" + g.c) == EROFS);
+    CHECK(g.branches() == Names{g.a, g.b});
+}
+
+TEST_CASE("live branches: a next daemon that can not serve with them is followed by one as before") {
+    Ground g;
+    const UniqueFd open = open_file(g / "f", O_RDWR);
+    const pid_t supervisor = parent_of(static_cast<pid_t>(Stats::read(g.mnt)["pid"]));
+    const pid_t daemon = static_cast<pid_t>(Stats::read(g.mnt)["pid"]);
+    OK(::kill(supervisor, SIGSTOP));
+    std::jthread undo([&] {
+        // The daemon has left, and the next one is not there yet.
+        CHECK(eventually(
+            [&] { return !is_alive(daemon) || has(read_file("/proc/" + std::to_string(daemon) + "/stat"), ") Z "); }));
+        std::filesystem::rename(g.c, g.c + ".gone");
+        OK(::kill(supervisor, SIGCONT));
+    });
+    const std::string why = g.refused({"branch", "add", g.c});
+    undo.join();
+    CHECK(has(why, "the branches are as before"));
+    CHECK(g.branches() == Names{g.a, g.b});
+    OK(::ftruncate(open.get(), 2));
+    CHECK(read_file(g / "f") == "of");
+    std::filesystem::rename(g.c + ".gone", g.c);
+    g.ask({"branch", "add", g.c});
+    CHECK(g.branches() == Names{g.a, g.b, g.c});
+}
+
+TEST_CASE("live branches: what was changed is there also after the daemon was killed") {
+    Ground g;
+    g.ask({"branch", "add", g.c + "=nc,1M"});
+    CHECK(run_plyctl({"set", g.mnt, "create=lfs", "cache.attr=7"}).code == 0);
+    CHECK(run_plyctl({"branch", "mode", g.mnt, g.b, "nc"}).code == 0);
+    const auto shown = [&] { return run_plyctl({"get", g.mnt, "branches", "func.create", "cache.attr"}).out; };
+    const std::string before = shown();
+    CHECK(has(before, g.b + "=NC:" + g.c + "=NC,1048576"));
+    CHECK(has(before, "func.create=lfs"));
+    CHECK(has(before, "cache.attr=7"));
+    const pid_t daemon = static_cast<pid_t>(Stats::read(g.mnt)["pid"]);
+    OK(::kill(daemon, SIGKILL));
+    REQUIRE(eventually([&] { return Stats::read(g.mnt)["pid"] != daemon; }, 20000));
+    CHECK(shown() == before);
+    write_file(g / "made", "");
+    CHECK(stat_of(g.a + "/made").st_size == 0);
+}
+
+TEST_CASE("live branches: while something takes long nothing changes, and everything goes on") {
+    if (!is_standin()) need_privilege("a branch on FUSE");
+    Ground g;
+    const std::string silent = g.scratch.dir("silent");
+    Mount below("passthrough=off,cache.attr=0,cache.entry=0,minfreespace=0", g.c, silent);
+    g.ask({"branch", "add", silent});
+    // Somebody asks for what the kernel does not know.
+    const auto hang = [&](const std::string& name) {
+        stop_process(static_cast<pid_t>(below.pid()));
+        auto waits =
+            std::make_unique<Child>([&g, name] { return ::access((g / name).c_str(), F_OK) == 0 ? 0 : errno; });
+        nap(200);
+        return waits;
+    };
+    auto waits = hang("only/there");
+    CHECK(has(g.refused({"branch", "remove", silent}), "nothing is changed, try again later"));
+    OK(::kill(static_cast<pid_t>(below.pid()), SIGCONT));
+    CHECK(waits->wait(20) == 0);
+    CHECK(read_file(g / "f") == "of a");
+    // By force also while it hangs: whoever waits for it is answered without it.
+    waits = hang("only/other");
+    CHECK(has(g.refused({"branch", "remove", silent}), "nothing is changed, try again later"));
+    g.ask({"branch", "remove", "--force", silent});
+    CHECK(waits->wait(20) == ENOENT);
+    CHECK(list_dir(g.mnt) == Names{"f"});
+    OK(::kill(static_cast<pid_t>(below.pid()), SIGCONT));
+}
