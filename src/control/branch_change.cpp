@@ -145,6 +145,12 @@ Branches changed_branches(const Branches& branches, std::string_view text) {
     return with_branches(kept, config::split_list(list), "/", sign == "+<");
 }
 
+bool same_branches(const Branches& a, const Branches& b) {
+    return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& one, const auto& other) {
+        return one.path == other.path && one.mode == other.mode && one.min_free == other.min_free;
+    });
+}
+
 Succession plan_succession(const config::Config& config, const BranchSet& set, Branches branches,
                            const Amendments& so_far, bool force) {
     if (config.layered) throw config::BadValue("layers do not change while mounted; unmount and mount with others");

@@ -30,6 +30,9 @@ Branches with_mode(const Branches& branches, const std::string& path, config::Br
 // what comes last, with "-" patterns of those to leave out; "-<" and "->" leave out the first and the last.
 Branches changed_branches(const Branches& branches, std::string_view text);
 
+// Whether a mount with these is one with those.
+bool same_branches(const Branches& a, const Branches& b);
+
 // Checks, as before a mount, what the mount would be with these branches; of those it has some may be missing. Looks at
 // them, so it may wait for one that does not answer and is not known for that yet.
 Succession plan_succession(const config::Config& config, const BranchSet& set, Branches branches,

@@ -78,20 +78,6 @@ Json faults_json(fmt::format_string<std::size_t> several, const std::vector<std:
     return std::move(out.add("faults", names_json(faults)));
 }
 
-Json run_reload(const Call& call) {
-    if (!call.mount.read_config) return refusal("this mount's configuration can not be read again");
-    ReadAgain again = call.mount.read_config();
-    if (again.config) {
-        const auto config = call.mount.options.config();
-        for (auto& fault : config::find_rule_members(again.config->pool.rules, config.branches)) {
-            again.faults.push_back(std::move(fault));
-        }
-    }
-    if (!again.faults.empty()) return faults_json("nothing is changed, the configuration has {} faults", again.faults);
-    const auto done = call.mount.options.reload(call.mount.ctx, std::move(*again.config));
-    return std::move(answer().add("changed", names_json(done.changed)).add("kept", names_json(done.kept)));
-}
-
 Branch* find_branch(const Call& call, const std::string& path) {
     for (const auto& branch : call.mount.ctx.tree.set().all()) {
         if (branch->path() == path) return branch.get();
@@ -110,19 +96,56 @@ std::vector<std::string> texts(const Json& list) {
 }
 
 // No answer comes when it is done, but the end of the connection: from then on the next daemon is there to be asked.
+Json hand_over(const Call& call, const Succession& plan) {
+    return refusal(call.cancelled() ? "nobody waits for it any more" : call.mount.hand_over(plan));
+}
+
 template <typename Change>
 Json change_branches(const Call& call, Change change) {
     if (!call.mount.hand_over) return refusal(kNotSupervised);
     try {
         const auto config = call.mount.options.config();
-        const auto plan = plan_succession(config, call.mount.ctx.tree.set(), change(config.branches),
-                                          call.mount.options.amendments(), call.request["force"].is_true());
-        return refusal(call.cancelled() ? "nobody waits for it any more" : call.mount.hand_over(plan));
+        return hand_over(call, plan_succession(config, call.mount.ctx.tree.set(), change(config.branches),
+                                               call.mount.options.amendments(), call.request["force"].is_true()));
     } catch (const config::BadValue& e) {
         return refusal(e.what());
     } catch (const config::Error& e) {
         return faults_json("nothing is changed, the branches would have {} faults", e.messages());
     }
+}
+
+// Where the configuration says other branches by now, or a pattern of it fits others: the next daemon has them, and
+// everything else that it says.
+std::optional<Succession> reload_branches(const Call& call, ReadAgain& again) {
+    auto config = call.mount.options.config();
+    if (!again.config || !call.mount.hand_over || config.layered) return std::nullopt;
+    config.pool.rules = again.config->pool.rules;
+    Amendments fresh;
+    fresh.reloaded = true;
+    try {
+        auto plan = plan_succession(config, call.mount.ctx.tree.set(), again.config->branches, fresh, false);
+        if (!same_branches(*plan.amendments.branches, config.branches)) return plan;
+    } catch (const config::BadValue& e) {
+        again.faults.push_back(e.what());
+    } catch (const config::Error& e) {
+        again.faults = e.messages();
+    }
+    return std::nullopt;
+}
+
+Json run_reload(const Call& call) {
+    if (!call.mount.read_config) return refusal("this mount's configuration can not be read again");
+    ReadAgain again = call.mount.read_config();
+    if (const auto plan = reload_branches(call, again)) return hand_over(call, *plan);
+    if (again.config && again.faults.empty()) {
+        const auto config = call.mount.options.config();
+        for (auto& fault : config::find_rule_members(again.config->pool.rules, config.branches)) {
+            again.faults.push_back(std::move(fault));
+        }
+    }
+    if (!again.faults.empty()) return faults_json("nothing is changed, the configuration has {} faults", again.faults);
+    const auto done = call.mount.options.reload(call.mount.ctx, std::move(*again.config));
+    return std::move(answer().add("changed", names_json(done.changed)).add("kept", names_json(done.kept)));
 }
 
 // rw and nc differ in what a policy may choose alone. With ro the whole mount is another one: it is held through a

@@ -4,6 +4,7 @@
 #include "ctl/config_save.h"
 #include "ctl/failure.h"
 #include "ctl/mounts.h"
+#include "ctl/next_daemon.h"
 #include "ctl/text.h"
 
 namespace plyfs::ctl {
@@ -70,13 +71,19 @@ int run_reload(const Words& words) {
     if (words.pid && !words.arguments.empty()) {
         throw Failure("MOUNT and --pid are two ways to say the same; leave one", ExitCode::usage);
     }
+    Json request;
+    request.add("command", "reload");
     for (const Mount& mount : words.pid ? std::vector{mount_served_by(*words.pid)} : mounts_named(words.arguments)) {
-        const Json answer = ask(mount, "reload");
+        const auto [takes_over, answer] = ask_for_change(mount, request);
         if (words.json) {
             print_line(answer);
             continue;
         }
         const std::string name = shown(mount.path);
+        if (takes_over) {
+            print(name + ": read again, with " + branches_text(answer) + " from now on\n");
+            continue;
+        }
         const std::string changed = list_text(answer["changed"]);
         print(name + ": " + (changed.empty() ? "nothing changed" : "changed: " + changed) + "\n");
         const std::string kept = list_text(answer["kept"]);

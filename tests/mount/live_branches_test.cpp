@@ -276,6 +276,47 @@ TEST_CASE("live branches: what can not be is refused, and nothing changes") {
     CHECK(g.takeovers() == 0);
 }
 
+TEST_CASE("live branches: reload has those that the configuration says by now, and that fit its patterns") {
+    Ground g;
+    const std::string mnt = g.scratch.dir("other"), file = g.scratch.path() + "/pool.yaml";
+    const auto write = [&](const std::string& branches, const std::string& more) {
+        write_file(file,
+                   "branches: [" + branches + "]\nmountpoint: " + mnt + "\nsupervise: on\nminfreespace: 0\n" + more);
+    };
+    const std::string disks = g.scratch.path() + "/disk";
+    for (const char* disk : {"1", "2"}) make_dirs(disks + disk);
+    write_file(disks + "2/there", "");
+    write("'" + disks + "[1-3]'", "create: ff\n");
+    Mount mount("config=" + file, "", mnt);
+    const auto shown = [&](const char* option) { return run_plyctl({"get", mnt, option}).out; };
+    CHECK(has(run_plyctl({"reload", mnt}).out, "nothing changed"));
+    make_dirs(disks + "3");
+    write("'" + disks + "[1-3]'", "create: lfs\nrules:\n  - {path: /r, branches: [" + disks + "3]}\n");
+    CHECK(has(run_plyctl({"reload", mnt}).out, "read again, with 3 branches"));
+    CHECK(shown("branches") == disks + "1=RW:" + disks + "2=RW:" + disks + "3=RW\n");
+    CHECK(shown("func.create") == "lfs\n");
+    OK(::mkdir((mnt + "/r").c_str(), 0755));
+    CHECK(list_dir(disks + "3") == Names{"r"});
+    // Open files, a rule without its branch: nothing of it is taken.
+    {
+        const UniqueFd open = open_file(mnt + "/there", O_RDONLY);
+        write(disks + "1, " + disks + "3", "create: mfs\n");
+        CHECK(has(run_plyctl({"reload", mnt}).err, "open on a branch that leaves, such as there"));
+        CHECK(shown("func.create") == "lfs\n");
+    }
+    CHECK(mount.backings_settle());
+    write(disks + "1", "create: mfs\nrules:\n  - {path: /r, branches: [" + disks + "3]}\n");
+    CHECK(has(run_plyctl({"reload", mnt}).err, "is no branch of this pool"));
+    write(disks + "1, " + disks + "3=nc", "create: ff\n");
+    CHECK(has(run_plyctl({"reload", mnt}).out, "read again, with 2 branches"));
+    CHECK(shown("branches") == disks + "1=RW:" + disks + "3=NC\n");
+    CHECK(shown("func.create") == "ff\n");
+    CHECK(list_dir(mnt) == Names{"r"});
+    write(disks + "1, " + disks + "3=nc", "create: mfs\n");
+    CHECK(has(run_plyctl({"reload", mnt}).out, "changed: "));
+    CHECK(Stats::read(mnt)["takeovers"] == 2);
+}
+
 TEST_CASE("live branches: not without a supervisor") {
     Ground g("");
     CHECK(has(g.refused({"branch", "add", g.c}), "mount with supervise=on"));

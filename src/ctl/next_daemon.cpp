@@ -1,0 +1,74 @@
+#include "ctl/next_daemon.h"
+
+#include <chrono>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "base/log.h"
+#include "ctl/failure.h"
+#include "ctl/text.h"
+
+namespace plyfs::ctl {
+namespace {
+
+using namespace std::chrono_literals;
+
+// A daemon that takes over a million files is there within a second or two.
+constexpr auto kMostWait = 60s;
+// Until the kernel has forgotten what it knew of the branches before; not, where those now can not be watched.
+constexpr auto kMostSettling = 2s;
+
+using Branches = std::vector<std::pair<std::string, std::string>>;  // paths and modes
+
+Branches branches_of(const Json& status) {
+    Branches out;
+    for (const Json& branch : status["branches"].items()) {
+        out.emplace_back(branch["path"].text(), branch["mode"].text());
+    }
+    return out;
+}
+
+// How the mount is when another daemon serves it than the one of `before`, and has come to rest.
+Json wait_for_next(const Mount& mount, const Json& before) {
+    const auto began = std::chrono::steady_clock::now();
+    for (;;) {
+        const auto waited = std::chrono::steady_clock::now() - began;
+        try {
+            Json now = ask(mount, "status");
+            const bool settled = now["coherence"].text() == before["coherence"].text() || waited > kMostSettling;
+            if (settled && now["takeovers"].number() > before["takeovers"].number()) return now;
+        } catch (const Failure&) {
+            if (waited > kMostWait) throw;
+        }
+        if (waited > kMostWait) throw Failure(shown(mount.path) + ": no other daemon has come; its log says why");
+        std::this_thread::sleep_for(20ms);
+    }
+}
+
+}  // namespace
+
+Changed ask_for_change(const Mount& mount, const Json& request) {
+    const Json before = ask(mount, "status");
+    try {
+        return {false, ask(mount, request, Patience::endless)};
+    } catch (const Ended&) {
+        log::debug("another daemon takes over");
+    }
+    Json now = wait_for_next(mount, before);
+    // The one that could not was counted as well.
+    const bool one_more = now["takeovers"].number() == before["takeovers"].number() + 1;
+    if (!one_more && branches_of(now) == branches_of(before)) {
+        throw Failure(shown(mount.path) +
+                      ": the next daemon did not come to serve with them, the branches are as before; its log says "
+                      "why");
+    }
+    return {true, std::move(now)};
+}
+
+std::string branches_text(const Json& status) {
+    const std::size_t count = branches_of(status).size();
+    return std::to_string(count) + (count == 1 ? " branch" : " branches");
+}
+
+}  // namespace plyfs::ctl
