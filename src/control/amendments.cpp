@@ -40,6 +40,7 @@ void read_again(config::Config& config, const std::function<ReadAgain()>& read_c
     if (!again.config) return;
     for (const config::Option& option : config::option_table()) {
         if (is_live(option)) take_live(option, *again.config, config);
+        if (is_live(option) || option.name == "branches") take_written(option, *again.config, config);
     }
 }
 

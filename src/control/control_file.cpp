@@ -195,15 +195,9 @@ ControlFile::Reloaded ControlFile::reload(ops::Context& ctx, config::Config fres
     }
     // Also what was set by hand since gives way to what is written.
     for (const config::Option& option : config::option_table()) {
-        if (is_live(option)) take_live(option, fresh, config_);
-    }
-    for (const std::string& name : out.changed) {
-        const auto after = fresh.written.find(name);
-        if (after == fresh.written.end()) {
-            config_.written.erase(name);
-        } else {
-            config_.written[name] = after->second;
-        }
+        if (!is_live(option)) continue;
+        take_live(option, fresh, config_);
+        take_written(option, fresh, config_);
     }
     apply(ctx, config_);
     amendments_.reloaded = true;

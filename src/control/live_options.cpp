@@ -80,6 +80,16 @@ void set_live(config::Config& config, const config::Match& match, std::string_vi
     config = std::move(draft.config);
 }
 
+void take_written(const config::Option& option, const config::Config& fresh, config::Config& config) {
+    const std::string name(option.name);
+    const auto written = fresh.written.find(name);
+    if (written == fresh.written.end()) {
+        config.written.erase(name);
+    } else {
+        config.written[name] = written->second;
+    }
+}
+
 void take_live(const config::Option& option, const config::Config& fresh, config::Config& config) {
     if (is_policy(option)) config.pool.policies = fresh.pool.policies;
     const Row* row = find_row(option);

@@ -15,5 +15,7 @@ void set_live(config::Config& config, const config::Match& match, std::string_vi
 
 // Takes from `fresh` what such an option sets, nothing else.
 void take_live(const config::Option& option, const config::Config& fresh, config::Config& config);
+// How it is written there.
+void take_written(const config::Option& option, const config::Config& fresh, config::Config& config);
 
 }  // namespace plyfs::control

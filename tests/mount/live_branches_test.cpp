@@ -313,7 +313,8 @@ TEST_CASE("live branches: reload has those that the configuration says by now, a
     CHECK(shown("func.create") == "ff\n");
     CHECK(list_dir(mnt) == Names{"r"});
     write(disks + "1, " + disks + "3=nc", "create: mfs\n");
-    CHECK(has(run_plyctl({"reload", mnt}).out, "changed: "));
+    CHECK(run_plyctl({"reload", mnt}).out == mnt + ": changed: create\n");
+    CHECK(has(run_plyctl({"reload", mnt}).out, "nothing changed"));
     CHECK(Stats::read(mnt)["takeovers"] == 2);
 }
 
