@@ -231,12 +231,39 @@ int serve(config::Config config, Readiness& readiness, const Invocation& invocat
     return code;
 }
 
-int serve_supervised(const config::Config& config, Readiness& readiness, const Invocation& invocation) {
-    return supervise([&](fuse::Supervision& supervision) { return serve(config, readiness, invocation, &supervision); },
-                     [&] {
-                         readiness.ready();
-                         choose_log(config);
-                     });
+// What was found before anything was mounted, and could not be found through the mount.
+std::string found_first(const config::Config& config) {
+    control::Amendments found;
+    if (!config.layered) found.branches = config.branches;
+    found.mountpoint = config.mountpoint;
+    found.read_only = config.read_only;
+    return found.write();
+}
+
+int serve_supervised(const config::Config& config, Readiness& readiness, const Invocation& invocation,
+                     std::optional<SupervisorState> left) {
+    auto program = find_program(invocation.argv, invocation.cwd);
+    if (program && left) program->path = left->path;  // the file that this one is of may be gone
+    const auto on_ready = [&] {
+        readiness.ready();
+        choose_log(config);
+    };
+    const auto daemon = [&](fuse::Supervision& supervision) {
+        return serve(config, readiness, invocation, &supervision);
+    };
+    return supervise({daemon, on_ready, found_first(config), std::move(program), std::move(left)});
+}
+
+// In the place of the program before, whose daemon serves: the branches of pools are known.
+int go_on(Command& command, const Invocation& invocation, SupervisorState& left) {
+    config::Config& config = command.config;
+    if (!left.came_back && left.version != fuse::kTakeoverVersion) throw std::runtime_error("another version's mount");
+    log::set_level(config.debug ? log::Level::debug : config.log_level);
+    choose_log(config);
+    if (config.layered) config::validate(config);
+    config::drop_labels(config, config::find_host_facts());
+    Readiness readiness;
+    return serve_supervised(config, readiness, invocation, std::move(left));
 }
 
 int run_mount(Command& command, const Invocation& invocation) {
@@ -252,16 +279,39 @@ int run_mount(Command& command, const Invocation& invocation) {
     if (command.action == Action::fake) return 0;
     Readiness readiness;
     const auto work = [&] {
-        return config.supervise ? serve_supervised(config, readiness, invocation)
+        return config.supervise ? serve_supervised(config, readiness, invocation, {})
                                 : serve(config, readiness, invocation);
     };
     return config.foreground ? work() : readiness.detach(work);
+}
+
+// Whether a supervisor of another program could become this one.
+int answer(const Question& question, Invocation invocation) {
+    invocation.cwd = question.cwd;
+    const Command command = parse_command_line(invocation);
+    const bool same = question.version == fuse::kTakeoverVersion && command.action == Action::mount;
+    return same && command.config.supervise ? kWouldGoOn : kExitSystem;
+}
+
+int run_supervisor(SupervisorState left, Invocation invocation) {
+    invocation.cwd = left.cwd;
+    try {
+        Command command = parse_command_line(invocation);
+        return go_on(command, invocation, left);
+    } catch (const std::exception& error) {
+        log::error("the mount of the program before can not be taken: {}", error.what());
+        if (!left.came_back && left.device.valid() && left.before.valid())
+            become_earlier_program(invocation.argv, left);
+        return fail(kExitSystem, error.what());
+    }
 }
 
 int run(int argc, char** argv) {
     if (sys::is_journal(BorrowedFd(STDERR_FILENO))) log::to_journal();
     const Invocation invocation = find_invocation(argc, argv);
     called_as = program_name(invocation.argv);
+    if (const auto question = take_question()) return answer(*question, invocation);
+    if (auto left = take_state()) return run_supervisor(std::move(*left), invocation);
     Command command = parse_command_line(invocation);
     switch (command.action) {
         case Action::help:

@@ -28,19 +28,18 @@ constexpr std::chrono::seconds kDeafAfter{2};
 // Handles tell by 16 bits which daemon gave them out.
 constexpr std::uint32_t kMostInstances = 0xffff;
 
-sys::SharedMemory make_memory(std::size_t size) {
-    auto made = sys::SharedMemory::make(size);
+sys::SharedMemory make_memory(std::size_t size, UniqueFd left) {
+    auto made = left.valid() ? sys::SharedMemory::map(std::move(left), size) : sys::SharedMemory::make(size);
     if (!made) throw std::runtime_error("supervise=on: shared memory: " + log::errno_text(made.error().value()));
     return std::move(*made);
 }
 
 class Supervisor {
   public:
-    Supervisor(const Daemon& daemon, const std::function<void()>& on_ready)
-        : daemon_(daemon),
-          on_ready_(on_ready),
-          opens_(make_memory(fuse::OpenLedger::bytes())),
-          names_(make_memory(ToldNames::bytes())),
+    explicit Supervisor(Supervised supervised)
+        : supervised_(std::move(supervised)),
+          opens_(make_memory(fuse::OpenLedger::bytes(), take(&SupervisorState::opens))),
+          names_(make_memory(ToldNames::bytes(), take(&SupervisorState::names))),
           ledger_(opens_.data()) {
         ::signal(SIGPIPE, SIG_IGN);  // who waits for the first daemon may be gone before we are heard
         ::sigemptyset(&handled_);
@@ -48,16 +47,93 @@ class Supervisor {
         ::sigprocmask(SIG_BLOCK, &handled_, &before_);
         signals_.reset(::signalfd(-1, &handled_, SFD_CLOEXEC | SFD_NONBLOCK));
         if (!signals_.valid()) throw std::runtime_error("signalfd: " + log::errno_text(errno));
+        if (supervised_.left) {
+            adopt(*supervised_.left);
+        } else {
+            ledger_.amend(supervised_.amendments, fuse::OpenLedger::Amendment::proven);
+        }
     }
 
     int run() {
         for (;;) {
-            if (const auto code = start()) return *code;
+            if (pid_ == 0) {
+                if (const auto code = start()) return *code;
+            }
             if (const auto code = watch()) return *code;
+            pid_ = 0;
         }
     }
 
   private:
+    UniqueFd take(UniqueFd SupervisorState::*which) {
+        return supervised_.left ? std::move((*supervised_.left).*which) : UniqueFd();
+    }
+
+    // The signals were blocked by the program before, and its daemon serves.
+    void adopt(SupervisorState& left) {
+        for (int which : {SIGCHLD, SIGTERM, SIGINT, SIGHUP}) ::sigdelset(&before_, which);
+        device_ = std::move(left.device);
+        abort_ = std::move(left.abort);
+        line_ = std::move(left.line);
+        pid_ = left.daemon;
+        serves_ = pid_ != 0;
+        started_ = Clock::now();
+        if (!left.came_back) earlier_ = std::move(left.before);
+        if (pid_ == 0) return;
+        if (!sys::send_word(line_, left.came_back ? fuse::kStays : fuse::kUpgrade)) log::debug("nobody waits for it");
+    }
+
+    SupervisorState leave() {
+        SupervisorState state;
+        state.version = fuse::kTakeoverVersion;
+        state.opens = std::move(opens_.descriptor());
+        state.names = std::move(names_.descriptor());
+        state.device = std::move(device_);
+        state.abort = std::move(abort_);
+        state.line = std::move(line_);
+        state.daemon = pid_;
+        state.cwd = supervised_.program->cwd;
+        state.path = supervised_.program->path;
+        return state;
+    }
+
+    void stay(SupervisorState state) {
+        opens_.descriptor() = std::move(state.opens);
+        names_.descriptor() = std::move(state.names);
+        device_ = std::move(state.device);
+        abort_ = std::move(state.abort);
+        line_ = std::move(state.line);
+    }
+
+    void upgrade() {
+        if (supervised_.program && would_go_on(*supervised_.program, fuse::kTakeoverVersion)) {
+            log::info("becoming {} as it is by now", supervised_.program->path);
+            SupervisorState state = leave();
+            const Errno why = become(*supervised_.program, state);
+            stay(std::move(state));
+            log::error("{} can not be executed: {}", supervised_.program->path, log::errno_text(why.value()));
+        } else {
+            log::error(
+                "{} would not go on with this mount: it can not be started, does not take this command line, or is "
+                "too different; unmount and mount again for it",
+                supervised_.program ? supervised_.program->path : "the program");
+        }
+        if (!sys::send_word(line_, fuse::kStays)) log::debug("nobody waits for it");
+    }
+
+    // To the program whose daemon has served last; does not return then.
+    void become_earlier() {
+        if (serves_ || !earlier_.valid() || !device_.valid() || ends_) return;
+        log::warn("the daemon of this program did not come to serve; the program before goes on");
+        pid_ = 0;
+        line_.reset();
+        SupervisorState state = leave();
+        state.before = std::move(earlier_);
+        const Errno why = become_earlier_program(supervised_.program->argv, state);
+        stay(std::move(state));
+        log::error("the program before can not be executed: {}", log::errno_text(why.value()));
+    }
+
     // In the child its exit code.
     std::optional<int> start() {
         ledger_.next_instance();
@@ -80,12 +156,15 @@ class Supervisor {
         signals_.reset();
         line_.reset();
         abort_.reset();
+        earlier_.reset();
+        opens_.descriptor().reset();
+        names_.descriptor().reset();
         ::sigprocmask(SIG_SETMASK, &before_, nullptr);
         fuse::Supervision supervision(opens_.data(), names_.data());
         if (device_.valid()) supervision.told.resume();
         supervision.device = std::move(device_);
         supervision.line = std::move(line);
-        return daemon_(supervision);
+        return supervised_.daemon(supervision);
     }
 
     // Until the daemon has ended; none: another one is to be started.
@@ -113,10 +192,14 @@ class Supervisor {
                 abort_ = std::move((*word)->descriptors[1]);
                 break;
             case fuse::kServes:
-                if (!ledger_.answered()) on_ready_();
+                if (!ledger_.answered()) supervised_.on_ready();
                 ledger_.set_answered(true);
                 ledger_.settle();
                 serves_ = true;
+                earlier_.reset();
+                break;
+            case fuse::kUpgrade:
+                upgrade();
                 break;
             case fuse::kNext:
                 next_ = true;
@@ -159,6 +242,7 @@ class Supervisor {
         // What it said last.
         pollfd said{line_.get(), POLLIN, 0};
         while (line_.valid() && ::poll(&said, 1, 0) == 1 && (said.revents & POLLIN) != 0) hear();
+        become_earlier();
         if (WIFEXITED(status) && ((next_ && !ends_) || go_back())) return std::nullopt;
         if (WIFEXITED(status)) return WEXITSTATUS(status);
         const int by = WTERMSIG(status);
@@ -197,8 +281,7 @@ class Supervisor {
         return kExitSystem;
     }
 
-    const Daemon& daemon_;
-    const std::function<void()>& on_ready_;
+    Supervised supervised_;
     sys::SharedMemory opens_;
     sys::SharedMemory names_;
     fuse::OpenLedger ledger_;
@@ -208,7 +291,8 @@ class Supervisor {
     UniqueFd line_;
     UniqueFd device_;
     UniqueFd abort_;
-    pid_t pid_ = -1;
+    UniqueFd earlier_;  // the program before this one, until a daemon of this one serves
+    pid_t pid_ = 0;     // of the daemon; 0: there is none
     Clock::time_point started_;
     std::optional<Clock::time_point> killed_;
     int short_ = 0;
@@ -219,8 +303,8 @@ class Supervisor {
 
 }  // namespace
 
-int supervise(const Daemon& daemon, const std::function<void()>& on_ready) {
-    Supervisor supervisor(daemon, on_ready);
+int supervise(Supervised supervised) {
+    Supervisor supervisor(std::move(supervised));
     return supervisor.run();
 }
 

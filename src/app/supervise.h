@@ -4,7 +4,10 @@
 #pragma once
 
 #include <functional>
+#include <optional>
+#include <string>
 
+#include "app/supervisor_state.h"
 #include "fuse/supervision.h"
 
 namespace plyfs::app {
@@ -12,10 +15,18 @@ namespace plyfs::app {
 // In a child: serves, over the connection of an earlier daemon if there was one; the exit code of the process.
 using Daemon = std::function<int(fuse::Supervision& supervision)>;
 
+struct Supervised {
+    Daemon daemon;
+    std::function<void()> on_ready;       // in the supervisor, once the first daemon serves
+    std::string amendments;               // control/amendments: what is known now and would not be found again
+    std::optional<Program> program;       // to become again (plyctl upgrade); none: it can not
+    std::optional<SupervisorState> left;  // by the program before this one; none: nothing is mounted yet
+};
+
 // Returns in the supervisor when the mount has ended, and in each daemon with its code: either is to exit with what it
-// returns. on_ready: in the supervisor, once the first daemon serves.
+// returns.
 // Children are forked and not executed: what a configuration names was resolved before anything was mounted, and can
 // not be resolved through a mount that nobody serves. Throws std::runtime_error.
-int supervise(const Daemon& daemon, const std::function<void()>& on_ready);
+int supervise(Supervised supervised);
 
 }  // namespace plyfs::app

@@ -58,6 +58,8 @@ std::string Amendments::write() const {
         for (const auto& branch : *branches) list.push(branch_json(branch));
         out.add("branches", std::move(list));
     }
+    if (!mountpoint.empty()) out.add("mountpoint", mountpoint);
+    if (read_only) out.add("read_only", true);
     if (reloaded) out.add("reloaded", true);
     if (!options.empty()) {
         Json list = Json::array();
@@ -81,6 +83,8 @@ Amendments read_amendments(std::string_view text) {
         out.branches.emplace();
         for (const Json& branch : (*json)["branches"].items()) out.branches->push_back(branch_of(branch));
     }
+    out.mountpoint = (*json)["mountpoint"].text();
+    out.read_only = (*json)["read_only"].is_true();
     out.reloaded = (*json)["reloaded"].is_true();
     for (const Json& option : (*json)["options"].items()) {
         out.options.emplace_back(option.items()[0].text(), option.items()[1].text());
@@ -89,6 +93,8 @@ Amendments read_amendments(std::string_view text) {
 }
 
 void amend(config::Config& config, const Amendments& amendments, const std::function<ReadAgain()>& read_config) {
+    if (!amendments.mountpoint.empty()) config.mountpoint = config.pool.mountpoint = amendments.mountpoint;
+    config.read_only = config.read_only || amendments.read_only;
     if (amendments.branches) config.branches = *amendments.branches;
     if (amendments.reloaded) read_again(config, read_config);
     for (const auto& [name, value] : amendments.options) {

@@ -20,6 +20,8 @@ struct ReadAgain {
 };
 
 struct Amendments {
+    std::string mountpoint;  // without links, as it was before it was mounted on; empty: not known
+    bool read_only = false;  // no branch could be written to
     std::optional<std::vector<config::BranchSpec>> branches;   // in place of those it was mounted with
     bool reloaded = false;                                     // its configuration was read again
     std::vector<std::pair<std::string, std::string>> options;  // set since, each as it was written last
@@ -38,6 +40,7 @@ struct Succession {
     Amendments amendments;
     std::vector<std::string> leaving;  // paths of the branches that are none any more
     std::vector<std::string> sealed;   // of those that are read-only from then on
+    bool upgrade = false;              // by the program as it is installed by now
     bool force = false;                // although open files may be lost by it
 };
 

@@ -155,7 +155,9 @@ Succession plan_succession(const config::Config& config, const BranchSet& set, B
                            const Amendments& so_far, bool force) {
     if (config.layered) throw config::BadValue("layers do not change while mounted; unmount and mount with others");
     if (branches.empty()) throw config::BadValue("a pool has at least one branch; unmount it instead");
-    Succession out{so_far, {}, {}, force};
+    Succession out;
+    out.amendments = so_far;
+    out.force = force;
     out.amendments.branches = checked(config, set, std::move(branches));
     for (const auto& branch : config.branches) {
         const auto* then = find(*out.amendments.branches, branch.path);

@@ -12,6 +12,7 @@
 
 namespace plyfs::control {
 
+inline constexpr const char* kNoNextDaemon = "nobody would start another daemon; mount with supervise=on";
 inline constexpr const char* kNotSupervised =
     "branches change by way of another daemon, and nobody would start it; mount with supervise=on";
 

@@ -120,8 +120,9 @@ std::optional<Succession> reload_branches(const Call& call, ReadAgain& again) {
     auto config = call.mount.options.config();
     if (!again.config || !call.mount.hand_over || config.layered) return std::nullopt;
     config.pool.rules = again.config->pool.rules;
-    Amendments fresh;
+    Amendments fresh = call.mount.options.amendments();
     fresh.reloaded = true;
+    fresh.options.clear();
     try {
         auto plan = plan_succession(config, call.mount.ctx.tree.set(), again.config->branches, fresh, false);
         if (!same_branches(*plan.amendments.branches, config.branches)) return plan;
@@ -185,6 +186,15 @@ Json run_branch_remove(const Call& call) {
         call, [&](const Branches& branches) { return without_branches(branches, texts(call.request["branches"])); });
 }
 
+Json run_upgrade(const Call& call) {
+    if (!call.mount.hand_over) return refusal(kNoNextDaemon);
+    Succession plan;
+    plan.amendments = call.mount.options.amendments();
+    plan.upgrade = true;
+    plan.force = call.request["force"].is_true();
+    return hand_over(call, plan);
+}
+
 Json run_move(const Call& call) {
     ops::RelocateRequest request;
     for (const Json& path : call.request["paths"].items()) request.paths.push_back(path.text());
@@ -217,6 +227,7 @@ constexpr Command kCommands[] = {
     {"branch-mode", true,  run_branch_mode},
     {"branch-add",  true,  run_branch_add},
     {"branch-remove", true, run_branch_remove},
+    {"upgrade",     true,  run_upgrade},
     {"move",        true,  run_move},
 };
 // clang-format on

@@ -15,6 +15,7 @@ int run_reload(const Words& words);
 int run_branch_mode(const Words& words);
 int run_branch_add(const Words& words);
 int run_branch_remove(const Words& words);
+int run_upgrade(const Words& words);
 int run_drain(const Words& words);
 int run_balance(const Words& words);
 int run_dup(const Words& words);

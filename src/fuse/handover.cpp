@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,6 +18,9 @@ using namespace std::chrono_literals;
 
 // What is under way may take so long; everybody else waits meanwhile.
 constexpr auto kMostWait = 2s;
+constexpr int kMostUpgrade = 20000;  // milliseconds
+constexpr const char* kNoSupervisor =
+    "the supervisor is gone, so no other daemon can take over; unmount and mount again";
 
 bool wait_for_quiet(Server& server) {
     const auto latest = std::chrono::steady_clock::now() + kMostWait;
@@ -77,6 +81,17 @@ std::string losses_text(const Losses& losses) {
     return fmt::format("{}", fmt::join(parts, "; "));
 }
 
+// The supervisor says so when it is another program, which starts the next daemon.
+std::string upgrade(const Supervision& supervision) {
+    pollfd answered{supervision.line.get(), POLLIN, 0};
+    if (!sys::send_word(supervision.line, kUpgrade)) return kNoSupervisor;
+    if (::poll(&answered, 1, kMostUpgrade) != 1) return "the supervisor does not answer";
+    const auto word = sys::receive_word(supervision.line);
+    if (!word || !*word) return kNoSupervisor;
+    if ((*word)->word == kUpgrade) return {};
+    return "the program that is installed by now does not go on with this mount, its log says why; nothing is changed";
+}
+
 std::string prepare(Server& server, const control::Succession& to) {
     if (!wait_for_quiet(server)) {
         if (!to.force) return "requests that take long are under way; nothing is changed, try again later or force it";
@@ -96,17 +111,19 @@ std::string hand_over(Server& server, const control::Succession& to) {
     const bool alone = !server.hands_over.exchange(true);
     if (!alone) return "another change is under way; try again";
     Gate& gate = server.takeover.gate();
-    gate.close();
-    std::string why = prepare(server, to);
-    if (why.empty() && !supervision.ledger.amend(to.amendments.write(), OpenLedger::Amendment::trial)) {
+    std::string why = to.upgrade ? upgrade(supervision) : "";
+    if (why.empty()) gate.close();
+    if (why.empty()) why = prepare(server, to);
+    if (why.empty() && !to.upgrade && !supervision.ledger.amend(to.amendments.write(), OpenLedger::Amendment::trial)) {
         why = "there is no room to tell the next daemon of so many branches";
     }
     if (why.empty() && !sys::send_word(supervision.line, kNext)) {
         supervision.ledger.revert();
-        why = "the supervisor is gone, so no other daemon can take over; unmount and mount again";
+        why = kNoSupervisor;
     }
     if (why.empty()) {
-        log::info("another daemon takes over, with the branches that were asked for");
+        log::info("another daemon takes over, {}",
+                  to.upgrade ? "of the program as it is installed by now" : "with the branches that were asked for");
         ::_exit(0);
     }
     gate.open();

@@ -86,9 +86,10 @@ void ChangeWatch::run() {
 }
 
 std::chrono::milliseconds ChangeWatch::rest() const {
-    if (line_.empty()) return kLook;
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(line_.front().first - Clock::now());
-    return std::clamp(left, 0ms, kLook);
+    auto until = Clock::now() + kLook;
+    if (!line_.empty()) until = std::min(until, line_.front().first);
+    if (doubting_) until = std::min(until, end_of_doubt());
+    return std::clamp(std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now()), 0ms, kLook);
 }
 
 // Whether others did anything.

@@ -70,6 +70,7 @@ class ChangeWatch {
     bool watch_branches(std::string& why);
     void look_at_branches();
     void doubt(std::string_view why);
+    Clock::time_point end_of_doubt() const;  // at the earliest
     void end_doubt();
     void forget_everything();
     void forget_nodes();

@@ -1,4 +1,6 @@
 // The part of ChangeWatch that looks after the branches, and that knows what to do when something was missed.
+#include <algorithm>
+
 #include "base/log.h"
 #include "node/change_watch.h"
 #include "node/told_names.h"
@@ -61,11 +63,14 @@ void ChangeWatch::doubt(std::string_view why) {
     settle_trust();
 }
 
+ChangeWatch::Clock::time_point ChangeWatch::end_of_doubt() const {
+    const auto quiet = doubted_ + kQuiet;
+    return forgotten_ == Clock::time_point{} ? quiet : std::max(quiet, forgotten_ + kMostOften);
+}
+
 void ChangeWatch::end_doubt() {
     const auto now = Clock::now();
-    if (!doubting_ || now < doubted_ + kQuiet || (forgotten_ != Clock::time_point{} && now < forgotten_ + kMostOften)) {
-        return;
-    }
+    if (!doubting_ || now < end_of_doubt()) return;
     // What is answered from here on was found after what was missed.
     doubting_ = false;
     forgotten_ = now;

@@ -8,10 +8,16 @@
 namespace plyfs::sys {
 
 Result<SharedMemory> SharedMemory::make(std::size_t size) {
-    void* data = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    UniqueFd fd(::memfd_create("plyfs", MFD_CLOEXEC));
+    if (!fd.valid() || ::ftruncate(fd.get(), static_cast<off_t>(size)) != 0) return Errno::last();
+    return map(std::move(fd), size);
+}
+
+Result<SharedMemory> SharedMemory::map(UniqueFd fd, std::size_t size) {
+    void* data = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd.get(), 0);
     if (data == MAP_FAILED) return Errno::last();
     ::madvise(data, size, MADV_DONTDUMP);
-    return SharedMemory(data, size);
+    return SharedMemory(std::move(fd), data, size);
 }
 
 SharedMemory::~SharedMemory() {

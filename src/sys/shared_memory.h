@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <utility>
 
+#include "base/fd.h"
 #include "base/result.h"
 
 namespace plyfs::sys {
@@ -13,9 +14,12 @@ class SharedMemory {
   public:
     SharedMemory() = default;
     static Result<SharedMemory> make(std::size_t size);
+    // That of a program before this one, by its descriptor.
+    static Result<SharedMemory> map(UniqueFd fd, std::size_t size);
     SharedMemory(SharedMemory&& other) noexcept
-        : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+        : fd_(std::move(other.fd_)), data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
     SharedMemory& operator=(SharedMemory&& other) noexcept {
+        std::swap(fd_, other.fd_);
         std::swap(data_, other.data_);
         std::swap(size_, other.size_);
         return *this;
@@ -23,9 +27,12 @@ class SharedMemory {
     ~SharedMemory();
 
     void* data() const { return data_; }
+    // It stays there without it.
+    UniqueFd& descriptor() { return fd_; }
 
   private:
-    SharedMemory(void* data, std::size_t size) : data_(data), size_(size) {}
+    SharedMemory(UniqueFd fd, void* data, std::size_t size) : fd_(std::move(fd)), data_(data), size_(size) {}
+    UniqueFd fd_;
     void* data_ = nullptr;
     std::size_t size_ = 0;
 };

@@ -61,7 +61,8 @@ TEST_CASE("amendments: what is written is read") {
     (*out.branches)[1].missing = true;
     (*out.branches)[0].path = "/odd \xff\n\"name";
     (*out.branches)[0].min_free = config::MinFree{123, 0.25};
-    out.reloaded = true;
+    out.reloaded = out.read_only = true;
+    out.mountpoint = "/mount point";
     out.set_option("create", "lfs");
     out.set_option("cache.attr", "1");
     out.set_option("create", "mfs");
@@ -75,6 +76,8 @@ TEST_CASE("amendments: what is written is read") {
         CHECK((*back.branches)[i].missing == (*out.branches)[i].missing);
     }
     CHECK(back.reloaded);
+    CHECK(back.read_only);
+    CHECK(back.mountpoint == out.mountpoint);
     CHECK(back.options == out.options);
     CHECK(back.options == std::vector<std::pair<std::string, std::string>>{{"cache.attr", "1"}, {"create", "mfs"}});
 }
