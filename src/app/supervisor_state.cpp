@@ -79,10 +79,9 @@ Errno leave_state(SupervisorState& state, Execute execute) {
 }  // namespace
 
 std::optional<Program> find_program(const std::vector<std::string>& argv, const std::string& cwd) {
-    char path[4096];
-    const ssize_t length = ::readlink("/proc/self/exe", path, sizeof path);
-    if (length <= 0 || length == sizeof path) return std::nullopt;
-    return Program{std::string(path, static_cast<std::size_t>(length)), argv, cwd};
+    auto path = sys::own_program();
+    if (!path) return std::nullopt;
+    return Program{std::move(*path), argv, cwd};
 }
 
 std::optional<SupervisorState> take_state() {
@@ -110,8 +109,9 @@ std::optional<SupervisorState> take_state() {
 }
 
 Errno become(const Program& program, SupervisorState& state) {
-    state.before.reset(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
-    if (!state.before.valid()) return Errno::last();
+    auto before = sys::open_own_program();
+    if (!before) return before.error();
+    state.before = std::move(*before);
     return leave_state(state, [&] { ::execv(program.path.c_str(), words_of(program.argv).data()); });
 }
 

@@ -1,12 +1,18 @@
 #include "sys/process.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <sched.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 namespace plyfs::sys {
+namespace {
+
+constexpr const char* kOwnProgram = "/proc/self/exe";
+
+}  // namespace
 
 Status enter_mount_namespace(const char* path) {
     const UniqueFd fd(::open(path, O_RDONLY | O_CLOEXEC));
@@ -43,6 +49,20 @@ void ask_to_mount(const char* directory) {
     if (fault != 0) return;
     while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
     }
+}
+
+Result<std::string> own_program() {
+    char path[PATH_MAX];
+    const ssize_t length = ::readlink(kOwnProgram, path, sizeof path);
+    if (length < 0) return Errno::last();
+    if (length == sizeof path) return Errno(ENAMETOOLONG);
+    return std::string(path, static_cast<std::size_t>(length));
+}
+
+Result<UniqueFd> open_own_program() {
+    UniqueFd fd(::open(kOwnProgram, O_RDONLY | O_CLOEXEC));
+    if (!fd.valid()) return Errno::last();
+    return fd;
 }
 
 Result<Pipe> make_pipe() {

@@ -2,6 +2,8 @@
 // which a child says that it is ready.
 #pragma once
 
+#include <string>
+
 #include "base/fd.h"
 #include "base/result.h"
 
@@ -19,6 +21,11 @@ void close_inherited(BorrowedFd keep);
 
 // Asks mount(8) to mount what fstab has for the directory, and waits for its answer, whatever that is.
 void ask_to_mount(const char* directory);
+
+// The file of the program that this process is, as the kernel names it: " (deleted)" follows where it is gone.
+Result<std::string> own_program();
+// To be executed, also where it is gone.
+Result<UniqueFd> open_own_program();
 
 struct Pipe {
     UniqueFd reader;
