@@ -107,6 +107,16 @@ Result<bool> Listing::skips(const Layer& layer, sys::DirEntry& entry) const {
     return false;
 }
 
+namespace {
+
+// Removed behind our back since it was found, it has no names; those beside it are still there.
+Result<bool> next_of(sys::DirReader& reader, sys::DirEntry& entry) {
+    auto more = reader.next(entry);
+    return more.failed_with(ENOENT) ? Result<bool>(false) : std::move(more);
+}
+
+}  // namespace
+
 Status Listing::load() {
     auto snapshot = std::make_unique<Snapshot>();
     std::vector<std::string> beside;
@@ -117,7 +127,7 @@ Status Listing::load() {
         sys::DirEntry entry;
         bool aufs_names = false;
         if (collects) names.begin(layer, reader.fd());
-        while (TRY(reader.next(entry))) {
+        while (TRY(next_of(reader, entry))) {
             if (collects && !entry.is_dot()) names.add(entry.name);
             if (entry.is_dot() && &layer != &layers_.front()) continue;
             if (TRY(skips(layer, entry))) continue;

@@ -75,6 +75,18 @@ TEST_CASE("branches: patterns and several words") {
     CHECK(mount.stats().text("branch.4.path") == g / "b");
 }
 
+TEST_CASE("branches: one whose directory is removed takes no name of another one with it") {
+    if (is_standin()) skip("about plyfs itself");
+    Scratch scratch;
+    const std::string a = scratch.dir("a"), b = scratch.dir("b");
+    write_file(a + "/x", "");
+    write_file(a + "/y", "");
+    Mount mount("minfreespace=0", a + ":" + b, scratch.dir("mnt"));
+    CHECK(list_dir(mount.path()).size() == 2);
+    OK(::rmdir(b.c_str()));
+    CHECK(list_dir(mount.path()).size() == 2);
+}
+
 TEST_CASE("branches: what a killed pool was preparing is gone at the next mount, what another prepares is not") {
     Ground g;
     for (std::string work : {"a/.plyfs.work", "b/.plyfs.work", "b/.plyfs.work1"}) {
