@@ -48,7 +48,7 @@ Status remove_copy(Context& ctx, const Name& name, const AtName& at, BranchIndex
 }
 
 Result<Outcome> remove_once(Context& ctx, const Request& request, const NodeRef& parent, const Name& name, Kind kind,
-                            Inside inside) {
+                            Inside inside, NodeRef& lost) {
     AtName at = TRY(look_at(ctx, parent, name, Open::winner));
     if (!is_seen(at)) return Errno(ENOENT);
     const bool is_dir = sys::is_dir(at.winner().st);
@@ -87,6 +87,7 @@ Result<Outcome> remove_once(Context& ctx, const Request& request, const NodeRef&
         return removed;
     }
     forget_name(ctx, node, parent, name, at);
+    lost = at.node;
     return Outcome::done;
 }
 
@@ -94,7 +95,9 @@ Status remove_name(Context& ctx, const Request& request, NodeId parent_id, const
     const NodeRef parent = TRY(node_of(ctx, parent_id));
     revive_named(ctx, parent_id, name);
     for (Inside inside = Inside::unknown;;) {
-        const Outcome outcome = TRY(remove_once(ctx, request, parent, name, kind, inside));
+        NodeRef lost;
+        const Outcome outcome = TRY(remove_once(ctx, request, parent, name, kind, inside, lost));
+        if (outcome == Outcome::done && lost) note_name_lost(ctx, lost);
         if (outcome == Outcome::done) return {};
         if (outcome == Outcome::look_inside) inside = Inside::may_hold_marks;
     }

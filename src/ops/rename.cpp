@@ -236,7 +236,11 @@ void note_renamed(Context& ctx, const RenameSide& from, const RenameSide& to, un
         if (side.at && side.at->node) note_told(ctx, side.at->node, above_of(ctx, now.parent, now.name));
     };
     note(from, to);
-    if (flags & RENAME_EXCHANGE) note(to, from);
+    if (flags & RENAME_EXCHANGE) {
+        note(to, from);
+    } else if (to.at && to.at->node) {
+        note_name_lost(ctx, to.at->node);
+    }
 }
 
 }  // namespace

@@ -23,6 +23,18 @@ void note_told(Context&, const NodeRef& node, const Above& above) {
     if (!LastingIds::is_lasting(id)) above.names->note(id, above.parent, above.name, key);
 }
 
+void note_name_lost(Context& ctx, const NodeRef& node) {
+    ToldNames* names = ctx.tree.nodes().told();
+    if (!names) return;
+    Link left;
+    {
+        LockedNode state(*node);
+        if (state->links.empty()) return;
+        left = state->links[0];
+    }
+    note_told(ctx, node, {names, LockedNode(*left.parent)->face.id, left.name});
+}
+
 void take_earlier_id(Context& ctx, LockedNode& node, const Above& above) {
     if (!above.names || !above.names->resumed() || node->told || LastingIds::is_lasting(node->face.id)) return;
     // In layers the key of a directory changes when it is copied up, and nobody else changes its place.
