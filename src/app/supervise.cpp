@@ -243,6 +243,7 @@ class Supervisor {
         pollfd said{line_.get(), POLLIN, 0};
         while (line_.valid() && ::poll(&said, 1, 0) == 1 && (said.revents & POLLIN) != 0) hear();
         become_earlier();
+        if (WIFEXITED(status) && next_ && !ends_) short_ = 0;
         if (WIFEXITED(status) && ((next_ && !ends_) || go_back())) return std::nullopt;
         if (WIFEXITED(status)) return WEXITSTATUS(status);
         const int by = WTERMSIG(status);
