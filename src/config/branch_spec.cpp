@@ -128,6 +128,16 @@ BranchSpec parse_branch(std::string_view written, std::string_view base) {
     return spec;
 }
 
+std::string escape_branch_path(std::string_view path) {
+    std::string out;
+    for (const char c : path) {
+        const bool sign = c == ':' || c == '=' || kPatternCharacters.find(c) != std::string_view::npos;
+        if (sign && c != ']') out += '\\';
+        out += c;
+    }
+    return out;
+}
+
 std::vector<BranchSpec> parse_branches(std::string_view list, std::string_view base) {
     std::vector<BranchSpec> specs;
     for (const std::string& part : split_list(list)) specs.push_back(parse_branch(part, base));

@@ -32,6 +32,8 @@ void parse_branch_mode(std::string_view text, BranchSpec& spec);
 void set_branch_path(BranchSpec& spec, std::string_view written, std::string_view base, bool escapes);
 // "path[=MODE[,MINFREE]]", rw without a mode.
 BranchSpec parse_branch(std::string_view written, std::string_view base);
+// The path of a branch so that it is read as that, and nothing in it as a sign.
+std::string escape_branch_path(std::string_view path);
 // "path[=MODE[,MINFREE]]:..."
 std::vector<BranchSpec> parse_branches(std::string_view list, std::string_view base);
 

@@ -9,6 +9,7 @@
 #include "config/branch_spec.h"
 #include "config/error.h"
 #include "config/validate.h"
+#include "sys/stat.h"
 
 namespace plyfs::control {
 namespace {
@@ -50,8 +51,18 @@ std::set<std::string> hanging(const BranchSet& set) {
     return paths;
 }
 
+// The next daemon would take the directory that a disk was mounted on.
+bool is_another_by_now(const BranchSet& set, const std::string& path) {
+    for (const auto& branch : set.all()) {
+        if (branch->path() != path || !branch->present()) continue;
+        const auto st = sys::stat_path(path.c_str());
+        return st && sys::key_of(*st) != branch->root_key();
+    }
+    return false;
+}
+
 // All faults, also of those that are missing: only branches that the mount has already may be.
-void validate(config::Config& next, const Branches& before) {
+void validate(config::Config& next, const BranchSet& set, const Branches& before) {
     std::vector<std::string> faults;
     try {
         config::validate_branches(next);
@@ -59,6 +70,11 @@ void validate(config::Config& next, const Branches& before) {
         faults = e.messages();
     }
     for (const auto& branch : next.branches) {
+        if (!branch.missing && is_another_by_now(set, branch.path)) {
+            faults.push_back("branch " + branch.path +
+                             ": what lies there by now is not what the mount has; mount its disk again, or let the "
+                             "branch leave as well");
+        }
         if (!branch.missing || has(before, branch.path)) continue;
         faults.push_back("branch " + branch.path +
                          ": no such directory, or its disk is not mounted; see to that first");
@@ -82,7 +98,7 @@ Branches checked(const config::Config& config, const BranchSet& set, Branches br
     next.pool.missing = config::BranchesMissing::degraded;
     next.pool.mount_timeout = 0;
     const auto rules = std::exchange(next.pool.rules, {});
-    validate(next, config.branches);
+    validate(next, set, config.branches);
     for (auto at = left_out.rbegin(); at != left_out.rend(); ++at) {
         const auto before = std::find_if(next.branches.begin(), next.branches.end(),
                                          [&](const auto& branch) { return branch.path == at->first; });
@@ -143,6 +159,15 @@ Branches changed_branches(const Branches& branches, std::string_view text) {
     if (sign == "-") return without_matching(branches, list);
     const Branches kept = sign.starts_with('+') ? branches : Branches();
     return with_branches(kept, config::split_list(list), "/", sign == "+<");
+}
+
+std::string text_of(const Branches& branches) {
+    std::string out;
+    for (const auto& branch : branches) {
+        out += (out.empty() ? "" : ":") + config::escape_branch_path(branch.path) + "=" +
+               std::string(config::mode_name(branch.mode));
+    }
+    return out;
 }
 
 bool same_branches(const Branches& a, const Branches& b) {

@@ -12,6 +12,7 @@
 
 namespace plyfs::control {
 
+inline constexpr const char* kAnotherChange = "another change is under way; try again";
 inline constexpr const char* kNoNextDaemon = "nobody would start another daemon; mount with supervise=on";
 inline constexpr const char* kNotSupervised =
     "branches change by way of another daemon, and nobody would start it; mount with supervise=on";
@@ -30,6 +31,9 @@ Branches with_mode(const Branches& branches, const std::string& path, config::Br
 // What mergerfs' attribute user.mergerfs.branches takes: a list, with "+<" before it what comes first, with "+>" or "+"
 // what comes last, with "-" patterns of those to leave out; "-<" and "->" leave out the first and the last.
 Branches changed_branches(const Branches& branches, std::string_view text);
+
+// For the log.
+std::string text_of(const Branches& branches);
 
 // Whether a mount with these is one with those.
 bool same_branches(const Branches& a, const Branches& b);

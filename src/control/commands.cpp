@@ -95,9 +95,12 @@ std::vector<std::string> texts(const Json& list) {
     return out;
 }
 
-// No answer comes when it is done, but the end of the connection: from then on the next daemon is there to be asked.
+// Once it is answered this daemon leaves, and the one after it is to be asked.
 Json hand_over(const Call& call, const Succession& plan) {
-    return refusal(call.cancelled() ? "nobody waits for it any more" : call.mount.hand_over(plan));
+    const std::string why = call.cancelled() ? "nobody waits for it any more" : call.mount.hand_over(plan);
+    if (why.empty()) return std::move(answer().add("takes_over", true).add("takeovers", call.mount.facts.takeovers));
+    Json out = refusal(why);
+    return std::move(out.add("busy", why == kAnotherChange));
 }
 
 template <typename Change>
@@ -124,7 +127,8 @@ std::optional<Succession> reload_branches(const Call& call, ReadAgain& again) {
     fresh.reloaded = true;
     fresh.options.clear();
     try {
-        auto plan = plan_succession(config, call.mount.ctx.tree.set(), again.config->branches, fresh, false);
+        auto plan = plan_succession(config, call.mount.ctx.tree.set(), again.config->branches, fresh,
+                                    call.request["force"].is_true());
         if (!same_branches(*plan.amendments.branches, config.branches)) return plan;
     } catch (const config::BadValue& e) {
         again.faults.push_back(e.what());

@@ -26,8 +26,10 @@ struct Mount {
     const MountFacts& facts;
     ControlFile& options;
     std::function<ReadAgain()> read_config;  // may be empty
-    // Ends this daemon in favour of the next one, see fuse/handover.h; empty: nobody supervises.
+    // Makes ready to end in favour of the next daemon, see fuse/handover.h; empty: nobody supervises. Then it is to
+    // leave.
     std::function<std::string(const Succession&)> hand_over;
+    std::function<void()> leave;
     std::function<void(std::function<void()>)> post;  // runs it where nobody waits but who has asked
 };
 

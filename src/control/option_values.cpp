@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "config/branch_spec.h"
 #include "config/options.h"
 #include "config/policy_words.h"
 #include "ops/timeouts.h"
@@ -67,7 +68,7 @@ std::string branches(C c) {
     for (const auto& branch : c.branches) {
         if (!out.empty()) out += ':';
         const auto mode = branch.mode == config::BranchMode::rw ? 0 : branch.mode == config::BranchMode::ro ? 1 : 2;
-        out += branch.path + "=" + std::string(kModes[mode]);
+        out += config::escape_branch_path(branch.path) + "=" + std::string(kModes[mode]);
         if (branch.min_free) out += "," + min_free(*branch.min_free);
     }
     return out;

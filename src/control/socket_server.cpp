@@ -34,14 +34,19 @@ bool may_ask(const sys::Peer& peer) {
 // Answers on their way from those who work for clients to the thread that knows them.
 struct SocketServer::Outbox {
     Mutex mutex;
-    std::vector<std::pair<std::uint64_t, std::string>> answers GUARDED_BY(mutex);
+    struct Answer {
+        std::uint64_t to;
+        std::string line;
+        std::function<void()> then;  // may be empty
+    };
+    std::vector<Answer> answers GUARDED_BY(mutex);
     bool stopping GUARDED_BY(mutex) = false;
     sys::Pipe pipe;  // both ends, for an answer may come when nobody waits any more
 
-    void put(std::uint64_t to, std::string line) {
+    void put(std::uint64_t to, std::string line, std::function<void()> then) {
         {
             MutexLock lock(mutex);
-            answers.emplace_back(to, std::move(line));
+            answers.push_back({to, std::move(line), std::move(then)});
         }
         wake();
     }
@@ -219,24 +224,27 @@ void SocketServer::handle(Connection& from, const std::string& line) {
     from.busy = true;
     mount_.post([outbox = outbox_, mount = mount_, id = from.id, peer = from.peer, left = from.left, command,
                  asked = *request] {
-        outbox->put(id, line_of(command->run({mount, asked, peer, [left] { return left->load(); }})));
+        const Json answer = command->run({mount, asked, peer, [left] { return left->load(); }});
+        outbox->put(id, line_of(answer), answer["takes_over"].is_true() ? mount.leave : nullptr);
     });
 }
 
 void SocketServer::deliver() {
-    std::vector<std::pair<std::uint64_t, std::string>> answers;
+    std::vector<Outbox::Answer> answers;
     {
         MutexLock lock(outbox_->mutex);
         answers.swap(outbox_->answers);
     }
-    for (auto& [id, line] : answers) {
+    for (auto& [id, line, then] : answers) {
         const auto found = connections_.find(id);
-        if (found == connections_.end()) continue;
-        Connection& to = *found->second;
-        to.busy = false;
-        to.out += line;
-        send_to(to);
-        handle_lines(to);
+        if (found != connections_.end()) {
+            Connection& to = *found->second;
+            to.busy = false;
+            to.out += line;
+            send_to(to);
+        }
+        if (then) then();
+        if (found != connections_.end()) handle_lines(*found->second);
     }
 }
 

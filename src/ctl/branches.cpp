@@ -29,6 +29,13 @@ Json named(const Words& words) {
     return out;
 }
 
+// As the mount has them, which need not be there any more.
+Json paths(const Words& words) {
+    Json out = Json::array();
+    for (std::size_t i = 1; i < words.arguments.size(); ++i) out.push(branch_path(words.arguments[i]));
+    return out;
+}
+
 }  // namespace
 
 int run_branch_mode(const Words& words) {
@@ -39,7 +46,9 @@ int run_branch_mode(const Words& words) {
         throw Failure(e.what(), ExitCode::usage);
     }
     Json request;
-    request.add("command", "branch-mode").add("branch", words.arguments[1]).add("mode", words.arguments[2]);
+    request.add("command", "branch-mode")
+        .add("branch", branch_path(words.arguments[1]))
+        .add("mode", words.arguments[2]);
     return change_branches(words, mount, request.add("force", words.force));
 }
 
@@ -60,7 +69,7 @@ int run_branch_add(const Words& words) {
 
 int run_branch_remove(const Words& words) {
     Json request;
-    request.add("command", "branch-remove").add("branches", named(words)).add("force", words.force);
+    request.add("command", "branch-remove").add("branches", paths(words)).add("force", words.force);
     return change_branches(words, mount_of(words.arguments[0]), request);
 }
 

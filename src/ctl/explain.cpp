@@ -69,7 +69,7 @@ int run_explain(const Words& words) {
     request.add("command", "explain").add("path", place.path);
     if (words.create) request.add("create", true);
     if (words.directory) request.add("directory", true);
-    const Json answer = ask(place.mount, request);
+    const Json answer = ask_any(place.mount, request);
     if (words.json) {
         print_line(answer);
     } else {

@@ -24,6 +24,12 @@ class Refused : public Failure {
     using Failure::Failure;
 };
 
+// It may do it in a moment.
+class Busy : public Refused {
+  public:
+    using Refused::Refused;
+};
+
 // A mount ended the connection instead of an answer.
 class Ended : public Failure {
   public:

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "base/log.h"
+#include "config/branch_spec.h"
 #include "control/socket_place.h"
 #include "ctl/failure.h"
 #include "ctl/text.h"
@@ -22,7 +23,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr int kPatience = 10000;  // milliseconds
+constexpr int kPatience = 10000;       // milliseconds
+constexpr auto kManyDaemons = 5000ms;  // one after the other
 constexpr auto kBetweenDaemons = 1000ms;
 constexpr std::size_t kLongestAnswer = std::size_t{64} << 20;
 
@@ -97,7 +99,10 @@ std::string exchange(const Mount& mount, const std::string& line, Patience patie
     if (patience == Patience::seconds) {
         if (auto set = sys::set_patience(fd, kPatience); !set) throw fail(set.error());
     }
-    if (auto sent = sys::send_all(fd, line); !sent) throw fail(sent.error());
+    if (auto sent = sys::send_all(fd, line); !sent) {
+        if (sent.failed_with(EPIPE) || sent.failed_with(ECONNRESET)) throw Ended(fail(sent.error()).what());
+        throw fail(sent.error());
+    }
     std::string answer;
     std::array<char, 65536> buffer;
     while (answer.find('\n') == std::string::npos) {
@@ -124,6 +129,11 @@ std::string refusal_text(const Json& answer) {
 std::optional<std::string> real_path(const std::string& path) {
     const std::unique_ptr<char, void (*)(void*)> found(::realpath(path.c_str(), nullptr), ::free);
     return found ? std::optional<std::string>(found.get()) : std::nullopt;
+}
+
+std::string branch_path(const std::string& written) {
+    if (written.empty()) return written;
+    return config::make_absolute(written, real_path(".").value_or("/"));
 }
 
 std::vector<Mount> find_mounts() {
@@ -213,18 +223,26 @@ Json ask(const Mount& mount, const Json& request, Patience patience) {
     auto answer = Json::read(exchange(mount, request.write() + "\n", patience), fault);
     const std::string name = shown(mount.path.empty() ? mount.socket : mount.path);
     if (!answer) throw Failure(name + ": its answer is no JSON (" + fault + "); is it the same version?");
+    if ((*answer)["busy"].is_true()) throw Busy(name + ": " + refusal_text(*answer));
     if (!(*answer)["ok"].is_true()) throw Refused(name + ": " + refusal_text(*answer));
     return std::move(*answer);
+}
+
+Json ask_any(const Mount& mount, const Json& request) {
+    for (auto left = kManyDaemons;; left -= 20ms) {
+        try {
+            return ask(mount, request);
+        } catch (const Ended&) {
+            if (left <= 0ms) throw;
+        }
+        std::this_thread::sleep_for(20ms);
+    }
 }
 
 Json ask(const Mount& mount, const char* command) {
     Json request;
     request.add("command", command);
-    try {
-        return ask(mount, request);
-    } catch (const Ended&) {
-        return ask(mount, request);  // the next daemon
-    }
+    return ask_any(mount, request);
 }
 
 }  // namespace plyfs::ctl

@@ -37,10 +37,15 @@ InMount locate(const std::string& path);
 // Without symbolic links and dots; none, and errno says why, where something of it is not there.
 std::optional<std::string> real_path(const std::string& path);
 
+// A branch as somebody names it, as the mount has it: absolute, without slashes at the end.
+std::string branch_path(const std::string& written);
+
 // What the mount says to it. Throws Failure when it can not be asked or says nothing within some seconds, if that is as
 // long as it may take; Refused when it refuses, Ended when its daemon ends meanwhile.
 enum class Patience { seconds, endless };
 Json ask(const Mount& mount, const Json& request, Patience patience = Patience::seconds);
 Json ask(const Mount& mount, const char* command);
+// Of the daemon that there is, or the one after it: what may be asked twice.
+Json ask_any(const Mount& mount, const Json& request);
 
 }  // namespace plyfs::ctl

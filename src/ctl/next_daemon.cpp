@@ -1,11 +1,13 @@
 #include "ctl/next_daemon.h"
 
+#include <signal.h>
+
+#include <cerrno>
 #include <chrono>
 #include <thread>
 #include <utility>
 #include <vector>
 
-#include "base/log.h"
 #include "ctl/failure.h"
 #include "ctl/text.h"
 
@@ -29,19 +31,41 @@ Branches branches_of(const Json& status) {
     return out;
 }
 
-// How the mount is when another daemon serves it than the one of `before`, and has come to rest.
-Json wait_for_next(const Mount& mount, const Json& before) {
+bool is_gone(const Json& status) {
+    const auto supervisor = static_cast<pid_t>(status["supervisor"].number());
+    return supervisor > 0 && ::kill(supervisor, 0) != 0 && errno == ESRCH;
+}
+
+// How the mount is when a daemon later than `earlier` serves it, and has come to rest.
+Json wait_for_next(const Mount& mount, const Json& before, std::uint64_t earlier) {
     const auto began = std::chrono::steady_clock::now();
     for (;;) {
         const auto waited = std::chrono::steady_clock::now() - began;
         try {
             Json now = ask(mount, "status");
             const bool settled = now["coherence"].text() == before["coherence"].text() || waited > kMostSettling;
-            if (settled && now["takeovers"].number() > before["takeovers"].number()) return now;
+            if (settled && now["takeovers"].number() > earlier) return now;
         } catch (const Failure&) {
             if (waited > kMostWait) throw;
+            if (waited > kMostSettling && is_gone(before)) throw;
         }
         if (waited > kMostWait) throw Failure(shown(mount.path) + ": no other daemon has come; its log says why");
+        std::this_thread::sleep_for(20ms);
+    }
+}
+
+// Others may ask for changes, too: then the daemon that was asked leaves without an answer, or is about to leave.
+Json ask_until_answered(const Mount& mount, const Json& request) {
+    const auto began = std::chrono::steady_clock::now();
+    for (;;) {
+        const bool patient = std::chrono::steady_clock::now() - began < kMostWait;
+        try {
+            return ask(mount, request, Patience::endless);
+        } catch (const Ended&) {
+            if (!patient) throw;
+        } catch (const Busy&) {
+            if (!patient) throw;
+        }
         std::this_thread::sleep_for(20ms);
     }
 }
@@ -50,15 +74,12 @@ Json wait_for_next(const Mount& mount, const Json& before) {
 
 Changed ask_for_change(const Mount& mount, const Json& request) {
     const Json before = ask(mount, "status");
-    try {
-        return {false, ask(mount, request, Patience::endless)};
-    } catch (const Ended&) {
-        log::debug("another daemon takes over");
-    }
-    Json now = wait_for_next(mount, before);
+    Json answer = ask_until_answered(mount, request);
+    if (!answer["takes_over"].is_true()) return {false, std::move(answer)};
+    const std::uint64_t earlier = answer["takeovers"].number();
+    Json now = wait_for_next(mount, before, earlier);
     // The one that could not was counted as well.
-    const bool one_more = now["takeovers"].number() == before["takeovers"].number() + 1;
-    if (!one_more && branches_of(now) == branches_of(before)) {
+    if (now["takeovers"].number() > earlier + 1 && branches_of(now) == branches_of(before)) {
         throw Failure(shown(mount.path) +
                       ": the next daemon did not come to serve with them, the branches are as before; its log says "
                       "why");

@@ -22,7 +22,7 @@ int run_get(const Words& words) {
     const Mount mount = mount_of(words.arguments[0]);
     Json options = Json::object();
     const auto add = [&](const Json& request) {
-        const Json answer = ask(mount, request);
+        const Json answer = ask_any(mount, request);
         for (const auto& [name, value] : answer["options"].members()) options.add(name, value);
     };
     Json request;
@@ -60,7 +60,7 @@ int run_set(const Words& words) {
         options.emplace_back(word.substr(0, mark), word.substr(mark + 1));
         Json request;
         request.add("command", "set").add("option", options.back().first).add("value", options.back().second);
-        const Json answer = ask(mount, request);
+        const Json answer = ask_any(mount, request);
         if (words.json) print_line(answer);
     }
     if (words.save) save_options(mount, file, options);
@@ -72,7 +72,7 @@ int run_reload(const Words& words) {
         throw Failure("MOUNT and --pid are two ways to say the same; leave one", ExitCode::usage);
     }
     Json request;
-    request.add("command", "reload");
+    request.add("command", "reload").add("force", words.force);
     for (const Mount& mount : words.pid ? std::vector{mount_served_by(*words.pid)} : mounts_named(words.arguments)) {
         const auto [takes_over, answer] = ask_for_change(mount, request);
         if (words.json) {

@@ -153,13 +153,17 @@ void change_branches(const Call& call, std::string value) {
     auto plan = std::make_shared<control::Succession>();
     call.run_later(
         [&server, plan, value = std::move(value)](ops::Context& ctx, const ops::Request&) -> Status {
-            *plan = TRY(server.control.plan_branches(ctx, value, server.takeover.supervised()));
+            *plan = TRY(server.control.plan_branches(ctx, value, server.takeover.has_supervisor()));
             return {};
         },
         [&server, plan](fuse_req_t req) {
             server.takeover.gate().close();
             const int rc = fuse_reply_err(req, 0);
-            server.executor.post([&server, plan] { log::warn("branches: {}", hand_over(server, *plan)); });
+            server.executor.post([&server, plan] {
+                const std::string why = hand_over(server, *plan);
+                if (why.empty()) leave_to_next(server);
+                log::warn("branches: nothing is changed: {}", why);
+            });
             return rc;
         });
 }

@@ -42,6 +42,7 @@ class Packer : public ops::DirSink {
              const ops::Entry* entry) override {
         return plus_ ? add_plus(name, inode, type, next, entry) : add_plain(name, inode, type, next);
     }
+    bool is_empty() const { return used_ == 0; }
     void with_attributes() { plus_ = true; }
     int reply() const { return fuse_reply_buf(req_, data_.get(), used_); }
     void undo(ops::Context& ctx) const {
@@ -88,10 +89,13 @@ void read_dir(fuse_req_t req, Slot slot, fuse_ino_t id, std::size_t size, off_t 
     call.run(
         [=, &takeover = call.server().takeover, number = fi->fh](
             ops::Context& ctx, const ops::Request&) -> Result<std::shared_ptr<Packer>> {
+            // A place in a listing of other branches is none in this one: rather an error than names left out.
+            if (offset != 0 && takeover.is_of_other_branches(number)) return Errno(ESTALE);
             ops::DirHandle* handle = TRY(takeover.dir(ctx, number, id));
             auto packer = std::make_shared<Packer>(req, size);
             if (plus) packer->with_attributes();
             TRY(ops::readdir(ctx, *handle, offset, plus, *packer));
+            handle->note_half_read(!packer->is_empty());
             return packer;
         },
         [](fuse_req_t, const std::shared_ptr<Packer>& packer) { return packer->reply(); },

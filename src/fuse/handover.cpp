@@ -10,6 +10,8 @@
 #include <thread>
 
 #include "base/log.h"
+#include "control/branch_change.h"
+#include "sys/stat.h"
 
 namespace plyfs::fuse {
 namespace {
@@ -18,12 +20,12 @@ using namespace std::chrono_literals;
 
 // What is under way may take so long; everybody else waits meanwhile.
 constexpr auto kMostWait = 2s;
+constexpr auto kPause = 5ms;
 constexpr int kMostUpgrade = 20000;  // milliseconds
 constexpr const char* kNoSupervisor =
     "the supervisor is gone, so no other daemon can take over; unmount and mount again";
 
-bool wait_for_quiet(Server& server) {
-    const auto latest = std::chrono::steady_clock::now() + kMostWait;
+bool wait_for_quiet(Server& server, std::chrono::steady_clock::time_point latest) {
     // This thread is one of the executor's.
     while (!server.takeover.gate().is_empty() || !server.executor.is_idle_but_for(1)) {
         if (std::chrono::steady_clock::now() > latest) return false;
@@ -44,28 +46,61 @@ struct Losses {
     Found nameless;
     Found leaving;
     Found sealed;
+    Found hidden;
+    int half_read = 0;
+    // Nothing else, and that ends when whoever reads goes on.
+    bool passing() const { return half_read > 0 && nameless.count + leaving.count + sealed.count + hidden.count == 0; }
 };
 
 bool has(const std::vector<std::string>& paths, const std::string& path) {
     return std::find(paths.begin(), paths.end(), path) != paths.end();
 }
 
+// The branches that will be asked for a name before the one that answers for it now, and are not by now.
+std::vector<std::string> newly_ahead(ops::Context& ctx, const control::Succession& to, const Branch& winner) {
+    std::vector<std::string> out, before;
+    bool passed = false;
+    for (const auto& branch : ctx.tree.set().all()) {
+        passed = passed || branch.get() == &winner;
+        const bool first_wins = ctx.tree.pool().policies.of(config::Function::getattr) == config::Policy::ff;
+        if (!passed || !first_wins) before.push_back(branch->path());
+    }
+    if (to.upgrade || !to.amendments.branches) return out;
+    for (const auto& branch : *to.amendments.branches) {
+        const bool ahead = ctx.tree.pool().policies.of(config::Function::getattr) != config::Policy::ff;
+        if (branch.path == winner.path() && !ahead) break;
+        if (branch.path != winner.path() && !has(before, branch.path)) out.push_back(branch.path);
+    }
+    return out;
+}
+
+// ENOTDIR: something on the way there is no directory.
+bool is_hidden_by(const std::string& branch, const std::string& path) {
+    const auto there = sys::stat_path((branch + path).c_str());
+    return there || there.failed_with(ENOTDIR);
+}
+
 // The next daemon finds open files by their names.
 Losses find_losses(ops::Context& ctx, const OpenLedger& ledger, const control::Succession& to) {
     Losses out;
+    if (!to.upgrade) out.half_read = ctx.half_read.load();
     for (const auto& open : ledger.open_now()) {
         const NodeRef node = ctx.tree.nodes().find(open.record.open.id);
         if (!node || open.closing) continue;
+        const auto path = ctx.tree.path_of(node);
         LockedNode state(*node);
-        const bool named = !state->unlinked && !state->pinned_while_open && !state->links.empty();
+        const bool named = path && !state->unlinked && !state->pinned_while_open && !state->links.empty();
         if (!named) {
-            out.nameless.add(fmt::format("inode {}", state->shown_inode));
+            out.nameless.add(fmt::format("inode {} (lsof +L1 shows whose)", state->shown_inode));
             continue;
         }
-        const std::string& at = ctx.tree.set().at(state->winner).path();
+        const Branch& winner = ctx.tree.set().at(state->winner);
         const bool writes = (open.record.open.flags & O_ACCMODE) != O_RDONLY;
-        if (has(to.leaving, at)) out.leaving.add(state->links[0].name);
-        if (has(to.sealed, at) && writes) out.sealed.add(state->links[0].name);
+        if (has(to.leaving, winner.path())) out.leaving.add(*path);
+        if (has(to.sealed, winner.path()) && writes) out.sealed.add(*path);
+        for (const auto& branch : newly_ahead(ctx, to, winner)) {
+            if (is_hidden_by(branch, *path)) out.hidden.add(*path);
+        }
     }
     return out;
 }
@@ -77,7 +112,9 @@ std::string losses_text(const Losses& losses) {
     };
     tell(losses.leaving, "open on a branch that leaves");
     tell(losses.sealed, "open for writing on a branch that becomes read-only");
+    tell(losses.hidden, "open that another file hides then");
     tell(losses.nameless, "open that have no name any more");
+    if (losses.half_read > 0) parts.push_back(fmt::format("{} directories read in part", losses.half_read));
     return fmt::format("{}", fmt::join(parts, "; "));
 }
 
@@ -92,43 +129,55 @@ std::string upgrade(const Supervision& supervision) {
     return "the program that is installed by now does not go on with this mount, its log says why; nothing is changed";
 }
 
+// What is under way may end, and a listing be read to its end, if it goes on for a moment.
 std::string prepare(Server& server, const control::Succession& to) {
-    if (!wait_for_quiet(server)) {
-        if (!to.force) return "requests that take long are under way; nothing is changed, try again later or force it";
-        log::warn("requests that take long are left to the next daemon");
+    Gate& gate = server.takeover.gate();
+    const auto latest = std::chrono::steady_clock::now() + kMostWait;
+    Losses losses;
+    for (;;) {
+        gate.close();
+        const bool quiet = wait_for_quiet(server, latest);
+        if (!quiet && !to.force) {
+            return "requests that take long are under way; nothing is changed, try again later or force it";
+        }
+        if (!quiet) log::warn("requests that take long are left to the next daemon");
+        losses = find_losses(server.ctx, server.takeover.supervision()->ledger, to);
+        if (!losses.passing() || std::chrono::steady_clock::now() > latest) break;
+        gate.open();
+        std::this_thread::sleep_for(kPause);
     }
-    const auto losses = losses_text(find_losses(server.ctx, server.takeover.supervision()->ledger, to));
-    if (losses.empty()) return {};
-    if (!to.force) return "files are open that would be lost: " + losses + ": close them, or force it";
-    log::warn("open files are lost: {}", losses);
-    return {};
+    const std::string text = losses_text(losses);
+    if (!text.empty() && !to.force) return "what is open would be lost: " + text + ": close it, or force it";
+    if (!text.empty()) log::warn("what is open is lost: {}", text);
+    if (to.upgrade) return {};
+    const bool kept = server.takeover.supervision()->ledger.amend(to.amendments.write(), OpenLedger::Amendment::trial);
+    return kept ? "" : "there is no room to tell the next daemon of so many branches";
 }
 
 }  // namespace
 
 std::string hand_over(Server& server, const control::Succession& to) {
-    Supervision& supervision = *server.takeover.supervision();
-    const bool alone = !server.hands_over.exchange(true);
-    if (!alone) return "another change is under way; try again";
-    Gate& gate = server.takeover.gate();
-    std::string why = to.upgrade ? upgrade(supervision) : "";
-    if (why.empty()) gate.close();
+    if (server.hands_over.exchange(true)) return control::kAnotherChange;
+    std::string why = to.upgrade ? upgrade(*server.takeover.supervision()) : "";
     if (why.empty()) why = prepare(server, to);
-    if (why.empty() && !to.upgrade && !supervision.ledger.amend(to.amendments.write(), OpenLedger::Amendment::trial)) {
-        why = "there is no room to tell the next daemon of so many branches";
-    }
-    if (why.empty() && !sys::send_word(supervision.line, kNext)) {
-        supervision.ledger.revert();
-        why = kNoSupervisor;
-    }
     if (why.empty()) {
-        log::info("another daemon takes over, {}",
-                  to.upgrade ? "of the program as it is installed by now" : "with the branches that were asked for");
-        ::_exit(0);
+        log::info("another daemon takes over: {}",
+                  to.upgrade ? "of the program as it is installed by now"
+                             : "its branches are " + control::text_of(*to.amendments.branches));
+        return why;
     }
-    gate.open();
+    server.takeover.gate().open();
     server.hands_over.store(false);
     return why;
+}
+
+void leave_to_next(Server& server) {
+    const Supervision& supervision = *server.takeover.supervision();
+    if (sys::send_word(supervision.line, kNext)) ::_exit(0);
+    log::error("{}", kNoSupervisor);
+    server.takeover.supervision()->ledger.revert();
+    server.takeover.gate().open();
+    server.hands_over.store(false);
 }
 
 }  // namespace plyfs::fuse

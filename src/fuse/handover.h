@@ -9,9 +9,11 @@
 
 namespace plyfs::fuse {
 
-// Of a mount that is supervised, by a thread of the executor, one at a time. Does not return when it is done; else why
-// it is not, and this daemon serves on: what is under way takes long, or open files would be lost, and it is not
-// forced. The gate may be closed before.
+// Of a mount that is supervised, by a thread of the executor, one at a time. Empty: nothing is under way and requests
+// wait at the gate until this daemon leaves, which it has to do now. Else why not, and it serves on: what is under way
+// takes long, or open files would be lost, and it is not forced. The gate may be closed before.
 std::string hand_over(Server& server, const control::Succession& to);
+// Does not return, unless the supervisor is gone: then it serves on.
+void leave_to_next(Server& server);
 
 }  // namespace plyfs::fuse

@@ -29,6 +29,7 @@ struct OpenLedger::Header {
     Text texts[kTexts];
     std::atomic<std::uint32_t> current;  // of the texts
     std::atomic<std::uint32_t> proven;
+    std::atomic<std::uint32_t> changed_at;
 };
 
 struct OpenLedger::Slot {
@@ -81,7 +82,12 @@ bool OpenLedger::amend(std::string_view text, Amendment kind) {
     std::memcpy(header_->texts[next].bytes, text.data(), text.size());
     header_->current.store(next);
     if (kind == Amendment::proven) settle();
+    if (kind == Amendment::trial) header_->changed_at.store(instance() + 1);
     return true;
+}
+
+std::uint32_t OpenLedger::changed_at() const {
+    return header_->changed_at.load();
 }
 
 std::string_view OpenLedger::amendments() const {

@@ -378,6 +378,7 @@ control::Mount Session::control(std::function<control::ReadAgain()> read_config)
             server.control,
             std::move(read_config),
             impl_->succession(),
+            [&server] { leave_to_next(server); },
             [&server](std::function<void()> work) { server.executor.post(std::move(work)); }};
 }
 

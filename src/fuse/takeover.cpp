@@ -1,6 +1,7 @@
 #include "fuse/takeover.h"
 
 #include <linux/fuse.h>
+#include <poll.h>
 
 #include <cstring>
 
@@ -168,6 +169,18 @@ void Takeover::close_unused(ops::Context& ctx, std::int32_t backing_id) {
 
 bool Takeover::is_own(std::uint64_t number) const {
     return !supervision_ || number >> kShift == instance_;
+}
+
+bool Takeover::has_supervisor() const {
+    if (!supervision_) return false;
+    pollfd line{supervision_->line.get(), 0, 0};
+    return ::poll(&line, 1, 0) == 0;
+}
+
+bool Takeover::is_of_other_branches(std::uint64_t number) {
+    if (!supervision_ || number >> kShift >= supervision_->ledger.changed_at()) return false;
+    MutexLock lock(mutex_);
+    return !dirs_.contains(number);
 }
 
 std::uint64_t Takeover::tagged(std::uintptr_t pointer) const {

@@ -35,6 +35,8 @@ class Takeover {
     void begin(Supervision* supervision);
     bool supervised() const { return supervision_ != nullptr; }
     Supervision* supervision() const { return supervision_; }
+    // Now.
+    bool has_supervisor() const;
     // How many daemons were there before.
     std::uint32_t count() const { return supervision_ ? supervision_->ledger.instance() - 1 : 0; }
 
@@ -59,6 +61,8 @@ class Takeover {
     // A request that is asked again: what it was answered with before has not arrived.
     void take_back(ops::Context& ctx, std::uint64_t request);
 
+    // Of a directory that was opened before the branches changed, and has not been read anew since.
+    bool is_of_other_branches(std::uint64_t number);
     // An earlier one's is opened anew.
     Result<ops::DirHandle*> dir(ops::Context& ctx, std::uint64_t number, NodeId id);
     void release_dir(std::uint64_t number);

@@ -30,6 +30,7 @@ struct Context {
     OpenCounters opens;
     // Of every node id of this mount: a file handle from an earlier one leads nowhere.
     std::uint64_t generation = 0;
+    std::atomic<int> half_read{0};        // open directories; their places are of this daemon's branches
     KernelCache* kernel_cache = nullptr;  // of the mount that is served; null: there is none
 };
 

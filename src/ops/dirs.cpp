@@ -233,10 +233,11 @@ Result<DirHandle*> opendir(Context& ctx, NodeId id) {
         keep = opens_kept_listing(ctx, state, layers, std::move(parts));
     }
     return new DirHandle(std::move(node), std::move(layers), std::move(devices), ctx.tree.shared_set(), hidden, keep,
-                         layers_replaced);
+                         layers_replaced, ctx.half_read);
 }
 
 void releasedir(DirHandle* handle) {
+    handle->note_half_read(false);
     --LockedNode(*handle->node_)->listings->open;
     delete handle;
 }

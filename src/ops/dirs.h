@@ -1,6 +1,8 @@
 // Reading directories of the union.
 #pragma once
 
+#include <atomic>
+
 #include "ops/lookup.h"
 #include "overlay/listing.h"
 
@@ -9,19 +11,26 @@ namespace plyfs::ops {
 class DirHandle {
   public:
     DirHandle(NodeRef node, Layers layers, std::vector<std::uint64_t> devices, std::shared_ptr<const BranchSet> set,
-              OwnNames hidden, bool keep_listing, std::uint32_t layers_replaced)
+              OwnNames hidden, bool keep_listing, std::uint32_t layers_replaced, std::atomic<int>& half_read)
         : node_(std::move(node)),
+          all_half_read_(half_read),
           devices_(std::move(devices)),
           listing_(std::move(set), std::move(layers), hidden),
           keep_listing_(keep_listing),
           layers_replaced_(layers_replaced) {}
     // The kernel may serve this handle from the listing it kept.
     bool keep_listing() const { return keep_listing_; }
+    // Whether somebody has read some of it and not come to its end: what is counted in Context::half_read.
+    void note_half_read(bool half) {
+        if (half_read_.exchange(half) != half) all_half_read_.fetch_add(half ? 1 : -1);
+    }
 
   private:
     friend class DirReading;
     friend void releasedir(DirHandle* handle);
     NodeRef node_;
+    std::atomic<int>& all_half_read_;
+    std::atomic<bool> half_read_{false};
     std::vector<std::uint64_t> devices_;  // of each layer
     Mutex mutex_;
     Listing listing_ GUARDED_BY(mutex_);

@@ -1,95 +1,16 @@
 // Branches that come to a mounted pool and leave it. Whoever uses the pool meanwhile must not notice more than what is
 // on them.
-#include <fcntl.h>
-#include <signal.h>
-#include <sys/mount.h>
-#include <sys/stat.h>
-#include <sys/xattr.h>
-#include <unistd.h>
-
 #include <atomic>
 #include <filesystem>
 #include <memory>
 #include <thread>
 
-#include "base/json.h"
-#include "support/check.h"
-#include "support/files.h"
-#include "support/mount.h"
-#include "support/plyctl.h"
-#include "support/run.h"
-#include "support/sandbox.h"
-#include "support/scratch.h"
-#include "support/transport.h"
+#include "live_ground.h"
 
 using namespace plyfs::test;
-using plyfs::Json;
-
-namespace {
-
-constexpr int kFailure = 1, kUsage = 2;
-
-struct Ground {
-    explicit Ground(const std::string& more = "supervise=on") {
-        if (is_standin()) skip("about plyfs itself");
-        if (wanted_transport() == "io_uring") skip("rings end with the daemon that has them");
-        write_file(a + "/f", "of a");
-        write_file(c + "/g", "of c");
-        make_dirs(c + "/only/there");
-        mount = std::make_unique<Mount>("create=ff,minfreespace=0," + more, a + ":" + b, mnt);
-    }
-    std::string operator/(const std::string& name) const { return mnt + "/" + name; }
-    // What it says, if it does it.
-    std::string ask(std::vector<std::string> words) const {
-        words.insert(words.begin() + 2, mnt);
-        const Ran ran = run_plyctl(words);
-        INFO(ran.out, ran.err);
-        REQUIRE(ran.code == 0);
-        return ran.out;
-    }
-    std::string refused(std::vector<std::string> words, int code = kFailure) const {
-        words.insert(words.begin() + 2, mnt);
-        const Ran ran = run_plyctl(words);
-        INFO(ran.out, ran.err);
-        CHECK(ran.code == code);
-        CHECK(std::count(ran.err.begin(), ran.err.end(), '\n') == 1);
-        return ran.err;
-    }
-    std::vector<std::string> branches() const {
-        const Ran ran = run_plyctl({"status", mnt, "--json"});
-        std::string fault;
-        std::vector<std::string> out;
-        const auto json = Json::read(ran.out, fault);
-        REQUIRE_MESSAGE(json, fault);
-        for (const Json& branch : (*json)["branches"].items()) out.push_back(branch["path"].text());
-        return out;
-    }
-    std::int64_t takeovers() const { return static_cast<std::int64_t>(Stats::read(mnt)["takeovers"]); }
-    Scratch scratch;
-    const std::string a = scratch.dir("a"), b = scratch.dir("b"), c = scratch.dir("c"), mnt = scratch.dir("mnt");
-    std::unique_ptr<Mount> mount;
-};
-
-using Names = std::vector<std::string>;
-
-bool has(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
-}
-
-pid_t parent_of(pid_t pid) {
-    const std::string line = read_file("/proc/" + std::to_string(pid) + "/stat");
-    return static_cast<pid_t>(std::stol(line.substr(line.rfind(')') + 4)));
-}
-
-int set_branches(const Ground& g, const std::string& text) {
-    return ::setxattr((g / ".mergerfs").c_str(), "user.mergerfs.branches", text.data(), text.size(), 0) == 0 ? 0
-                                                                                                             : errno;
-}
-
-}  // namespace
 
 TEST_CASE("live branches: what is on a branch comes and goes with it, and open files go on") {
-    Ground g;
+    LiveGround g;
     const UniqueFd reader = open_file(g / "f", O_RDONLY);
     const UniqueFd writer = open_file(g / "w", O_CREAT | O_RDWR);
     const UniqueFd dir = open_file(g.mnt, O_RDONLY | O_DIRECTORY);
@@ -124,7 +45,7 @@ TEST_CASE("live branches: what is on a branch comes and goes with it, and open f
 }
 
 TEST_CASE("live branches: what the kernel remembers is asked anew") {
-    Ground g("supervise=on,cache.readdir=true");
+    LiveGround g("supervise=on,cache.readdir=true");
     write_file(g.b + "/both", "of b");
     write_file(g.c + "/both", "of c, longer");
     CHECK(eventually([&] { return list_dir(g.mnt) == Names{"both", "f"}; }));
@@ -142,31 +63,38 @@ TEST_CASE("live branches: what the kernel remembers is asked anew") {
     CHECK(eventually([&] { return read_file(g / "both") == "of b"; }, 3000));
 }
 
-TEST_CASE("live branches: a branch with open files stays, unless it is forced") {
-    Ground g;
-    g.ask({"branch", "add", g.c});
-    UniqueFd open = open_file(g / "g", O_RDWR);
-    CHECK(has(g.refused({"branch", "remove", g.c}),
-              "files are open that would be lost: 1 open on a branch that leaves, such as g"));
-    OK(::unlink((g / "g").c_str()));
-    CHECK(has(g.refused({"branch", "remove", g.b}), "1 open that have no name any more"));
+TEST_CASE("live branches: of changes at the same time each is made") {
+    LiveGround g;
+    std::vector<std::unique_ptr<Child>> askers;
+    Names wanted = {g.a, g.b};
+    for (int i = 0; i < 8; ++i) {
+        wanted.push_back(g.scratch.dir("disk" + std::to_string(i)));
+        askers.push_back(std::make_unique<Child>([&g, path = wanted.back()] {
+            const Ran ran = run_plyctl({"branch", "add", g.mnt, path}, 60);
+            std::fputs(ran.err.c_str(), stderr);
+            return ran.code;
+        }));
+    }
+    for (auto& asker : askers) CHECK(asker->wait(60) == 0);
+    Names there = g.branches();
+    std::sort(there.begin() + 2, there.end());
+    CHECK(there == wanted);
+    CHECK(g.takeovers() == 8);
+}
+
+TEST_CASE("live branches: daemons that are killed between changes are followed by others") {
+    LiveGround g;
+    for (int i = 0; i < 7; ++i) {
+        g.ask({"branch", i % 2 == 0 ? "add" : "remove", g.c});
+        const pid_t daemon = static_cast<pid_t>(Stats::read(g.mnt)["pid"]);
+        OK(::kill(daemon, SIGKILL));
+        REQUIRE(eventually([&] { return Stats::read(g.mnt)["pid"] != daemon; }, 20000));
+    }
     CHECK(g.branches() == Names{g.a, g.b, g.c});
-    write_fd(open.get(), "on ", 0);
-    CHECK(read_fd(open.get()) == "on c");
-    open.reset();
-    CHECK(g.mount->backings_settle());
-    g.ask({"branch", "remove", g.b});
-    write_file(g.c + "/only/h", "content");
-    open = open_file(g / "only/h", O_RDWR);
-    g.ask({"branch", "remove", "--force", g.c});
-    CHECK(g.branches() == Names{g.a});
-    if (!is_unprivileged()) CHECK(read_fd(open.get()) == "content");
-    FAILS(ESTALE, ::ftruncate(open.get(), 1));
-    CHECK(read_file(g.c + "/only/h") == "content");
 }
 
 TEST_CASE("live branches: a dozen processes work while branches come and go, and no one sees an error") {
-    Ground g;
+    LiveGround g;
     std::vector<std::unique_ptr<Child>> workers;
     const std::string stop = g.scratch.path() + "/stop";
     for (int w = 0; w < 12; ++w) {
@@ -203,13 +131,13 @@ TEST_CASE("live branches: a dozen processes work while branches come and go, and
 }
 
 TEST_CASE("live branches: a branch becomes read-only and can be written to again") {
-    Ground g;
+    LiveGround g;
     g.ask({"branch", "add", g.c});
     UniqueFd reader = open_file(g / "g", O_RDONLY);
     {
         const UniqueFd writer = open_file(g / "g", O_WRONLY);
         CHECK(has(g.refused({"branch", "mode", g.c, "ro"}),
-                  "1 open for writing on a branch that becomes read-only, such as g"));
+                  "1 open for writing on a branch that becomes read-only, such as /g"));
     }
     // Closing reaches the daemon a moment later.
     CHECK(eventually([&] { return run_plyctl({"branch", "mode", g.mnt, g.c, "ro"}).code == 0; }));
@@ -229,7 +157,7 @@ TEST_CASE("live branches: a branch becomes read-only and can be written to again
 }
 
 TEST_CASE("live branches: mergerfs' words for them") {
-    Ground g;
+    LiveGround g;
     CHECK(set_branches(g, "+>" + g.c + "=NC") == 0);
     CHECK(g.branches() == Names{g.a, g.b, g.c});
     char value[4096] = {};
@@ -256,7 +184,7 @@ TEST_CASE("live branches: mergerfs' words for them") {
 }
 
 TEST_CASE("live branches: what can not be is refused, and nothing changes") {
-    Ground g;
+    LiveGround g;
     OK(::symlink(g.a.c_str(), (g.scratch.path() + "/link").c_str()));
     CHECK(has(g.refused({"branch", "add", "/nowhere"}), "branch /nowhere: no such directory"));
     CHECK(has(g.refused({"branch", "add", g.scratch.path() + "/link"}), "the same directory as branch " + g.a));
@@ -266,7 +194,7 @@ TEST_CASE("live branches: what can not be is refused, and nothing changes") {
     CHECK(has(g.refused({"branch", "add", g / "inner"}), "lies inside the mountpoint"));
     CHECK(has(g.refused({"branch", "add", g.c + "=rx"}, kUsage), "unknown branch mode 'rx'"));
     CHECK(has(run_plyctl({"set", g.mnt, "branches=" + g.c}).err, "plyctl branch add and branch remove change them"));
-    CHECK(has(g.refused({"branch", "remove", "/nowhere"}), "'/nowhere' is no branch of this mount"));
+    CHECK(has(g.refused({"branch", "remove", "/nowhere/"}), "'/nowhere' is no branch of this mount"));
     CHECK(has(g.refused({"branch", "remove", g.a, g.b}), "at least one branch"));
     const std::string both = g.refused({"branch", "add", "/nowhere", g.a});
     CHECK(has(both, "the branches would have 2 faults"));
@@ -277,7 +205,7 @@ TEST_CASE("live branches: what can not be is refused, and nothing changes") {
 }
 
 TEST_CASE("live branches: reload has those that the configuration says by now, and that fit its patterns") {
-    Ground g;
+    LiveGround g;
     const std::string mnt = g.scratch.dir("other"), file = g.scratch.path() + "/pool.yaml";
     const auto write = [&](const std::string& branches, const std::string& more) {
         write_file(file,
@@ -301,7 +229,7 @@ TEST_CASE("live branches: reload has those that the configuration says by now, a
     {
         const UniqueFd open = open_file(mnt + "/there", O_RDONLY);
         write(disks + "1, " + disks + "3", "create: mfs\n");
-        CHECK(has(run_plyctl({"reload", mnt}).err, "open on a branch that leaves, such as there"));
+        CHECK(has(run_plyctl({"reload", mnt}).err, "open on a branch that leaves, such as /there"));
         CHECK(shown("func.create") == "lfs\n");
     }
     CHECK(mount.backings_settle());
@@ -319,7 +247,7 @@ TEST_CASE("live branches: reload has those that the configuration says by now, a
 }
 
 TEST_CASE("live branches: not without a supervisor") {
-    Ground g("");
+    LiveGround g("");
     CHECK(has(g.refused({"branch", "add", g.c}), "mount with supervise=on"));
     CHECK(has(g.refused({"branch", "mode", g.b, "ro"}), "mount with supervise=on"));
     g.ask({"branch", "mode", g.b, "nc"});
@@ -328,7 +256,7 @@ TEST_CASE("live branches: not without a supervisor") {
 }
 
 TEST_CASE("live branches: a next daemon that can not serve with them is followed by one as before") {
-    Ground g;
+    LiveGround g;
     const UniqueFd open = open_file(g / "f", O_RDWR);
     const pid_t supervisor = parent_of(static_cast<pid_t>(Stats::read(g.mnt)["pid"]));
     const pid_t daemon = static_cast<pid_t>(Stats::read(g.mnt)["pid"]);
@@ -352,7 +280,7 @@ TEST_CASE("live branches: a next daemon that can not serve with them is followed
 }
 
 TEST_CASE("live branches: what was changed is there also after the daemon was killed") {
-    Ground g;
+    LiveGround g;
     g.ask({"branch", "add", g.c + "=nc,1M"});
     CHECK(run_plyctl({"set", g.mnt, "create=lfs", "cache.attr=7"}).code == 0);
     CHECK(run_plyctl({"branch", "mode", g.mnt, g.b, "nc"}).code == 0);
@@ -367,32 +295,4 @@ TEST_CASE("live branches: what was changed is there also after the daemon was ki
     CHECK(shown() == before);
     write_file(g / "made", "");
     CHECK(stat_of(g.a + "/made").st_size == 0);
-}
-
-TEST_CASE("live branches: while something takes long nothing changes, and everything goes on") {
-    if (!is_standin()) need_privilege("a branch on FUSE");
-    Ground g;
-    const std::string silent = g.scratch.dir("silent");
-    Mount below("passthrough=off,cache.attr=0,cache.entry=0,minfreespace=0", g.c, silent);
-    g.ask({"branch", "add", silent});
-    // Somebody asks for what the kernel does not know.
-    const auto hang = [&](const std::string& name) {
-        stop_process(static_cast<pid_t>(below.pid()));
-        auto waits =
-            std::make_unique<Child>([&g, name] { return ::access((g / name).c_str(), F_OK) == 0 ? 0 : errno; });
-        nap(200);
-        return waits;
-    };
-    auto waits = hang("only/there");
-    CHECK(has(g.refused({"branch", "remove", silent}), "nothing is changed, try again later"));
-    OK(::kill(static_cast<pid_t>(below.pid()), SIGCONT));
-    CHECK(waits->wait(20) == 0);
-    CHECK(read_file(g / "f") == "of a");
-    // By force also while it hangs: whoever waits for it is answered without it.
-    waits = hang("only/other");
-    CHECK(has(g.refused({"branch", "remove", silent}), "nothing is changed, try again later"));
-    g.ask({"branch", "remove", "--force", silent});
-    CHECK(waits->wait(20) == ENOENT);
-    CHECK(list_dir(g.mnt) == Names{"f"});
-    OK(::kill(static_cast<pid_t>(below.pid()), SIGCONT));
 }
