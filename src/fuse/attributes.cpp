@@ -157,7 +157,7 @@ void change_branches(const Call& call, std::string value) {
             return {};
         },
         [&server, plan](fuse_req_t req) {
-            server.takeover.gate().close();
+            close_gate(server);
             const int rc = fuse_reply_err(req, 0);
             server.executor.post([&server, plan] {
                 const std::string why = hand_over(server, *plan);

@@ -20,10 +20,16 @@ using namespace std::chrono_literals;
 
 // What is under way may take so long; everybody else waits meanwhile.
 constexpr auto kMostWait = 2s;
+constexpr auto kMostTelling = 500ms;
 constexpr auto kPause = 5ms;
 constexpr int kMostUpgrade = 20000;  // milliseconds
 constexpr const char* kNoSupervisor =
     "the supervisor is gone, so no other daemon can take over; unmount and mount again";
+
+void open_gate(Server& server) {
+    server.takeover.gate().open();
+    if (server.changes) server.changes->release();
+}
 
 bool wait_for_quiet(Server& server, std::chrono::steady_clock::time_point latest) {
     // This thread is one of the executor's.
@@ -56,20 +62,20 @@ bool has(const std::vector<std::string>& paths, const std::string& path) {
     return std::find(paths.begin(), paths.end(), path) != paths.end();
 }
 
-// The branches that will be asked for a name before the one that answers for it now, and are not by now.
+// Where a name of `winner` may be found first by the next daemon, and is not by this one: on the branches that come
+// before it from then on, or on any new one where others than the first may answer. Those that hang are not looked at.
 std::vector<std::string> newly_ahead(ops::Context& ctx, const control::Succession& to, const Branch& winner) {
-    std::vector<std::string> out, before;
-    bool passed = false;
-    for (const auto& branch : ctx.tree.set().all()) {
-        passed = passed || branch.get() == &winner;
-        const bool first_wins = ctx.tree.pool().policies.of(config::Function::getattr) == config::Policy::ff;
-        if (!passed || !first_wins) before.push_back(branch->path());
-    }
+    std::vector<std::string> out;
     if (to.upgrade || !to.amendments.branches) return out;
+    const bool first_wins = ctx.tree.pool().policies.of(config::Function::getattr) == config::Policy::ff;
+    std::vector<std::string> known;
+    for (const auto& branch : ctx.tree.set().all()) {
+        const bool behind = branch->index() > winner.index();
+        if (!first_wins || !behind || branch->hangs()) known.push_back(branch->path());
+    }
     for (const auto& branch : *to.amendments.branches) {
-        const bool ahead = ctx.tree.pool().policies.of(config::Function::getattr) != config::Policy::ff;
-        if (branch.path == winner.path() && !ahead) break;
-        if (branch.path != winner.path() && !has(before, branch.path)) out.push_back(branch.path);
+        if (first_wins && branch.path == winner.path()) break;
+        if (!has(known, branch.path)) out.push_back(branch.path);
     }
     return out;
 }
@@ -131,11 +137,10 @@ std::string upgrade(const Supervision& supervision) {
 
 // What is under way may end, and a listing be read to its end, if it goes on for a moment.
 std::string prepare(Server& server, const control::Succession& to) {
-    Gate& gate = server.takeover.gate();
     const auto latest = std::chrono::steady_clock::now() + kMostWait;
     Losses losses;
     for (;;) {
-        gate.close();
+        close_gate(server);
         const bool quiet = wait_for_quiet(server, latest);
         if (!quiet && !to.force) {
             return "requests that take long are under way; nothing is changed, try again later or force it";
@@ -143,7 +148,7 @@ std::string prepare(Server& server, const control::Succession& to) {
         if (!quiet) log::warn("requests that take long are left to the next daemon");
         losses = find_losses(server.ctx, server.takeover.supervision()->ledger, to);
         if (!losses.passing() || std::chrono::steady_clock::now() > latest) break;
-        gate.open();
+        open_gate(server);
         std::this_thread::sleep_for(kPause);
     }
     const std::string text = losses_text(losses);
@@ -156,6 +161,12 @@ std::string prepare(Server& server, const control::Succession& to) {
 
 }  // namespace
 
+// A thread that tells the kernel something may wait for who waits at the gate.
+void close_gate(Server& server) {
+    if (server.changes) server.changes->hold(std::chrono::steady_clock::now() + kMostTelling);
+    server.takeover.gate().close();
+}
+
 std::string hand_over(Server& server, const control::Succession& to) {
     if (server.hands_over.exchange(true)) return control::kAnotherChange;
     std::string why = to.upgrade ? upgrade(*server.takeover.supervision()) : "";
@@ -166,7 +177,7 @@ std::string hand_over(Server& server, const control::Succession& to) {
                              : "its branches are " + control::text_of(*to.amendments.branches));
         return why;
     }
-    server.takeover.gate().open();
+    open_gate(server);
     server.hands_over.store(false);
     return why;
 }
@@ -176,7 +187,7 @@ void leave_to_next(Server& server) {
     if (sys::send_word(supervision.line, kNext)) ::_exit(0);
     log::error("{}", kNoSupervisor);
     server.takeover.supervision()->ledger.revert();
-    server.takeover.gate().open();
+    open_gate(server);
     server.hands_over.store(false);
 }
 

@@ -13,6 +13,8 @@ namespace plyfs::fuse {
 // wait at the gate until this daemon leaves, which it has to do now. Else why not, and it serves on: what is under way
 // takes long, or open files would be lost, and it is not forced. The gate may be closed before.
 std::string hand_over(Server& server, const control::Succession& to);
+// Whoever asked is to be answered before, and whatever is asked after that is for the next daemon.
+void close_gate(Server& server);
 // Does not return, unless the supervisor is gone: then it serves on.
 void leave_to_next(Server& server);
 

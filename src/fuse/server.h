@@ -10,6 +10,7 @@
 #include "fuse/lock_waiter.h"
 #include "fuse/overdue.h"
 #include "fuse/takeover.h"
+#include "node/change_watch.h"
 #include "ops/context.h"
 #include "ops/locks.h"
 #include "sys/busy_reader.h"
@@ -49,6 +50,7 @@ struct Server {
     Overdue overdue;
     Takeover takeover{reader};
     std::atomic<bool> hands_over{false};  // to the next daemon (fuse/handover.h)
+    ChangeWatch* changes = nullptr;       // null: there is none
     Executor executor;                    // last: its threads use the rest
 };
 

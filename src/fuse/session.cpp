@@ -325,6 +325,7 @@ void Session::Impl::init(fuse_conn_info& conn) {
     const bool taken = server.takeover.count() > 0;
     if (taken) server.takeover.resume_files(server.ctx);
     // From now on the kernel can be told.
+    server.changes = changes.get();
     if (changes) changes->start(*cache, taken && supervision->ledger.is_trial());
     const auto& facts = server.facts;
     if (ready) {

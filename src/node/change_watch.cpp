@@ -57,6 +57,7 @@ void ChangeWatch::start(KernelCache& cache, bool others) {
 void ChangeWatch::stop() {
     if (!thread_.joinable()) return;
     stopping_.store(true);
+    release();
     events_.wake();
     bool ended;
     {
@@ -185,9 +186,35 @@ void ChangeWatch::tell_all() {
 // Looking a name up takes the lock that expiring it waits for, but asking again for one that is known takes none, and
 // its answer may come after ours. An answer with attributes that were asked for before is not taken, but one that makes
 // the kernel know an object is.
-void ChangeWatch::tell(const Item& item, bool first) {
+void ChangeWatch::hold(Clock::time_point latest) {
+    MutexLock lock(mutex_);
+    held_ = true;
+    while (telling_ && Clock::now() < latest) rests_.wait_for(mutex_, 10ms);
+}
+
+void ChangeWatch::release() {
+    MutexLock lock(mutex_);
+    held_ = false;
+    rests_.notify_all();
+}
+
+Status ChangeWatch::tell_kernel(const Item& item) {
+    {
+        MutexLock lock(mutex_);
+        while (held_ && !stopping_.load()) rests_.wait(mutex_);
+        telling_ = true;
+    }
     const auto& [id, name] = item;
-    const Status told = name.empty() ? cache_->expire_attributes(id) : cache_->expire_name(id, name);
+    Status told = name.empty() ? cache_->expire_attributes(id) : cache_->expire_name(id, name);
+    MutexLock lock(mutex_);
+    telling_ = false;
+    rests_.notify_all();
+    return told;
+}
+
+void ChangeWatch::tell(const Item& item, bool first) {
+    const std::string& name = item.second;
+    const Status told = tell_kernel(item);
     if (!is_told(told)) {
         if (told.failed_with(ENOSYS)) give_up("the kernel can not be told that a name changed (Linux 6.2)");
         return;

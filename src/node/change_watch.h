@@ -39,8 +39,13 @@ class ChangeWatch {
     void start(KernelCache& cache, bool others = false);
     void stop();
 
-  private:
     using Clock = std::chrono::steady_clock;
+    // The kernel is told nothing until release(), and nobody is in the middle of that, unless it lasts until then: who
+    // waits in the kernel for a lock of it can not end, and keeps the process from ending.
+    void hold(Clock::time_point latest);
+    void release();
+
+  private:
     // At least so often the branches are looked at.
     static constexpr std::chrono::milliseconds kLook{1000};
     // A name in a directory, or with no name the attributes of a node.
@@ -64,6 +69,7 @@ class ChangeWatch {
     void sort_written();
     void tell_all();
     void tell(const Item& item, bool first);
+    Status tell_kernel(const Item& item);
     void tell_again();
     std::chrono::milliseconds rest() const;
 
@@ -100,6 +106,9 @@ class ChangeWatch {
     Mutex mutex_;
     CondVar ended_;
     bool has_ended_ GUARDED_BY(mutex_) = false;
+    CondVar rests_;
+    bool held_ GUARDED_BY(mutex_) = false;
+    bool telling_ GUARDED_BY(mutex_) = false;
     std::thread thread_;  // last: it uses the others
 };
 
