@@ -109,10 +109,15 @@ Result<bool> Listing::skips(const Layer& layer, sys::DirEntry& entry) const {
 
 namespace {
 
-// Removed behind our back since it was found, it has no names; those beside it are still there.
+// Removed behind our back since it was found, or with a branch that is missing by now, a directory has no names; those
+// beside it are still there.
+bool is_gone(Errno e) {
+    return e == ENOENT || e == ENOTDIR;
+}
+
 Result<bool> next_of(sys::DirReader& reader, sys::DirEntry& entry) {
     auto more = reader.next(entry);
-    return more.failed_with(ENOENT) ? Result<bool>(false) : std::move(more);
+    return !more && is_gone(more.error()) ? Result<bool>(false) : std::move(more);
 }
 
 }  // namespace
@@ -123,7 +128,9 @@ Status Listing::load() {
     const bool collects = means_ && !names_;
     LayerNames::Builder names(*set_, means_, kMostNames);
     for (const Layer& layer : layers_) {
-        sys::DirReader reader(TRY(sys::open_dir_for_reading(layer.fd())));
+        auto dir = sys::open_dir_for_reading(layer.fd());
+        if (!dir && is_gone(dir.error()) && layers_.size() > 1) continue;
+        sys::DirReader reader(TRY(std::move(dir)));
         sys::DirEntry entry;
         bool aufs_names = false;
         if (collects) names.begin(layer, reader.fd());

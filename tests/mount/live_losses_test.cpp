@@ -47,15 +47,18 @@ TEST_CASE("live branches: a listing that is half read has no name left out and n
     CHECK(has(g.refused({"branch", "add", g.c}), "1 directories read in part"));
     CHECK(names_left() == 4001);  // with . and ..
     g.ask({"branch", "add", g.c});
+    CHECK(list_dir(g / "D").size() == 4001);
+    // Who has it open may be shown what the kernel has kept.
     ::rewinddir(dir.get());
-    CHECK(names_left() == 4003);
+    const int all = names_left();
+    CHECK(all >= 4002);
     // Read on in other branches it is an error, unless the kernel has all of it.
     ::rewinddir(dir.get());
     REQUIRE(::readdir(dir.get()));
     g.ask({"branch", "remove", "--force", g.c});
     errno = 0;
     const int left = names_left();
-    CHECK((errno == ESTALE || left == 4002));
+    CHECK((errno == ESTALE || left == all - 1));
     // Who only goes on is waited for.
     std::jthread lists([&](const std::stop_token& stop) {
         while (!stop.stop_requested()) CHECK(list_dir(g / "D").size() >= 4000);
