@@ -21,6 +21,7 @@ using namespace std::chrono_literals;
 // What is under way may take so long; everybody else waits meanwhile.
 constexpr auto kMostWait = 2s;
 constexpr auto kMostTelling = 500ms;
+constexpr auto kMostClosing = 500ms;
 constexpr auto kPause = 5ms;
 constexpr int kMostUpgrade = 20000;  // milliseconds
 constexpr const char* kNoSupervisor =
@@ -54,8 +55,7 @@ struct Losses {
     Found sealed;
     Found hidden;
     int half_read = 0;
-    // Nothing else, and that ends when whoever reads goes on.
-    bool passing() const { return half_read > 0 && nameless.count + leaving.count + sealed.count + hidden.count == 0; }
+    int open() const { return nameless.count + leaving.count + sealed.count + hidden.count; }
 };
 
 bool has(const std::vector<std::string>& paths, const std::string& path) {
@@ -135,9 +135,11 @@ std::string upgrade(const Supervision& supervision) {
     return "the program that is installed by now does not go on with this mount, its log says why; nothing is changed";
 }
 
-// What is under way may end, and a listing be read to its end, if it goes on for a moment.
+// What is under way may end, a listing be read to its end, and what was closed be heard of (the kernel tells it later,
+// and to the gate), if it goes on for a moment.
 std::string prepare(Server& server, const control::Succession& to) {
-    const auto latest = std::chrono::steady_clock::now() + kMostWait;
+    const auto began = std::chrono::steady_clock::now();
+    const auto latest = began + kMostWait;
     Losses losses;
     for (;;) {
         close_gate(server);
@@ -147,7 +149,8 @@ std::string prepare(Server& server, const control::Succession& to) {
         }
         if (!quiet) log::warn("requests that take long are left to the next daemon");
         losses = find_losses(server.ctx, server.takeover.supervision()->ledger, to);
-        if (!losses.passing() || std::chrono::steady_clock::now() > latest) break;
+        const auto enough = losses.open() > 0 ? began + kMostClosing : latest;
+        if (losses.open() + losses.half_read == 0 || std::chrono::steady_clock::now() > enough) break;
         open_gate(server);
         std::this_thread::sleep_for(kPause);
     }
