@@ -2,7 +2,6 @@
 #include <sys/stat.h>
 
 #include <cstring>
-#include <memory>
 #include <vector>
 
 #include "fuse/call.h"
@@ -147,25 +146,23 @@ void on_listxattr(fuse_req_t req, fuse_ino_t id, std::size_t size) {
              [size](fuse_req_t to, const std::string& names) { return reply_value(to, names, size); });
 }
 
-// Answered when it is known that it can be done: what is asked after that is asked of the next daemon.
+// Answered by a daemon that is ready to leave: whatever is asked after that, in any way, is for the next one.
 void change_branches(const Call& call, std::string value) {
     Server& server = call.server();
-    auto plan = std::make_shared<control::Succession>();
     call.run_later(
-        [&server, plan, value = std::move(value)](ops::Context& ctx, const ops::Request&) -> Status {
-            *plan = TRY(server.control.plan_branches(ctx, value, server.takeover.has_supervisor()));
-            return {};
+        [&server, value = std::move(value)](ops::Context& ctx, const ops::Request&) -> Result<control::Succession> {
+            auto plan = TRY(server.control.plan_branches(ctx, value, server.takeover.has_supervisor()));
+            const std::string why = hand_over(server, plan);
+            if (why.empty()) return plan;
+            log::warn("branches: nothing is changed: {}", why);
+            return Errno(EBUSY);
         },
-        [&server, plan](fuse_req_t req) {
-            close_gate(server);
+        [&server](fuse_req_t req, const control::Succession&) {
             const int rc = fuse_reply_err(req, 0);
-            server.executor.post([&server, plan] {
-                const std::string why = hand_over(server, *plan);
-                if (why.empty()) leave_to_next(server);
-                log::warn("branches: nothing is changed: {}", why);
-            });
+            leave_to_next(server);
             return rc;
-        });
+        },
+        [&server](ops::Context&, const control::Succession&) { leave_to_next(server); });
 }
 
 void on_setxattr(fuse_req_t req, fuse_ino_t id, const char* raw, const char* value, std::size_t size, int flags) {

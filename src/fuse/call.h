@@ -63,9 +63,13 @@ class Call {
         run(std::move(work), [](fuse_req_t req) { return fuse_reply_err(req, 0); });
     }
     // Straight to the executor: fsync and other work that is long by nature.
+    template <typename Work, typename Reply, typename Undo>
+    void run_later(Work work, Reply reply, Undo undo) const {
+        post(std::move(work), reply, undo);
+    }
     template <typename Work, typename Reply>
     void run_later(Work work, Reply reply) const {
-        post(std::move(work), reply, [](ops::Context&, auto&&...) {});
+        run_later(std::move(work), reply, [](ops::Context&, auto&&...) {});
     }
     template <typename Work>
     void run_later(Work work) const {

@@ -27,6 +27,12 @@ constexpr int kMostUpgrade = 20000;  // milliseconds
 constexpr const char* kNoSupervisor =
     "the supervisor is gone, so no other daemon can take over; unmount and mount again";
 
+// A thread that tells the kernel something may wait for who waits at the gate.
+void close_gate(Server& server) {
+    if (server.changes) server.changes->hold(std::chrono::steady_clock::now() + kMostTelling);
+    server.takeover.gate().close();
+}
+
 void open_gate(Server& server) {
     server.takeover.gate().open();
     if (server.changes) server.changes->release();
@@ -163,12 +169,6 @@ std::string prepare(Server& server, const control::Succession& to) {
 }
 
 }  // namespace
-
-// A thread that tells the kernel something may wait for who waits at the gate.
-void close_gate(Server& server) {
-    if (server.changes) server.changes->hold(std::chrono::steady_clock::now() + kMostTelling);
-    server.takeover.gate().close();
-}
 
 std::string hand_over(Server& server, const control::Succession& to) {
     if (server.hands_over.exchange(true)) return control::kAnotherChange;

@@ -11,11 +11,10 @@ namespace plyfs::fuse {
 
 // Of a mount that is supervised, by a thread of the executor, one at a time. Empty: nothing is under way and requests
 // wait at the gate until this daemon leaves, which it has to do now. Else why not, and it serves on: what is under way
-// takes long, or open files would be lost, and it is not forced. The gate may be closed before.
+// takes long, or open files would be lost, and it is not forced.
 std::string hand_over(Server& server, const control::Succession& to);
-// Whoever asked is to be answered before, and whatever is asked after that is for the next daemon.
-void close_gate(Server& server);
-// Does not return, unless the supervisor is gone: then it serves on.
+// Once whoever asked is answered, by the same thread: what he asks next is for the next daemon. Does not return,
+// unless the supervisor is gone: then it serves on.
 void leave_to_next(Server& server);
 
 }  // namespace plyfs::fuse

@@ -1,5 +1,6 @@
 // The daemon is killed, or the power is cut, at the calls that an operation makes (support/gate.h). The next mount
-// shows the operation done or not done, never anything between, in a pool for each name; no file's content is lost;
+// shows the operation done or not done, never anything between, in a pool for each name (a file that was about to be
+// renamed over one on another branch may have both names then); no file's content is lost;
 // what was said to be done is done; nothing that was being prepared is left. A power cut is a copy of the disk's image
 // in that moment, whose journal is replayed.
 //

@@ -26,7 +26,8 @@ class TreeDigest {
     // Empty when equal, else up to ten lines that say which paths differ and how.
     std::string difference(const TreeDigest& other) const;
     // Empty when each path is as in one of the two, and what is in a file in both is in one here as well, wherever;
-    // else lines that say what is not so. It is how an operation may be left that is several on branches.
+    // else lines that say what is not so. It is how an operation may be left that is several on branches: a file that
+    // is renamed over one on another branch has both names for a moment, and so one link more.
     std::string strays_from(const TreeDigest& before, const TreeDigest& after) const;
     bool operator==(const TreeDigest& other) const { return lines_ == other.lines_; }
     std::size_t size() const { return lines_.size(); }
