@@ -1,6 +1,8 @@
 // Server: what the request handlers share; the userdata of the libfuse session.
 #pragma once
 
+#include <thread>
+
 #include "base/log.h"
 #include "control/control_file.h"
 #include "control/counters.h"
@@ -23,7 +25,7 @@ struct Server {
         : ctx{tree, registrar, {}, releases_are_late, {}, {}},
           control(config, ledger ? control::read_amendments(ledger->amendments()) : control::Amendments(),
                   keep_in(ledger)),
-          reader(config.busy_poll),
+          reader(config.busy_poll, std::thread::hardware_concurrency()),
           overdue(tree.set(), config.branch_timeout),
           executor(executor_threads) {
         ctx.timeouts.set(config);

@@ -30,8 +30,9 @@ constexpr int kRingDepth = 32;
 // Copies, fsyncs and waiting opens: more threads than processors, because they sleep in the kernel.
 constexpr std::size_t kExecutorThreads = 16;
 // Threads that read requests from /dev/fuse. They stay: libfuse ends those above its idle limit after every request,
-// and one made anew for the next costs more than most requests. More than a few only wake up cold in turn.
-constexpr unsigned kMinReaders = 4;
+// and one made anew for the next costs more than most requests. While nobody leads (sys/busy_reader.h) two clients have
+// made seven of them, and more than a few only wake up cold in turn.
+constexpr unsigned kMinReaders = 8;
 constexpr unsigned kMaxReaders = 16;
 // As long as all of those are busy, further ones come and go: they may all be waiting for a branch that hangs.
 constexpr unsigned kMostReaders = 512;
