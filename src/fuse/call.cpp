@@ -31,7 +31,9 @@ std::function<bool()> Call::interrupted(std::function<bool()> by_kernel) const {
 }
 
 void Call::fail(Errno e) const {
-    log::message(log::Level::trace, "{}: {}", control::slot_name(slot_), log::errno_text(e.value()));
+    if (log::enabled(log::Level::trace)) {
+        log::message(log::Level::trace, "{}: {}", control::slot_name(slot_), log::errno_text(e.value()));
+    }
     fuse_reply_err(req_, e.value());
     count_time();
 }
