@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "live_ground.h"
+#include "support/workers.h"
 
 using namespace plyfs::test;
 
@@ -95,29 +96,7 @@ TEST_CASE("live branches: daemons that are killed between changes are followed b
 
 TEST_CASE("live branches: a dozen processes work while branches come and go, and no one sees an error") {
     LiveGround g;
-    std::vector<std::unique_ptr<Child>> workers;
-    const std::string stop = g.scratch.path() + "/stop";
-    for (int w = 0; w < 12; ++w) {
-        workers.push_back(std::make_unique<Child>([&g, &stop, w] {
-            const std::string own = g / ("w" + std::to_string(w));
-            if (::mkdir(own.c_str(), 0755) != 0) return 101;
-            for (int i = 0; ::access(stop.c_str(), F_OK) != 0; ++i) {
-                const std::string at = own + "/" + std::to_string(i);
-                const int fd = ::open(at.c_str(), O_CREAT | O_EXCL | O_RDWR, 0644);
-                if (fd < 0) return errno;
-                if (::write(fd, at.data(), at.size()) != static_cast<ssize_t>(at.size())) return 102;
-                if (::close(fd) != 0) return 103;
-                if (::rename(at.c_str(), (at + ".b").c_str()) != 0) return errno;
-                if (::mkdir((at + ".d").c_str(), 0755) != 0) return errno;
-                if (::link((at + ".b").c_str(), (at + ".d/l").c_str()) != 0) return errno;
-                if (::unlink((at + ".d/l").c_str()) != 0) return errno;
-                if (::rmdir((at + ".d").c_str()) != 0) return errno;
-                if (read_file(at + ".b") != at) return 104;
-                if (::unlink((at + ".b").c_str()) != 0) return errno;
-            }
-            return 0;
-        }));
-    }
+    Workers workers(g.mnt, g.scratch.path());
     for (int i = 0; i < 5; ++i) {
         nap(200);
         g.ask({"branch", "add", g.c});
@@ -125,8 +104,7 @@ TEST_CASE("live branches: a dozen processes work while branches come and go, and
         nap(200);
         g.ask({"branch", "remove", g.c});
     }
-    write_file(stop, "");
-    for (auto& worker : workers) CHECK(worker->wait(60) == 0);
+    workers.end();
     CHECK(g.takeovers() == 10);
 }
 

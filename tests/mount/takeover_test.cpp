@@ -18,6 +18,7 @@
 #include "support/sandbox.h"
 #include "support/transport.h"
 #include "support/trees.h"
+#include "support/workers.h"
 
 using namespace plyfs::test;
 
@@ -170,48 +171,13 @@ TEST_CASE("takeover: what was renamed before and after is found by who has it op
 TEST_CASE("takeover: a dozen processes make, rename and remove under ten kills, and no one sees an error") {
     in_both([](Tree&) {},
             [](Tree& tree) {
-                std::vector<std::unique_ptr<Child>> workers;
-                const std::string stop = tree.scratch().path() + "/stop";
-                for (int w = 0; w < 12; ++w) {
-                    workers.push_back(std::make_unique<Child>([&tree, &stop, w] {
-                        const std::string own = tree / ("w" + std::to_string(w));
-                        if (::mkdir(own.c_str(), 0755) != 0) return 101;
-                        int kept = 0;
-                        for (int i = 0; ::access(stop.c_str(), F_OK) != 0; ++i) {
-                            const std::string at = own + "/" + std::to_string(i);
-                            const int fd = ::open(at.c_str(), O_CREAT | O_EXCL | O_RDWR, 0644);
-                            if (fd < 0) return errno;
-                            if (::write(fd, at.data(), at.size()) != static_cast<ssize_t>(at.size())) return 102;
-                            if (::close(fd) != 0) return 103;
-                            if (::rename(at.c_str(), (at + ".b").c_str()) != 0) return errno;
-                            if (::mkdir((at + ".d").c_str(), 0755) != 0) return errno;
-                            if (::link((at + ".b").c_str(), (at + ".d/l").c_str()) != 0) return errno;
-                            if (::unlink((at + ".d/l").c_str()) != 0) return errno;
-                            if (::rmdir((at + ".d").c_str()) != 0) return errno;
-                            if (i % 10 == 0 ? ++kept == 0 : ::unlink((at + ".b").c_str()) != 0) return errno;
-                        }
-                        for (int i = 0; i < kept; ++i) {
-                            const std::string at = own + "/" + std::to_string(i * 10);
-                            char text[256] = {};
-                            const int fd = ::open((at + ".b").c_str(), O_RDONLY);
-                            if (fd < 0) return errno;
-                            if (::read(fd, text, sizeof text) != static_cast<ssize_t>(at.size()) || at != text)
-                                return 104;
-                            ::close(fd);
-                        }
-                        return 0;
-                    }));
-                }
+                Workers workers(tree / ".", tree.scratch().path());
                 for (int i = 0; i < 10; ++i) {
                     nap(1200);
                     kill_daemon(tree);
                 }
-                write_file(stop, "");
-                for (auto& worker : workers) CHECK(worker->wait(60) == 0);
+                workers.end();
                 CHECK(tree.stats()["takeovers"] == 10);
-                for (int w = 0; w < 12; ++w) {
-                    for (const auto& name : list_dir(tree / ("w" + std::to_string(w)))) CHECK(name.ends_with("0.b"));
-                }
             });
 }
 
