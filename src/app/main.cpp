@@ -16,6 +16,7 @@
 
 #include "app/command_line.h"
 #include "app/daemonize.h"
+#include "app/late_supervisor.h"
 #include "app/supervise.h"
 #include "app/texts.h"
 #include "app/upper_layer.h"
@@ -162,11 +163,11 @@ void open_control_socket(control::SocketServer& control, const config::Config& c
     log::message(level, "plyctl can not ask this mount, it has no control socket: {}", why);
 }
 
-// supervision: null, or what a supervised daemon has of its supervisor.
-int serve(config::Config config, Readiness& readiness, const Invocation& invocation,
-          fuse::Supervision* supervision = nullptr) {
+// supervision: null: no daemon will follow this one.
+int serve(config::Config config, Readiness& readiness, const Invocation& invocation, fuse::Supervision* supervision) {
     const auto read_config = [invocation] { return read_config_again(invocation); };
-    if (supervision) control::amend(config, control::read_amendments(supervision->ledger.amendments()), read_config);
+    const bool supervised = supervision && supervision->is_supervised();
+    if (supervised) control::amend(config, control::read_amendments(supervision->ledger.amendments()), read_config);
     take_niceness(config.niceness);
     ProbeFailure probe;
     const bool changes_layers = config.layered && !config.workdir.empty() && !config.read_only;
@@ -203,6 +204,7 @@ int serve(config::Config config, Readiness& readiness, const Invocation& invocat
         return fail(kExitMount, "coherence=watch can not be had: " + coherence);
     }
     config.watched = changes != nullptr;
+    if (transport.io_uring) supervision = nullptr;
     fuse::Session session(config, *tree, transport, depth, supervision);
     session.watch_changes(std::move(changes), coherence);
     if (!session.mount(failure)) return fail(kExitMount, failure);
@@ -221,7 +223,7 @@ int serve(config::Config config, Readiness& readiness, const Invocation& invocat
         readiness.ready();
         choose_log(config);
         log::info("{}", how);  // for the log: a command that has done its work is silent
-        if (supervision && !sys::send_word(supervision->line, fuse::kServes)) log::warn("the supervisor is gone");
+        if (supervised && !sys::send_word(supervision->line, fuse::kServes)) log::warn("the supervisor is gone");
         tell_service_manager(config, "READY=1\nSTATUS=Serving " + log::in_one_line(config.mountpoint));
     });
     session.unmount();
@@ -240,6 +242,11 @@ std::string found_first(const config::Config& config) {
     return found.write();
 }
 
+int serve_alone(const config::Config& config, Readiness& readiness, const Invocation& invocation) {
+    const auto late = LateSupervisor::make(config, find_program(invocation.argv, invocation.cwd), found_first(config));
+    return serve(config, readiness, invocation, late ? &late->supervision() : nullptr);
+}
+
 int serve_supervised(const config::Config& config, Readiness& readiness, const Invocation& invocation,
                      std::optional<SupervisorState> left) {
     auto program = find_program(invocation.argv, invocation.cwd);
@@ -254,7 +261,7 @@ int serve_supervised(const config::Config& config, Readiness& readiness, const I
     return supervise({daemon, on_ready, found_first(config), std::move(program), std::move(left)});
 }
 
-// In the place of the program before, whose daemon serves: the branches of pools are known.
+// In the place of the program before, whose daemon serves or has just left: the branches of pools are known.
 int go_on(Command& command, const Invocation& invocation, SupervisorState& left) {
     config::Config& config = command.config;
     if (!left.came_back && left.version != fuse::kTakeoverVersion) throw std::runtime_error("another version's mount");
@@ -262,7 +269,9 @@ int go_on(Command& command, const Invocation& invocation, SupervisorState& left)
     choose_log(config);
     if (config.layered) config::validate(config);
     config::drop_labels(config, config::find_host_facts());
+    config.transport = config::Transport::devfuse;  // a connection is left over that alone
     Readiness readiness;
+    if (!left.device.valid() && !wait_for_daemon(left)) return 0;
     return serve_supervised(config, readiness, invocation, std::move(left));
 }
 
@@ -280,7 +289,7 @@ int run_mount(Command& command, const Invocation& invocation) {
     Readiness readiness;
     const auto work = [&] {
         return config.supervise ? serve_supervised(config, readiness, invocation, {})
-                                : serve(config, readiness, invocation);
+                                : serve_alone(config, readiness, invocation);
     };
     return config.foreground ? work() : readiness.detach(work);
 }
@@ -290,7 +299,7 @@ int answer(const Question& question, Invocation invocation) {
     invocation.cwd = question.cwd;
     const Command command = parse_command_line(invocation);
     const bool same = question.version == fuse::kTakeoverVersion && command.action == Action::mount;
-    return same && command.config.supervise ? kWouldGoOn : kExitSystem;
+    return same && !command.config.drop_in ? kWouldGoOn : kExitSystem;
 }
 
 int run_supervisor(SupervisorState left, Invocation invocation) {

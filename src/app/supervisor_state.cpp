@@ -115,6 +115,12 @@ Errno become(const Program& program, SupervisorState& state) {
     return leave_state(state, [&] { ::execv(program.path.c_str(), words_of(program.argv).data()); });
 }
 
+Errno become_anew(const std::vector<std::string>& argv, SupervisorState& state) {
+    auto own = sys::open_own_program();
+    if (!own) return own.error();
+    return leave_state(state, [&] { ::fexecve(own->get(), words_of(argv).data(), environ); });
+}
+
 Errno become_earlier_program(const std::vector<std::string>& argv, SupervisorState& state) {
     state.came_back = true;
     return leave_state(state, [&] { ::fexecve(state.before.get(), words_of(argv).data(), environ); });

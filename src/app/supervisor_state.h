@@ -28,7 +28,7 @@ struct SupervisorState {
     std::uint32_t version = 0;  // fuse::kTakeoverVersion of who has left it; without meaning where it came back
     UniqueFd opens;             // shared memory
     UniqueFd names;
-    UniqueFd device;
+    UniqueFd device;   // invalid: a daemon that nobody supervises will leave it (app/late_supervisor)
     UniqueFd abort;    // may be invalid
     UniqueFd line;     // to the daemon; invalid: there is none
     pid_t daemon = 0;  // 0: there is none
@@ -42,6 +42,8 @@ std::optional<SupervisorState> take_state();
 
 // Becomes the program. Returns only where that fails, and everything is as before.
 Errno become(const Program& program, SupervisorState& state);
+// This program, from its beginning on.
+Errno become_anew(const std::vector<std::string>& argv, SupervisorState& state);
 // The program before the one that this process is.
 Errno become_earlier_program(const std::vector<std::string>& argv, SupervisorState& state);
 

@@ -13,9 +13,9 @@
 namespace plyfs::control {
 
 inline constexpr const char* kAnotherChange = "another change is under way; try again";
-inline constexpr const char* kNoNextDaemon = "nobody would start another daemon; mount with supervise=on";
-inline constexpr const char* kNotSupervised =
-    "branches change by way of another daemon, and nobody would start it; mount with supervise=on";
+inline constexpr const char* kNoNextDaemon =
+    "that takes another daemon, and none can follow over io_uring, with locks=forward, in the foreground or for a "
+    "container engine; mount without these, or in the foreground with supervise=on";
 
 using Branches = std::vector<config::BranchSpec>;
 

@@ -32,7 +32,8 @@ Json run_status(const Call& call) {
     const BranchSet& set = call.mount.ctx.tree.set();
     // Of pools somebody keeps the spaces fresh.
     if (config.layered && set.any_writable() && !set.at(0).is_late()) set.at(0).refresh_space();
-    return merged(answer(), status_json(call.mount.ctx, call.mount.facts, config));
+    Json out = merged(answer(), status_json(call.mount.ctx, call.mount.facts, config));
+    return std::move(out.add("can_be_followed", bool(call.mount.hand_over)));
 }
 
 Json run_counters(const Call& call) {
@@ -105,7 +106,7 @@ Json hand_over(const Call& call, const Succession& plan) {
 
 template <typename Change>
 Json change_branches(const Call& call, Change change) {
-    if (!call.mount.hand_over) return refusal(kNotSupervised);
+    if (!call.mount.hand_over) return refusal(kNoNextDaemon);
     try {
         const auto config = call.mount.options.config();
         return hand_over(call, plan_succession(config, call.mount.ctx.tree.set(), change(config.branches),

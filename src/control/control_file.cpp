@@ -136,9 +136,9 @@ bool ControlFile::is_of_branches(std::string_view attribute) {
     return name && *name == "branches";
 }
 
-Result<Succession> ControlFile::plan_branches(ops::Context& ctx, std::string_view value, bool supervised) const {
-    if (!supervised) {
-        log::warn("branches={}: {}", value, kNotSupervised);
+Result<Succession> ControlFile::plan_branches(ops::Context& ctx, std::string_view value, bool can_be_followed) const {
+    if (!can_be_followed) {
+        log::warn("branches={}: {}", value, kNoNextDaemon);
         return Errno(EROFS);
     }
     const config::Config config = this->config();

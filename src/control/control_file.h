@@ -39,7 +39,7 @@ class ControlFile {
     Status set(ops::Context& ctx, std::string_view attribute, std::string_view value);
     // What to change the branches to by the attribute `branches` of either file; EROFS: nobody supervises the mount.
     static bool is_of_branches(std::string_view attribute);
-    Result<Succession> plan_branches(ops::Context& ctx, std::string_view value, bool supervised) const;
+    Result<Succession> plan_branches(ops::Context& ctx, std::string_view value, bool can_be_followed) const;
     // Of options by their names, for whoever can be told why not.
     struct NamedValue {
         std::string_view name;

@@ -37,10 +37,10 @@ int run_upgrade(const Words& words) {
     int code = 0;
     for (const Mount& mount : mounts_named({})) {
         try {
-            if (ask(mount, "status")["supervisor"].number() != 0) {
+            if (ask(mount, "status")["can_be_followed"].is_true()) {
                 upgrade(words, mount);
             } else {
-                print(name_of(mount) + ": not without an umount, it is mounted without supervise=on\n");
+                print(name_of(mount) + ": not without an umount, no other daemon can follow this one\n");
             }
         } catch (const Failure& failure) {
             std::cerr << "plyctl: " << shown(std::string(failure.what())) << "\n";

@@ -151,7 +151,7 @@ void change_branches(const Call& call, std::string value) {
     Server& server = call.server();
     call.run_later(
         [&server, value = std::move(value)](ops::Context& ctx, const ops::Request&) -> Result<control::Succession> {
-            auto plan = TRY(server.control.plan_branches(ctx, value, server.takeover.has_supervisor()));
+            auto plan = TRY(server.control.plan_branches(ctx, value, server.takeover.can_be_followed()));
             const std::string why = hand_over(server, plan);
             if (why.empty()) return plan;
             log::warn("branches: nothing is changed: {}", why);

@@ -130,15 +130,33 @@ std::string losses_text(const Losses& losses) {
     return fmt::format("{}", fmt::join(parts, "; "));
 }
 
+constexpr const char* kNotThatProgram =
+    "the program that is installed by now does not go on with this mount, its log says why; nothing is changed";
+constexpr const char* kNotThisProgram =
+    "this program would not go on with the mount: it can not be started again, or its command line and configuration "
+    "are not what they were; nothing is changed";
+
 // The supervisor says so when it is another program, which starts the next daemon.
-std::string upgrade(const Supervision& supervision) {
+std::string upgrade_supervisor(const Supervision& supervision) {
     pollfd answered{supervision.line.get(), POLLIN, 0};
     if (!sys::send_word(supervision.line, kUpgrade)) return kNoSupervisor;
     if (::poll(&answered, 1, kMostUpgrade) != 1) return "the supervisor does not answer";
     const auto word = sys::receive_word(supervision.line);
     if (!word || !*word) return kNoSupervisor;
-    if ((*word)->word == kUpgrade) return {};
-    return "the program that is installed by now does not go on with this mount, its log says why; nothing is changed";
+    return (*word)->word == kUpgrade ? "" : kNotThatProgram;
+}
+
+// Who is to start the next daemon is asked while this one serves.
+std::string find_starter(const Supervision& supervision, bool installed) {
+    if (supervision.is_supervised()) return installed ? upgrade_supervisor(supervision) : "";
+    if (!supervision.late->start(installed)) return installed ? kNotThatProgram : kNotThisProgram;
+    return {};
+}
+
+void stay(Server& server) {
+    if (LateStart* late = server.takeover.supervision()->late) late->dismiss();
+    open_gate(server);
+    server.hands_over.store(false);
 }
 
 // What is under way may end, a listing be read to its end, and what was closed be heard of (the kernel tells it later,
@@ -172,7 +190,7 @@ std::string prepare(Server& server, const control::Succession& to) {
 
 std::string hand_over(Server& server, const control::Succession& to) {
     if (server.hands_over.exchange(true)) return control::kAnotherChange;
-    std::string why = to.upgrade ? upgrade(*server.takeover.supervision()) : "";
+    std::string why = find_starter(*server.takeover.supervision(), to.upgrade);
     if (why.empty()) why = prepare(server, to);
     if (why.empty()) {
         log::info("another daemon takes over: {}",
@@ -180,18 +198,22 @@ std::string hand_over(Server& server, const control::Succession& to) {
                              : "its branches are " + control::text_of(*to.amendments.branches));
         return why;
     }
-    open_gate(server);
-    server.hands_over.store(false);
+    stay(server);
     return why;
 }
 
 void leave_to_next(Server& server) {
     const Supervision& supervision = *server.takeover.supervision();
-    if (sys::send_word(supervision.line, kNext)) ::_exit(0);
-    log::error("{}", kNoSupervisor);
+    std::string why;
+    if (supervision.is_supervised()) {
+        if (!sys::send_word(supervision.line, kNext)) why = kNoSupervisor;
+    } else {
+        why = server.leave_late();
+    }
+    if (why.empty()) ::_exit(0);
+    log::error("{}", why);
     server.takeover.supervision()->ledger.revert();
-    open_gate(server);
-    server.hands_over.store(false);
+    stay(server);
 }
 
 }  // namespace plyfs::fuse

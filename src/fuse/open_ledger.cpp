@@ -143,6 +143,10 @@ std::uint32_t OpenLedger::add(const OpenRecord& record) {
     return index;
 }
 
+void OpenLedger::set_backing(std::uint32_t index, const sys::FileKey& backing) {
+    slots_[index].record.open.backing = backing;
+}
+
 void OpenLedger::begin_closing(std::uint32_t index) {
     if (index != kNone) slots_[index].state.store(kClosing, std::memory_order_release);
 }

@@ -68,6 +68,7 @@ class OpenLedger {
     std::vector<Left> left();
     // kNone: there is no room; it will not be resumed.
     std::uint32_t add(const OpenRecord& record);
+    void set_backing(std::uint32_t index, const sys::FileKey& backing);
     void begin_closing(std::uint32_t index);
     void remove(std::uint32_t index);
 

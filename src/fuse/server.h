@@ -52,8 +52,10 @@ struct Server {
     Overdue overdue;
     Takeover takeover{reader};
     std::atomic<bool> hands_over{false};  // to the next daemon (fuse/handover.h)
-    ChangeWatch* changes = nullptr;       // null: there is none
-    Executor executor;                    // last: its threads use the rest
+    // Where there was no supervisor: leaves everything to the one that was started; returns why not.
+    std::function<std::string()> leave_late;
+    ChangeWatch* changes = nullptr;  // null: there is none
+    Executor executor;               // last: its threads use the rest
 };
 
 }  // namespace plyfs::fuse

@@ -17,6 +17,7 @@
 #include "fuse/kernel_cache.h"
 #include "fuse/passthrough.h"
 #include "fuse/server.h"
+#include "ops/revive.h"
 #include "sys/guard.h"
 #include "sys/mounted.h"
 #include "sys/open.h"
@@ -36,18 +37,6 @@ constexpr unsigned kMinReaders = 8;
 constexpr unsigned kMaxReaders = 16;
 // As long as all of those are busy, further ones come and go: they may all be waiting for a branch that hangs.
 constexpr unsigned kMostReaders = 512;
-
-#if PLYFS_RING_REPLIES_SOUND
-constexpr const char* kRingSwitch = "/sys/module/fuse/parameters/enable_uring";
-
-bool ring_switched_on() {
-    std::FILE* file = std::fopen(kRingSwitch, "re");
-    if (!file) return false;
-    const int c = std::fgetc(file);
-    std::fclose(file);
-    return c == 'Y' || c == '1';
-}
-#endif
 
 // Commas and backslashes in a value would end it for libfuse's option parser.
 std::string escaped(const std::string& value) {
@@ -126,10 +115,12 @@ struct Session::Impl {
             } else {
                 supervision->ledger.generation() = server.ctx.generation;
             }
-            tree_.nodes().keep_told(&supervision->told);
         }
+        // Without a supervisor it is written down when somebody wants it.
+        if (is_supervised()) tree_.nodes().keep_told(&supervision->told);
+        server.leave_late = [this] { return leave_late(); };
         server.facts.takeovers = server.takeover.count();
-        if (supervision) server.facts.supervisor = ::getppid();
+        if (is_supervised()) server.facts.supervisor = ::getppid();
         add_name_handlers(table);
         add_attribute_handlers(table);
         add_file_handlers(table);
@@ -142,10 +133,14 @@ struct Session::Impl {
     }
 
     void init(fuse_conn_info& conn);
+    bool is_supervised() const { return supervision && supervision->is_supervised(); }
+    std::string leave_late();
     void set_guard();
     bool read_by_ourselves(int device);
     bool mount(std::string& failure);
     bool take_over(std::string& failure);
+    Result<UniqueFd> open_abort() const;
+    std::vector<BorrowedFd> connection(const Result<UniqueFd>& abort) const;
     bool hand_over_connection(std::string& failure);
     void let_supervisor_go();
     void detach();
@@ -166,7 +161,7 @@ struct Session::Impl {
     const std::uint64_t max_request;
     const int reader_threads;
     const std::optional<unsigned> read_ahead_kib;
-    Supervision* const supervision;  // null: nobody supervises
+    Supervision* const supervision;  // null: no daemon can follow this one
     PassthroughRegistrar registrar;
     Server server;
     fuse_lowlevel_ops table = {};
@@ -208,11 +203,12 @@ bool Session::Impl::mount(std::string& failure) {
     }
     mounted = true;
     if (transport.io_uring || read_by_ourselves(fuse_session_fd(session))) {
-        return !supervision || hand_over_connection(failure);
+        return !is_supervised() || hand_over_connection(failure);
     }
-    if (supervision) failure = "supervise=on can not be had: libfuse was built without custom-io";
+    if (is_supervised()) failure = "supervise=on can not be had: libfuse was built without custom-io";
     log::info("busy-poll has no effect: libfuse was built without custom-io");
-    return !supervision;
+    if (supervision) supervision->late = nullptr;
+    return !is_supervised();
 }
 
 // The session owns the descriptor from now on, and libfuse has nothing mounted that it would unmount.
@@ -226,20 +222,39 @@ bool Session::Impl::take_over(std::string& failure) {
     return false;
 }
 
-bool Session::Impl::hand_over_connection(std::string& failure) {
-    std::vector<BorrowedFd> both{BorrowedFd(fuse_session_fd(session))};
+Result<UniqueFd> Session::Impl::open_abort() const {
     const auto at = sys::find_mounted(mountpoint);
-    const auto abort = at ? sys::open_abort(at->device) : Result<UniqueFd>(Errno(ENOENT));
-    if (abort) both.push_back(*abort);
-    const auto sent = sys::send_word(supervision->line, kKeep, both);
+    return at ? sys::open_abort(at->device) : Result<UniqueFd>(Errno(ENOENT));
+}
+
+// For whoever keeps it, with what aborts it if that could be opened.
+std::vector<BorrowedFd> Session::Impl::connection(const Result<UniqueFd>& abort) const {
+    std::vector<BorrowedFd> out{BorrowedFd(fuse_session_fd(session))};
+    if (abort) out.push_back(*abort);
+    return out;
+}
+
+bool Session::Impl::hand_over_connection(std::string& failure) {
+    const auto abort = open_abort();
+    const auto sent = sys::send_word(supervision->line, kKeep, connection(abort));
     if (!sent) failure = "the supervisor can not be told: " + log::errno_text(sent.error().value());
     return sent.has_value();
 }
 
 // Who has the connection open keeps it from ending when we close it.
 void Session::Impl::let_supervisor_go() {
-    if (!supervision || !sys::send_word(supervision->line, kEnds)) return;
+    if (!is_supervised() || !sys::send_word(supervision->line, kEnds)) return;
     if (!sys::receive_word(supervision->line)) log::debug("the supervisor is gone");
+}
+
+// Nobody is in the middle of anything.
+std::string Session::Impl::leave_late() {
+    server.takeover.complete_records();
+    ops::tell_all(server.ctx, supervision->told);
+    const auto abort = open_abort();
+    // It would take the end of this process for that of the mount.
+    guard.reset();
+    return supervision->late->leave(connection(abort));
 }
 
 void Session::Impl::unmount() {
@@ -266,9 +281,9 @@ void Session::Impl::detach() {
 void Session::Impl::set_guard() {
     if (!changes) return;
     const auto mount = sys::find_mounted(mountpoint);
-    auto made = supervision ? sys::Guard::start_telling(supervision->line)
-                : mount     ? sys::Guard::start(mount->device)
-                            : Errno(ENOENT);
+    auto made = is_supervised() ? sys::Guard::start_telling(supervision->line)
+                : mount         ? sys::Guard::start(mount->device)
+                                : Errno(ENOENT);
     if (made) {
         guard.emplace(std::move(*made));
         return;
@@ -389,7 +404,7 @@ void Session::when_stuck(std::function<void()> leave) {
 }
 
 std::function<std::string(const control::Succession&)> Session::Impl::succession() {
-    if (!supervision) return {};
+    if (!supervision || !server.takeover.can_be_followed()) return {};
     return [this](const control::Succession& to) { return hand_over(server, to); };
 }
 
@@ -421,7 +436,7 @@ int Session::serve(const std::function<void(const std::string& how)>& ready) {
     const int ended = fuse_session_loop_mt(impl_->session, loop);
     fuse_loop_cfg_destroy(loop);
     // The supervisor hands on what it is told, and whoever told both means one end.
-    if (impl_->supervision) {
+    if (impl_->is_supervised()) {
         for (int which : {SIGTERM, SIGINT, SIGHUP}) ::signal(which, SIG_IGN);
     }
     fuse_remove_signal_handlers(impl_->session);
@@ -436,33 +451,6 @@ void Session::unmount() {
     if (!impl_->mounted) return;
     impl_->mounted = false;
     impl_->unmount();
-}
-
-TransportChoice choose_transport(config::Transport wanted, config::Locks locks, bool network) {
-    if (wanted == config::Transport::devfuse) return {false, "asked for"};
-    if (wanted == config::Transport::automatic && network) {
-        return {false, "a branch is on the network: over io_uring all would wait when it hangs"};
-    }
-    if (locks == config::Locks::forward) return {false, "locks=forward: waiting lockers would fill a ring"};
-#if !PLYFS_RING_REPLIES_SOUND
-    const std::string unsound =
-        "this libfuse (" + std::string(fuse_pkgversion()) + ") can not reply to a ring from other threads";
-    return {false, unsound};
-#else
-    if (!ring_switched_on()) {
-        return {false, std::string("FUSE over io_uring is switched off: echo 1 > ") + kRingSwitch + " to use it"};
-    }
-    return {true, wanted == config::Transport::io_uring ? "asked for" : "the kernel has it switched on"};
-#endif
-}
-
-DepthChoice choose_depth(const config::Config& config, const BranchSet& set) {
-    if (config.passthrough == config::Passthrough::off) return {0, false, "switched off"};
-    if (config.pool.files.null_io) return {0, false, "nullrw: nothing is read or written"};
-    if (config.max_stack_depth) return {*config.max_stack_depth, true, "asked for"};
-    const int depth = probe_stack_depth(set);
-    if (depth == 0) return {0, true, "every branch is a plain file system"};
-    return {depth, true, "a branch is itself stacked, so nothing can be stacked on this mount"};
 }
 
 std::string libfuse_version() {

@@ -74,11 +74,11 @@ ssize_t Takeover::read(int device, void* buffer, std::size_t size) {
         while (stage_.load(std::memory_order_acquire) != kBegun) began_.wait(mutex_);
     }
     // What a thread is reading when it is killed comes again only if it got it; the kernel answers EIO otherwise.
-    if (supervision_ && populated != buffer) {
+    if (!supervision_) return reader_.read(device, buffer, size);
+    if (supervision_->is_supervised() && populated != buffer) {
         sys::populate(buffer, size);
         populated = buffer;
     }
-    if (!supervision_) return reader_.read(device, buffer, size);
     gate_.leave();
     const ssize_t got = reader_.read(device, buffer, size);
     if (got < static_cast<ssize_t>(sizeof(fuse_in_header))) return got;
@@ -171,8 +171,9 @@ bool Takeover::is_own(std::uint64_t number) const {
     return !supervision_ || number >> kShift == instance_;
 }
 
-bool Takeover::has_supervisor() const {
+bool Takeover::can_be_followed() const {
     if (!supervision_) return false;
+    if (!supervision_->is_supervised()) return supervision_->late != nullptr;
     pollfd line{supervision_->line.get(), 0, 0};
     return ::poll(&line, 1, 0) == 0;
 }
@@ -198,9 +199,20 @@ std::uint64_t Takeover::number_of(const ops::DirHandle* handle) const {
 void Takeover::write_down(ops::FileHandle& handle, std::uint64_t request, std::int32_t backing_id) {
     if (!supervision_) return;
     OpenRecord record{number_of(&handle), request, {handle.id(), handle.flags(), handle.mode(), backing_id, {}}};
-    if (handle.mode() != IoMode::cached) record.open.backing = ops::backing_of(handle);
+    const bool may_die = supervision_->is_supervised();
+    if (may_die && handle.mode() != IoMode::cached) record.open.backing = ops::backing_of(handle);
     handle.record() = supervision_->ledger.add(record);
     if (handle.record() == OpenLedger::kNone) log::debug("an open file is not written down: there are too many");
+}
+
+void Takeover::complete_records() {
+    OpenLedger& ledger = supervision_->ledger;
+    for (const auto& open : ledger.open_now()) {
+        if (open.closing || open.record.open.mode == IoMode::cached) continue;
+        if (ops::FileHandle* handle = file(open.record.handle)) {
+            ledger.set_backing(open.index, ops::backing_of(*handle));
+        }
+    }
 }
 
 ops::FileHandle* Takeover::file(std::uint64_t number) {

@@ -3,7 +3,8 @@
 // one before had read and not answered. Open files go by a number that says which daemon gave it out, and are found
 // here when it was an earlier one.
 //
-// In a mount that nobody supervises a handle is its pointer, and there is nothing else.
+// In a mount that has no supervisor all this is for the daemon that may follow in its own place (fuse/handover.h).
+// Where none may, over io_uring, a handle is its pointer, and there is nothing else.
 #pragma once
 
 #include <sys/uio.h>
@@ -33,10 +34,9 @@ class Takeover {
     explicit Takeover(sys::BusyReader& reader) : reader_(reader) {}
     // Before anything else; supervision lives as long as this.
     void begin(Supervision* supervision);
-    bool supervised() const { return supervision_ != nullptr; }
     Supervision* supervision() const { return supervision_; }
-    // Now.
-    bool has_supervisor() const;
+    // Whether another daemon could follow this one now.
+    bool can_be_followed() const;
     // How many daemons were there before.
     std::uint32_t count() const { return supervision_ ? supervision_->ledger.instance() - 1 : 0; }
 
@@ -44,7 +44,7 @@ class Takeover {
     ssize_t read(int device, void* buffer, std::size_t size);
     ssize_t write(int device, iovec* parts, int count);
     static ReadRequest current();
-    // Where requests wait when they are for the next daemon; of a mount that is supervised.
+    // Where requests wait when they are for the next daemon.
     Gate& gate() { return gate_; }
 
     // What was open, before the first request is read. Says in the log what could not be resumed.
@@ -58,6 +58,8 @@ class Takeover {
     ops::FileHandle* file(std::uint64_t number);
     void release(ops::Context& ctx, std::uint64_t number);
     void release(ops::Context& ctx, ops::FileHandle* handle);
+    // Without a supervisor no backing's file is written down before it is wanted.
+    void complete_records();
     // A request that is asked again: what it was answered with before has not arrived.
     void take_back(ops::Context& ctx, std::uint64_t request);
 

@@ -135,6 +135,11 @@ NodeRef NodeTable::find(NodeId id) const {
     return NodeRef::adopt(node);
 }
 
+std::uint64_t NodeTable::last_slot() {
+    MutexLock lock(slot_mutex_);
+    return slots_used_ - 1;
+}
+
 std::vector<NodeRef> NodeTable::some(std::uint64_t& at) {
     std::vector<NodeRef> out;
     const auto add = [&](Node* node) {

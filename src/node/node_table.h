@@ -62,6 +62,8 @@ class NodeTable {
     // For an id that the kernel may have forgotten: null where the node is on its way out.
     NodeRef find_again(NodeId id);
 
+    // The highest that any id has had.
+    std::uint64_t last_slot();
     // Some of all nodes, from `at` (0: the first) on, which is moved on; none: those were all. What is made meanwhile
     // may be left out.
     std::vector<NodeRef> some(std::uint64_t& at);

@@ -23,6 +23,44 @@ void note_told(Context&, const NodeRef& node, const Above& above) {
     if (!LastingIds::is_lasting(id)) above.names->note(id, above.parent, above.name, key);
 }
 
+namespace {
+
+// Of the nodes that the kernel has several ids for the earlier ones as well.
+std::vector<NodeId> ids_of(const NodeState& state) {
+    std::vector<NodeId> out;
+    if (state.face.lookups > 0) out.push_back(state.face.id);
+    for (const auto& face : state.retired) out.push_back(face->id);
+    std::erase_if(out, LastingIds::is_lasting);
+    return out;
+}
+
+void tell_of(const NodeRef& node, ToldNames& names) {
+    std::vector<NodeId> ids;
+    sys::FileKey key;
+    Link link;
+    {
+        LockedNode state(*node);
+        if (state->links.empty()) return;
+        ids = ids_of(*state);
+        key = state->key;
+        link = state->links[0];
+    }
+    const NodeId parent = LockedNode(*link.parent)->face.id;
+    for (const NodeId id : ids) names.note(id, parent, link.name, key);
+}
+
+}  // namespace
+
+void tell_all(Context& ctx, ToldNames& names) {
+    NodeTable& nodes = ctx.tree.nodes();
+    for (std::uint64_t at = 0;;) {
+        const auto some = nodes.some(at);
+        if (some.empty()) break;
+        for (const NodeRef& node : some) tell_of(node, names);
+    }
+    names.took_slot(nodes.last_slot());
+}
+
 void note_name_lost(Context& ctx, const NodeRef& node) {
     ToldNames* names = ctx.tree.nodes().told();
     if (!names) return;

@@ -17,6 +17,8 @@ Above above_of(Context& ctx, const NodeRef& parent, const Name& name);
 
 // The kernel was told, or a name has changed.
 void note_told(Context& ctx, const NodeRef& node, const Above& above);
+// All that the kernel knows by now, for a process that is to follow this one, of which nobody knew.
+void tell_all(Context& ctx, ToldNames& names);
 // A name of it is gone, by which it may have been written down: another one is from now on, if it has one.
 void note_name_lost(Context& ctx, const NodeRef& node);
 // Of a node that nobody was told of: the id that it had, under the node's lock. One lookup is counted for what the

@@ -224,17 +224,61 @@ TEST_CASE("live branches: reload has those that the configuration says by now, a
     CHECK(Stats::read(mnt)["takeovers"] == 2);
 }
 
-TEST_CASE("live branches: not without a supervisor") {
-    LiveGround g("");
-    CHECK(has(g.refused({"branch", "add", g.c}), "mount with supervise=on"));
-    CHECK(has(g.refused({"branch", "mode", g.b, "ro"}), "mount with supervise=on"));
+TEST_CASE("live branches: not where no other daemon can follow") {
+    LiveGround g("locks=forward");
+    CHECK(has(g.refused({"branch", "add", g.c}), "none can follow over io_uring, with locks=forward"));
+    CHECK(has(g.refused({"branch", "mode", g.b, "ro"}), "none can follow over io_uring, with locks=forward"));
     g.ask({"branch", "mode", g.b, "nc"});
     CHECK(set_branches(g, "+>" + g.c) == EROFS);
     CHECK(g.branches() == Names{g.a, g.b});
 }
 
+TEST_CASE("live branches: a daemon without a supervisor starts one when another is to follow it") {
+    LiveGround g("supervise=off");
+    const pid_t first = static_cast<pid_t>(Stats::read(g.mnt)["pid"]);
+    OK(::mkdir((g / "d").c_str(), 0755));
+    write_file(g / "d/kept", "content");
+    OK(::link((g / "d/kept").c_str(), (g / "d/linked").c_str()));
+    UniqueFd reader = open_file(g / "d/kept", O_RDONLY), writer = open_file(g / "f", O_RDWR);
+    UniqueFd dir = open_file(g / "d", O_RDONLY | O_DIRECTORY);
+    const ino_t inode = stat_of(g / "d/kept").st_ino;
+    g.ask({"branch", "add", g.c});
+    const pid_t second = static_cast<pid_t>(Stats::read(g.mnt)["pid"]);
+    CHECK(second != first);
+    const pid_t supervisor = parent_of(second);
+    CHECK(eventually([&] { return !is_alive(first); }));
+    CHECK(stat_of(g / "d/linked").st_ino == inode);
+    CHECK(stat_of(dir.get()).st_ino == stat_of(g / "d").st_ino);
+    CHECK(::faccessat(dir.get(), "linked", F_OK, 0) == 0);
+    CHECK(read_fd(reader.get()) == "content");
+    OK(::ftruncate(writer.get(), 2));
+    CHECK(read_file(g.a + "/f") == "of");
+    CHECK(read_file(g / "g") == "of c");
+    // The mount has what it takes to outlive that one as well.
+    OK(::kill(second, SIGKILL));
+    REQUIRE(eventually([&] { return Stats::read(g.mnt)["pid"] != second; }, 20000));
+    CHECK(stat_of(writer.get()).st_size == 2);
+    for (UniqueFd* open : {&reader, &writer, &dir}) open->reset();
+    g.mount->unmount();
+    CHECK(eventually([&] { return !is_alive(supervisor); }));
+}
+
+TEST_CASE("live branches: a configuration that can not be read any more changes nothing") {
+    LiveGround g("supervise=off");
+    const std::string mnt = g.scratch.dir("other"), file = g.scratch.path() + "/pool.yaml";
+    write_file(file, "branches: [" + g.a + "]\nmountpoint: " + mnt + "\nminfreespace: 0\n");
+    Mount mount("config=" + file, "", mnt);
+    const UniqueFd open = open_file(mnt + "/f", O_RDWR);
+    OK(::unlink(file.c_str()));
+    const Ran ran = run_plyctl({"branch", "add", mnt, g.c});
+    CHECK(ran.code == kFailure);
+    CHECK(has(ran.err, "this program would not go on with the mount"));
+    OK(::ftruncate(open.get(), 2));
+    CHECK(Stats::read(mnt)["takeovers"] == 0);
+}
+
 TEST_CASE("live branches: a next daemon that can not serve with them is followed by one as before") {
-    LiveGround g;
+    LiveGround g("supervise=on");
     const UniqueFd open = open_file(g / "f", O_RDWR);
     const pid_t supervisor = parent_of(static_cast<pid_t>(Stats::read(g.mnt)["pid"]));
     const pid_t daemon = static_cast<pid_t>(Stats::read(g.mnt)["pid"]);

@@ -1,4 +1,5 @@
-// A supervised pool of two branches, and a third one that may come.
+// A pool of two branches, and a third one that may come; each test is for one with a supervisor, and for one that gets
+// it by the first change.
 #pragma once
 
 #include <dirent.h>
@@ -28,8 +29,17 @@ namespace plyfs::test {
 
 inline constexpr int kFailure = 1, kUsage = 2;
 
+inline std::string supervised_or_not() {
+    std::string out = "supervise=on";
+    SUBCASE("with a supervisor") {}
+    SUBCASE("without a supervisor") {
+        out = "supervise=off";
+    }
+    return out;
+}
+
 struct LiveGround {
-    explicit LiveGround(const std::string& more = "supervise=on") {
+    explicit LiveGround(const std::string& more = supervised_or_not()) {
         if (is_standin()) skip("about plyfs itself");
         if (wanted_transport() == "io_uring") skip("rings end with the daemon that has them");
         write_file(a + "/f", "of a");

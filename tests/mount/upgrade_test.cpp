@@ -183,10 +183,37 @@ TEST_CASE("upgrade: a program that does not go on with the mount is left alone")
     CHECK(installed.is_run_by(supervisor));
 }
 
-TEST_CASE("upgrade: not where nobody supervises") {
+TEST_CASE("upgrade: what was mounted without a supervisor has one from then on") {
+    Installed installed;
+    in_both_modes([](Tree& tree) { write_file(tree.below() + "/f", pattern(300000)); },
+                  [&](Tree& tree) {
+                      const pid_t first = daemon_of(tree.mnt());
+                      const UniqueFd reader = open_file(tree / "f", O_RDONLY);
+                      const UniqueFd writer = open_file(tree / "g", O_CREAT | O_RDWR);
+                      installed.exchange("/bin/true");
+                      const Ran refused = run_plyctl({"upgrade", tree.mnt()}, 60);
+                      CHECK(has(refused.err, "does not go on with this mount, its log says why; nothing is changed"));
+                      CHECK(daemon_of(tree.mnt()) == first);
+                      for (int round = 1; round <= 2; ++round) {
+                          installed.exchange(installed.original);
+                          const Ran ran = run_plyctl({"upgrade", tree.mnt()});
+                          INFO(ran.err);
+                          REQUIRE(ran.code == 0);
+                          CHECK(installed.is_run_by(daemon_of(tree.mnt())));
+                          CHECK(installed.is_run_by(parent_of(daemon_of(tree.mnt()))));
+                          CHECK(tree.stats()["takeovers"] == round);
+                      }
+                      CHECK(eventually([&] { return !is_alive(first); }));
+                      CHECK(read_fd(reader.get()) == pattern(300000));
+                      OK(::ftruncate(writer.get(), 2));
+                      CHECK(stat_of(tree / "g").st_size == 2);
+                  });
+}
+
+TEST_CASE("upgrade: not where no other daemon can follow") {
     if (is_standin()) skip("about plyfs itself");
     Scratch scratch;
-    Mount mount("minfreespace=0", scratch.dir("a"), scratch.dir("mnt"));
-    CHECK(has(run_plyctl({"upgrade", mount.path()}).err, "mount with supervise=on"));
+    Mount mount("minfreespace=0,locks=forward", scratch.dir("a"), scratch.dir("mnt"));
+    CHECK(has(run_plyctl({"upgrade", mount.path()}).err, "none can follow over io_uring, with locks=forward"));
     // Not all mounts: those of other tests are found as well.
 }
