@@ -16,12 +16,19 @@ namespace {
 
 constexpr int kMostStart = 10000;  // milliseconds
 
-// As a supervisor has them from its beginning on; the others as at the start of a program, and not as in a thread.
+// As at the start of a program, and not as in a thread: who is ended while it waits leaves the daemon as it is.
+void unblock_signals() {
+    sigset_t none;
+    ::sigemptyset(&none);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
+// As a supervisor has them, before it has anything that would end with it.
 void block_for_supervisor() {
     sigset_t blocked;
     ::sigemptyset(&blocked);
     for (int which : {SIGCHLD, SIGTERM, SIGINT, SIGHUP}) ::sigaddset(&blocked, which);
-    ::sigprocmask(SIG_SETMASK, &blocked, nullptr);
+    ::sigprocmask(SIG_BLOCK, &blocked, nullptr);
 }
 
 // Who waits for a process in the foreground would take its end for that of the mount, if he can not be told.
@@ -66,7 +73,7 @@ void LateSupervisor::execute(bool installed, UniqueFd line) {
     state.line = std::move(line);
     state.cwd = program_.cwd;
     state.path = program_.path;
-    block_for_supervisor();
+    unblock_signals();
     const Errno why = installed ? become(program_, state) : become_anew(program_.argv, state);
     log::error("{} can not be executed: {}", program_.path, log::errno_text(why.value()));
     ::_exit(1);
@@ -89,11 +96,12 @@ bool LateSupervisor::start(bool installed) {
 }
 
 std::string LateSupervisor::leave(const std::vector<BorrowedFd>& connection) {
+    const auto sent = sys::send_word(line_, fuse::kKeep, connection);
+    if (!sent) return "the supervisor that was started is gone: " + log::errno_text(sent.error().value());
     if (auto told = sys::tell_service_manager(fmt::format("MAINPID={}", pid_)); !told) {
         log::warn("the service manager can not be told of another process: {}", log::errno_text(told.error().value()));
     }
-    const auto sent = sys::send_word(line_, fuse::kKeep, connection);
-    return sent ? "" : "the supervisor that was started is gone: " + log::errno_text(sent.error().value());
+    return {};
 }
 
 void LateSupervisor::dismiss() {
@@ -106,6 +114,10 @@ void LateSupervisor::dismiss() {
 
 bool wait_for_daemon(SupervisorState& state) {
     if (!sys::send_word(state.line, fuse::kServes)) return false;
+    pollfd left{state.line.get(), POLLIN, 0};
+    while (::poll(&left, 1, -1) < 0 && errno == EINTR) {
+    }
+    block_for_supervisor();
     auto word = sys::receive_word(state.line);
     if (!word || !*word || (*word)->word != fuse::kKeep) return false;
     state.device = std::move((*word)->descriptors[0]);

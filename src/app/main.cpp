@@ -32,6 +32,7 @@
 #include "sys/cred.h"
 #include "sys/mounted.h"
 #include "sys/service_manager.h"
+#include "sys/stat.h"
 
 namespace plyfs::app {
 namespace {
@@ -155,6 +156,21 @@ control::ReadAgain read_config_again(const Invocation& invocation) {
     }
 }
 
+// Of a mount that is served. A file that lies in it could not be read by the daemon after this one, which would wait
+// for its own answer.
+control::ReadAgain read_while_mounted(const Invocation& invocation, const std::string& mountpoint) {
+    control::ReadAgain out = read_config_again(invocation);
+    const auto mount = sys::find_mounted(mountpoint);
+    if (!out.config || !mount) return out;
+    for (const std::string& file : out.config->files) {
+        const auto st = sys::stat_path(file.c_str());
+        const bool inside = st && sys::device_of(*st) == mount->device;
+        if (inside) out.faults.push_back(file + ": lies in the mount itself; keep it elsewhere");
+    }
+    if (!out.faults.empty()) out.config.reset();
+    return out;
+}
+
 void open_control_socket(control::SocketServer& control, const config::Config& config) {
     std::string why;
     if (control.open(config.mountpoint, why)) return;
@@ -180,7 +196,9 @@ int serve(config::Config config, Readiness& readiness, const Invocation& invocat
     if (!open_upper(config, own, set, upper, failure)) return fail(kExitMount, failure);
     const auto all = set->all();
     const bool network = std::any_of(all.begin(), all.end(), [](const auto& branch) { return branch->network(); });
-    const auto transport = fuse::choose_transport(config.transport, config.locks, network);
+    const auto transport = supervised && supervision->takes_over()
+                               ? fuse::TransportChoice{false, "as the daemon before had it"}
+                               : fuse::choose_transport(config.transport, config.locks, network);
     const bool needs_ring = config.transport == config::Transport::io_uring && config.locks == config::Locks::local;
     if (needs_ring && !transport.io_uring) {
         return fail(kExitMount, "transport=io_uring can not be had: " + transport.reason);
@@ -210,7 +228,8 @@ int serve(config::Config config, Readiness& readiness, const Invocation& invocat
     if (!session.mount(failure)) return fail(kExitMount, failure);
     std::optional<BranchWatch> watch(std::in_place, *tree,
                                      BranchWatch::Terms{config.layered, config.pool.space_age, config.branch_timeout});
-    std::optional<control::SocketServer> control(std::in_place, session.control(read_config));
+    const auto read_again = [invocation, at = config.mountpoint] { return read_while_mounted(invocation, at); };
+    std::optional<control::SocketServer> control(std::in_place, session.control(read_again));
     open_control_socket(*control, config);
     const auto leave = [&] {
         tell_service_manager(config, "STOPPING=1");
@@ -269,7 +288,6 @@ int go_on(Command& command, const Invocation& invocation, SupervisorState& left)
     choose_log(config);
     if (config.layered) config::validate(config);
     config::drop_labels(config, config::find_host_facts());
-    config.transport = config::Transport::devfuse;  // a connection is left over that alone
     Readiness readiness;
     if (!left.device.valid() && !wait_for_daemon(left)) return 0;
     return serve_supervised(config, readiness, invocation, std::move(left));

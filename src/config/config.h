@@ -96,6 +96,7 @@ struct Config {
 
     double branch_timeout = 30;  // seconds that a branch has to answer; 0: however long it takes
 
+    std::vector<std::string> files;  // that it was read from
     Transport transport = Transport::automatic;
     bool supervise = false;  // by a process that starts another daemon when this one dies
     Passthrough passthrough = Passthrough::automatic;

@@ -29,6 +29,7 @@ void read_config_file(const std::string& path, Draft& draft, int depth) {
         draft.errors.push_back("configuration file " + path + " can not be read; check its name and permissions");
         return;
     }
+    draft.config.files.push_back(path);
     const std::string base = std::exchange(draft.base, path.substr(0, path.rfind('/') + 1));
     if (is_key_values(text.str())) {
         read_key_values(text.str(), path, draft, depth);

@@ -116,6 +116,14 @@ Branches checked(const config::Config& config, const BranchSet& set, Branches br
 
 }  // namespace
 
+std::string why_none_follows(const MountFacts& facts, const config::Config& config) {
+    std::string out = "that takes another daemon, and none can follow this one ";
+    if (facts.transport == "io_uring") return out + "over io_uring; mount with transport=devfuse";
+    if (config.drop_in) return out + "where a container engine has started it";
+    if (config.locks == config::Locks::forward) return out + "with locks=forward; mount with locks=local";
+    return out + "in the foreground, where its end would be taken for that of the mount; mount with supervise=on";
+}
+
 Branches with_branches(const Branches& branches, const std::vector<std::string>& written, const std::string& base,
                        bool first) {
     Branches added;

@@ -9,13 +9,13 @@
 #include "branch/branch_set.h"
 #include "config/config.h"
 #include "control/amendments.h"
+#include "control/status.h"
 
 namespace plyfs::control {
 
 inline constexpr const char* kAnotherChange = "another change is under way; try again";
-inline constexpr const char* kNoNextDaemon =
-    "that takes another daemon, and none can follow over io_uring, with locks=forward, in the foreground or for a "
-    "container engine; mount without these, or in the foreground with supervise=on";
+// Why no other daemon can follow that of a mount, and what to mount it with.
+std::string why_none_follows(const MountFacts& facts, const config::Config& config);
 
 using Branches = std::vector<config::BranchSpec>;
 

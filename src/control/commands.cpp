@@ -106,7 +106,7 @@ Json hand_over(const Call& call, const Succession& plan) {
 
 template <typename Change>
 Json change_branches(const Call& call, Change change) {
-    if (!call.mount.hand_over) return refusal(kNoNextDaemon);
+    if (!call.mount.hand_over) return refusal(why_none_follows(call.mount.facts, call.mount.options.config()));
     try {
         const auto config = call.mount.options.config();
         return hand_over(call, plan_succession(config, call.mount.ctx.tree.set(), change(config.branches),
@@ -192,7 +192,7 @@ Json run_branch_remove(const Call& call) {
 }
 
 Json run_upgrade(const Call& call) {
-    if (!call.mount.hand_over) return refusal(kNoNextDaemon);
+    if (!call.mount.hand_over) return refusal(why_none_follows(call.mount.facts, call.mount.options.config()));
     Succession plan;
     plan.amendments = call.mount.options.amendments();
     plan.upgrade = true;

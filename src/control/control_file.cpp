@@ -138,7 +138,7 @@ bool ControlFile::is_of_branches(std::string_view attribute) {
 
 Result<Succession> ControlFile::plan_branches(ops::Context& ctx, std::string_view value, bool can_be_followed) const {
     if (!can_be_followed) {
-        log::warn("branches={}: {}", value, kNoNextDaemon);
+        log::warn("branches={}: no other daemon can follow this one; plyctl branch add tells why", value);
         return Errno(EROFS);
     }
     const config::Config config = this->config();

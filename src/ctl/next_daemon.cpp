@@ -21,6 +21,8 @@ constexpr auto kMostWait = 60s;
 // Until the kernel has forgotten what it knew of the branches before; not, where those now can not be watched.
 constexpr auto kMostSettling = 2s;
 
+constexpr auto kMostLeaving = 1s;
+
 using Branches = std::vector<std::pair<std::string, std::string>>;  // paths and modes
 
 Branches branches_of(const Json& status) {
@@ -41,14 +43,20 @@ Json wait_for_next(const Mount& mount, const Json& before, std::uint64_t earlier
     const auto began = std::chrono::steady_clock::now();
     for (;;) {
         const auto waited = std::chrono::steady_clock::now() - began;
+        bool stays = false;
         try {
             Json now = ask(mount, "status");
             const bool settled = now["coherence"].text() == before["coherence"].text() || waited > kMostSettling;
-            if (settled && now["takeovers"].number() > earlier) return now;
+            const bool follows = now["takeovers"].number() > earlier;
+            if (settled && follows) return now;
+            stays = !follows && waited > kMostLeaving;
         } catch (const Failure&) {
             if (waited > kMostWait) throw;
             if (waited > kMostSettling && is_gone(before)) throw;
         }
+        // Who is to be followed leaves as soon as he has answered.
+        if (stays)
+            throw Failure(shown(mount.path) + ": the daemon could not leave, nothing is changed; its log says why");
         if (waited > kMostWait) throw Failure(shown(mount.path) + ": no other daemon has come; its log says why");
         std::this_thread::sleep_for(20ms);
     }

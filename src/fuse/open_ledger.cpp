@@ -30,6 +30,7 @@ struct OpenLedger::Header {
     std::atomic<std::uint32_t> current;  // of the texts
     std::atomic<std::uint32_t> proven;
     std::atomic<std::uint32_t> changed_at;
+    std::atomic<std::uint32_t> changed_before;  // of the text to go back to
 };
 
 struct OpenLedger::Slot {
@@ -82,7 +83,10 @@ bool OpenLedger::amend(std::string_view text, Amendment kind) {
     std::memcpy(header_->texts[next].bytes, text.data(), text.size());
     header_->current.store(next);
     if (kind == Amendment::proven) settle();
-    if (kind == Amendment::trial) header_->changed_at.store(instance() + 1);
+    if (kind == Amendment::trial) {
+        header_->changed_before.store(header_->changed_at.load());
+        header_->changed_at.store(instance() + 1);
+    }
     return true;
 }
 
@@ -104,7 +108,9 @@ void OpenLedger::settle() {
 }
 
 bool OpenLedger::revert() {
-    return header_->current.exchange(header_->proven.load()) != header_->proven.load();
+    const bool trial = header_->current.exchange(header_->proven.load()) != header_->proven.load();
+    if (trial) header_->changed_at.store(header_->changed_before.load());
+    return trial;
 }
 
 std::vector<OpenLedger::Left> OpenLedger::open_now() const {

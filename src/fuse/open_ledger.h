@@ -50,7 +50,7 @@ class OpenLedger {
     bool amend(std::string_view text, Amendment kind);
     std::string_view amendments() const;
     bool is_trial() const;
-    // The process that was the first to have the last trial; 0: there was none.
+    // The process that was the first to have the last trial that was not taken back; 0: there was none.
     std::uint32_t changed_at() const;
     // By the supervisor: the daemon serves with what is written; or it does not, and what was before is true again, if
     // there is that.

@@ -252,9 +252,10 @@ std::string Session::Impl::leave_late() {
     server.takeover.complete_records();
     ops::tell_all(server.ctx, supervision->told);
     const auto abort = open_abort();
+    std::string why = supervision->late->leave(connection(abort));
     // It would take the end of this process for that of the mount.
-    guard.reset();
-    return supervision->late->leave(connection(abort));
+    if (why.empty()) guard.reset();
+    return why;
 }
 
 void Session::Impl::unmount() {

@@ -2,13 +2,29 @@
 // on them.
 #include <atomic>
 #include <filesystem>
+#include <fstream>
 #include <memory>
+#include <set>
 #include <thread>
 
 #include "live_ground.h"
 #include "support/workers.h"
 
 using namespace plyfs::test;
+
+namespace {
+
+std::set<pid_t> children_of(pid_t pid) {
+    std::set<pid_t> out;
+    const std::string tasks = "/proc/" + std::to_string(pid) + "/task";
+    for (const auto& task : list_dir(tasks)) {
+        std::ifstream in(tasks + "/" + task + "/children");
+        for (pid_t child; in >> child;) out.insert(child);
+    }
+    return out;
+}
+
+}  // namespace
 
 TEST_CASE("live branches: what is on a branch comes and goes with it, and open files go on") {
     LiveGround g;
@@ -226,8 +242,8 @@ TEST_CASE("live branches: reload has those that the configuration says by now, a
 
 TEST_CASE("live branches: not where no other daemon can follow") {
     LiveGround g("locks=forward");
-    CHECK(has(g.refused({"branch", "add", g.c}), "none can follow over io_uring, with locks=forward"));
-    CHECK(has(g.refused({"branch", "mode", g.b, "ro"}), "none can follow over io_uring, with locks=forward"));
+    CHECK(has(g.refused({"branch", "add", g.c}), "none can follow this one with locks=forward"));
+    CHECK(has(g.refused({"branch", "mode", g.b, "ro"}), "none can follow this one with locks=forward"));
     g.ask({"branch", "mode", g.b, "nc"});
     CHECK(set_branches(g, "+>" + g.c) == EROFS);
     CHECK(g.branches() == Names{g.a, g.b});
@@ -263,6 +279,41 @@ TEST_CASE("live branches: a daemon without a supervisor starts one when another 
     CHECK(eventually([&] { return !is_alive(supervisor); }));
 }
 
+TEST_CASE("live branches: without the supervisor that was started everything is as before") {
+    LiveGround g("supervise=off");
+    const pid_t daemon = static_cast<pid_t>(Stats::read(g.mnt)["pid"]);
+    const auto before = children_of(daemon);
+    for (const int how : {SIGKILL, SIGTERM}) {
+        // A listing that is half read keeps the daemon from leaving for two seconds.
+        const std::string name = "/D" + std::to_string(how);
+        make_dirs(g.a + name);
+        for (int i = 0; i < 4000; ++i) write_file(g.a + name + "/" + std::to_string(i), "");
+        std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir((g.mnt + name).c_str()), ::closedir);
+        REQUIRE(::readdir(dir.get()));
+        std::jthread ends([&] {
+            std::set<pid_t> waits;
+            CHECK(eventually([&] {
+                waits = children_of(daemon);
+                for (pid_t other : before) waits.erase(other);
+                return !waits.empty();
+            }));
+            nap(300);
+            for (pid_t pid : waits) OK(::kill(pid, how));
+            nap(100);
+            while (::readdir(dir.get())) {
+            }
+        });
+        const std::string why = g.refused({"branch", "add", g.c});
+        ends.join();
+        CHECK(has(why, "the daemon could not leave, nothing is changed"));
+        CHECK(static_cast<pid_t>(Stats::read(g.mnt)["pid"]) == daemon);
+        CHECK(g.branches() == Names{g.a, g.b});
+        CHECK(list_dir(g.mnt + name).size() == 4000);
+    }
+    g.ask({"branch", "add", g.c});
+    CHECK(read_file(g / "g") == "of c");
+}
+
 TEST_CASE("live branches: a configuration that can not be read any more changes nothing") {
     LiveGround g("supervise=off");
     const std::string mnt = g.scratch.dir("other"), file = g.scratch.path() + "/pool.yaml";
@@ -275,6 +326,19 @@ TEST_CASE("live branches: a configuration that can not be read any more changes 
     CHECK(has(ran.err, "this program would not go on with the mount"));
     OK(::ftruncate(open.get(), 2));
     CHECK(Stats::read(mnt)["takeovers"] == 0);
+}
+
+TEST_CASE("live branches: a configuration that lies in the mount itself is not read again") {
+    LiveGround g;
+    const std::string mnt = g.scratch.dir("other"), file = mnt + "/pool.yaml";
+    const std::string text = "branches: [" + g.a + "]\nmountpoint: " + mnt + "\nminfreespace: 0\n";
+    write_file(file, text);
+    write_file(g.a + "/pool.yaml", text + "create: lfs\n");
+    Mount mount(supervised_or_not() + ",config=" + file, "", mnt);
+    CHECK(has(run_plyctl({"reload", mnt}).err, file + ": lies in the mount itself; keep it elsewhere"));
+    CHECK(run_plyctl({"branch", "add", mnt, g.c}).code == 0);
+    CHECK(read_file(mnt + "/g") == "of c");
+    CHECK(run_plyctl({"get", mnt, "branches"}).out == g.a + "=RW:" + g.c + "=RW\n");
 }
 
 TEST_CASE("live branches: a next daemon that can not serve with them is followed by one as before") {

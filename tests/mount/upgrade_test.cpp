@@ -214,6 +214,6 @@ TEST_CASE("upgrade: not where no other daemon can follow") {
     if (is_standin()) skip("about plyfs itself");
     Scratch scratch;
     Mount mount("minfreespace=0,locks=forward", scratch.dir("a"), scratch.dir("mnt"));
-    CHECK(has(run_plyctl({"upgrade", mount.path()}).err, "none can follow over io_uring, with locks=forward"));
+    CHECK(has(run_plyctl({"upgrade", mount.path()}).err, "none can follow this one with locks=forward"));
     // Not all mounts: those of other tests are found as well.
 }
