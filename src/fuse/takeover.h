@@ -3,8 +3,8 @@
 // one before had read and not answered. Open files go by a number that says which daemon gave it out, and are found
 // here when it was an earlier one.
 //
-// In a mount that has no supervisor all this is for the daemon that may follow in its own place (fuse/handover.h).
-// Where none may, over io_uring, a handle is its pointer, and there is nothing else.
+// In a mount that has no supervisor all this is for the daemon that may follow all the same (fuse/handover.h). Where
+// none may, over io_uring, a handle is its pointer, and there is nothing else.
 #pragma once
 
 #include <sys/uio.h>
