@@ -30,7 +30,8 @@ NearestWord::NearestWord(std::string_view written)
 void NearestWord::consider(std::string_view word, std::string_view shown) {
     // There are as many errors as one word is longer than the other, at least: whoever writes pages into an option
     // shall not wait for all of them to be compared.
-    const auto [shorter, longer] = std::minmax(word.size(), written_.size());
+    const std::size_t shorter = std::min(word.size(), written_.size());
+    const std::size_t longer = std::max(word.size(), written_.size());
     if (longer - shorter >= errors_) return;
     const std::size_t errors = edit_distance(word, written_);
     if (errors >= errors_ || errors >= written_.size()) return;
