@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "app/supervise.h"
 #include "base/log.h"
 #include "sys/process.h"
 #include "sys/service_manager.h"
@@ -21,14 +22,6 @@ void unblock_signals() {
     sigset_t none;
     ::sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
-}
-
-// As a supervisor has them, before it has anything that would end with it.
-void block_for_supervisor() {
-    sigset_t blocked;
-    ::sigemptyset(&blocked);
-    for (int which : {SIGCHLD, SIGTERM, SIGINT, SIGHUP}) ::sigaddset(&blocked, which);
-    ::sigprocmask(SIG_BLOCK, &blocked, nullptr);
 }
 
 // Who waits for a process in the foreground would take its end for that of the mount, if he can not be told.
@@ -117,7 +110,8 @@ bool wait_for_daemon(SupervisorState& state) {
     pollfd left{state.line.get(), POLLIN, 0};
     while (::poll(&left, 1, -1) < 0 && errno == EINTR) {
     }
-    block_for_supervisor();
+    const sigset_t blocked = handled_signals();
+    ::sigprocmask(SIG_BLOCK, &blocked, nullptr);
     auto word = sys::receive_word(state.line);
     if (!word || !*word || (*word)->word != fuse::kKeep) return false;
     state.device = std::move((*word)->descriptors[0]);

@@ -19,6 +19,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+constexpr int kHandled[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP};
 constexpr int kExitSystem = 2;
 // A daemon that dies sooner than that after its start has not served anybody, and after so many in a row none will.
 constexpr std::chrono::seconds kShort{1};
@@ -42,8 +43,6 @@ class Supervisor {
           names_(make_memory(ToldNames::bytes(), take(&SupervisorState::names))),
           ledger_(opens_.data()) {
         ::signal(SIGPIPE, SIG_IGN);  // who waits for the first daemon may be gone before we are heard
-        ::sigemptyset(&handled_);
-        for (int which : {SIGCHLD, SIGTERM, SIGINT, SIGHUP}) ::sigaddset(&handled_, which);
         ::sigprocmask(SIG_BLOCK, &handled_, &before_);
         signals_.reset(::signalfd(-1, &handled_, SFD_CLOEXEC | SFD_NONBLOCK));
         if (!signals_.valid()) throw std::runtime_error("signalfd: " + log::errno_text(errno));
@@ -71,7 +70,7 @@ class Supervisor {
 
     // The signals were blocked by the program before, and its daemon serves.
     void adopt(SupervisorState& left) {
-        for (int which : {SIGCHLD, SIGTERM, SIGINT, SIGHUP}) ::sigdelset(&before_, which);
+        for (int which : kHandled) ::sigdelset(&before_, which);
         device_ = std::move(left.device);
         abort_ = std::move(left.abort);
         line_ = std::move(left.line);
@@ -286,7 +285,7 @@ class Supervisor {
     sys::SharedMemory opens_;
     sys::SharedMemory names_;
     fuse::OpenLedger ledger_;
-    sigset_t handled_;
+    const sigset_t handled_ = handled_signals();
     sigset_t before_;
     UniqueFd signals_;
     UniqueFd line_;
@@ -303,6 +302,13 @@ class Supervisor {
 };
 
 }  // namespace
+
+sigset_t handled_signals() {
+    sigset_t out;
+    ::sigemptyset(&out);
+    for (int which : kHandled) ::sigaddset(&out, which);
+    return out;
+}
 
 int supervise(Supervised supervised) {
     Supervisor supervisor(std::move(supervised));

@@ -3,6 +3,8 @@
 // no file, so that there is little to die of.
 #pragma once
 
+#include <signal.h>
+
 #include <functional>
 #include <optional>
 #include <string>
@@ -22,6 +24,9 @@ struct Supervised {
     std::optional<Program> program;       // to become again (plyctl upgrade); none: it can not
     std::optional<SupervisorState> left;  // by the program before this one; none: nothing is mounted yet
 };
+
+// What a supervisor waits for, and has blocked before it has a connection that would end with it.
+sigset_t handled_signals();
 
 // Returns in the supervisor when the mount has ended, and in each daemon with its code: either is to exit with what it
 // returns.
