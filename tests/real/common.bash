@@ -8,6 +8,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 # The program under test: PLYFS, else the newest of this tree's builds.
 plyfs_program() {
   if [[ -n ${PLYFS:-} ]]; then
+    [[ -f $PLYFS && -x $PLYFS ]] || fail "PLYFS=$PLYFS: no program there; name a built plyfs"
     realpath "$PLYFS"
     return
   fi

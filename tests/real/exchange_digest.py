@@ -57,7 +57,8 @@ def describe(path, strict):
     elif stat.S_ISCHR(st.st_mode) or stat.S_ISBLK(st.st_mode):
         seen["rdev"] = [os.major(st.st_rdev), os.minor(st.st_rdev)]
     for name in sorted(os.listxattr(path, follow_symlinks=False)):
-        if name != "user.plyfs.stats":
+        # XFS shows ACLs under names of its own as well, which plyfs keeps to itself.
+        if name != "user.plyfs.stats" and not name.startswith("trusted.SGI_ACL_"):
             seen["xattr " + name] = os.getxattr(path, name, follow_symlinks=False).hex()[:80]
     return seen
 
