@@ -26,7 +26,7 @@ inline constexpr char kKilled = '1';  // by sys/guard: the daemon was killed, an
 
 // Of all that one program leaves to another: what is in the shared memory (OpenLedger, ToldNames), the words above, and
 // what is asked of the kernel at INIT, which is asked once. To be raised with any of them.
-inline constexpr std::uint32_t kTakeoverVersion = 2;
+inline constexpr std::uint32_t kTakeoverVersion = 3;
 
 // The supervisor that a daemon starts which has none, when another daemon is to follow it.
 class LateStart {

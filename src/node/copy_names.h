@@ -12,6 +12,7 @@ namespace plyfs {
 
 class CopyNames {
   public:
+    CopyNames() = default;
     // The directories are found before the node is locked: finding locks nodes.
     static Result<CopyNames> find(Tree& tree, const std::vector<Link>& links, BranchIndex branch);
     // In the index as well, before all others: from then on each of them leads to the copy.

@@ -57,22 +57,15 @@ Status make_parents(Tree& tree, const std::vector<Link>& links, BranchIndex bran
     return {};
 }
 
-Result<BranchIndex> make_room(Tree& tree, const std::vector<Link>& links, BranchIndex original) {
-    if (links.empty()) {
-        // An object without a name can be copied to any branch: nobody will look for it there.
-        for (const auto& branch : tree.set().all()) {
-            if (branch->writable()) return static_cast<BranchIndex>(branch->index());
-        }
-        return Errno(EROFS);
+// Where the copy may go, the best first.
+Result<std::vector<BranchIndex>> find_targets(Tree& tree, const std::vector<Link>& links, BranchIndex original) {
+    if (!links.empty()) return TRY(tree.rank_branches(links[0].parent, {.above = original})).branches;
+    // An object without a name can be copied to any branch: nobody will look for it there.
+    std::vector<BranchIndex> out;
+    for (const auto& branch : tree.set().all()) {
+        if (branch->writable()) out.push_back(static_cast<BranchIndex>(branch->index()));
     }
-    Errno last(EROFS);
-    for (BranchIndex branch : TRY(tree.rank_branches(links[0].parent, {.above = original})).branches) {
-        const Status made = make_parents(tree, links, branch);
-        if (made) return branch;
-        last = made.error();
-        if (last != ENOSPC && last != EDQUOT && last != EROFS) return last;
-    }
-    return last;
+    return out;
 }
 
 // What a copy says of its original.
@@ -118,13 +111,34 @@ Result<Origin> prepare_origin(Tree& tree, const NodeRef& node, const Located& ob
     return out;
 }
 
+// Names of the node that were met since `links` were taken. True: there were any.
+bool add_new_names(LockedNode& node, std::vector<Link>& links) {
+    const std::size_t had = links.size();
+    for (const Link& link : node->links) {
+        if (std::find(links.begin(), links.end(), link) == links.end()) links.push_back(link);
+    }
+    return links.size() > had;
+}
+
+// The places of all names, and the node locked: a copy that lacks one that is known would be lost to whoever writes
+// through it, as that one goes on to lead to the original.
+Status find_all_names(Tree& tree, const NodeRef& node, BranchIndex branch, const Origin& origin,
+                      std::vector<Link>& links, CopyNames& names, std::optional<LockedNode>& state) {
+    for (;;) {
+        names = TRY(CopyNames::find(tree, links, branch));
+        if (origin.indexed()) names.add_first(sys::duplicate(origin.index_dir), origin.index);
+        state.emplace(*node);
+        if (!add_new_names(*state, links)) return {};
+        state.reset();
+        TRY(make_parents(tree, links, branch));
+        if (!origin.marks) continue;
+        for (const Link& link : links) TRY(make_impure(tree, link.parent));
+    }
+}
+
 // Gives the copy, its link count that of before it had names.
-Result<Located> copy_up(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
-    auto object = TRY(tree.find_object(node));
-    if (!tree.pool().copy_up) return Errno(EROFS);
-    if ((object.st.stx_attributes & STATX_ATTR_IMMUTABLE) && !request.even_immutable) return Errno(EPERM);
-    // What may only be appended to is not truncated either, least of all by the copy.
-    if ((object.st.stx_attributes & STATX_ATTR_APPEND) && request.keep_bytes < object.st.stx_size) return Errno(EPERM);
+Result<Located> copy_to(Tree& tree, const NodeRef& node, const CopyUpRequest& request, const Located& object,
+                        BranchIndex branch) {
     std::vector<Link> links;
     bool pinned;
     CopySource source{.fd = object.fd, .st = object.st, .sync = tree.layer_options().sync};
@@ -134,7 +148,7 @@ Result<Located> copy_up(Tree& tree, const NodeRef& node, const CopyUpRequest& re
         pinned = state->pinned.valid();
         source.metacopy = may_leave_content(tree, state, request);
     }
-    const BranchIndex branch = TRY(make_room(tree, links, object.branch));
+    TRY(make_parents(tree, links, branch));
     WorkDir* work = TRY(tree.workdir_of(branch));
     const Origin origin = TRY(prepare_origin(tree, node, object, links));
     source.mark = [&](BorrowedFd staged) { return origin.mark(tree, staged); };
@@ -150,8 +164,6 @@ Result<Located> copy_up(Tree& tree, const NodeRef& node, const CopyUpRequest& re
         }
     }
     auto staged = TRY(stage_copy(*work, source, request.cancelled));
-    CopyNames names = TRY(CopyNames::find(tree, links, branch));
-    if (origin.indexed()) names.add_first(sys::duplicate(origin.index_dir), origin.index);
     const auto st = TRY(tree.set().at(branch).stat_fd(staged.fd()));
     const auto key = sys::key_of(st);
     UniqueFd pin;  // nothing may fail once it is published
@@ -159,8 +171,12 @@ Result<Located> copy_up(Tree& tree, const NodeRef& node, const CopyUpRequest& re
     // Who meets the copy by its name comes here by its key, and waits for the lock.
     tree.nodes().add_key(key, *node);
     Defer not_ours([&] { tree.nodes().drop_key(key, *node); });
-    LockedNode state(*node);
+    CopyNames names;
+    std::optional<LockedNode> locked;
     // Renames and unlinks of the node waited meanwhile, so the names still hold.
+    TRY(find_all_names(tree, node, branch, origin, links, names, locked));
+    LockedNode& state = *locked;
+    expect_key(tree, state, key);
     TRY(names.publish(staged));
     not_ours.cancel();
     take_source(tree, state, key, branch);
@@ -184,6 +200,23 @@ Result<Located> copy_up(Tree& tree, const NodeRef& node, const CopyUpRequest& re
     tree.counters().copyups.fetch_add(1, std::memory_order_relaxed);
     log::debug("copied up {} to {}", links.empty() ? "a nameless file" : links[0].name, tree.set().at(branch).path());
     return Located{staged.take_fd(), st, branch, node->generation(), node->data_generation()};
+}
+
+Result<Located> copy_up(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
+    auto object = TRY(tree.find_object(node));
+    if (!tree.pool().copy_up) return Errno(EROFS);
+    if ((object.st.stx_attributes & STATX_ATTR_IMMUTABLE) && !request.even_immutable) return Errno(EPERM);
+    // What may only be appended to is not truncated either, least of all by the copy.
+    if ((object.st.stx_attributes & STATX_ATTR_APPEND) && request.keep_bytes < object.st.stx_size) return Errno(EPERM);
+    const std::vector<Link> links = LockedNode(*node)->links;
+    Errno last(EROFS);
+    for (const BranchIndex branch : TRY(find_targets(tree, links, object.branch))) {
+        auto copied = copy_to(tree, node, request, object, branch);
+        if (copied) return copied;
+        last = copied.error();
+        if (last != ENOSPC && last != EDQUOT && last != EROFS) break;
+    }
+    return last;
 }
 
 // The copy, if one was made now.

@@ -1,5 +1,8 @@
 #include "node/faces.h"
 
+#include "node/lasting_ids.h"
+#include "node/told_names.h"
+
 namespace plyfs {
 namespace {
 
@@ -18,6 +21,9 @@ void retire_face(Tree& tree, LockedNode& node, Face& face, std::int32_t pid) {
     tree.counters().stale.fetch_add(1, std::memory_order_relaxed);
     if (&face != &node->face) return;
     tree.counters().splits.fetch_add(1, std::memory_order_relaxed);
+    // It goes on with what it had: nothing that the next process finds under the name is that.
+    ToldNames* told = LastingIds::is_lasting(node->face.id) ? nullptr : tree.nodes().told();
+    if (told) told->clear(node->face.id);
     node->retired.push_back(std::make_unique<Face>(std::move(node->face)));
     node->face = Face{};
     node->face.id = tree.nodes().new_id(node.node());

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "node/changing.h"
 #include "node/kept_times.h"
+#include "node/source.h"
 #include "overlay/staging.h"
 
 namespace plyfs {
@@ -28,7 +29,7 @@ Result<Link> take_name(Tree& tree, const NodeRef& node, const CopyUpRequest& req
 void take_copy(Tree& tree, LockedNode& node, const sys::FileKey& key) {
     for (const sys::FileKey& old : {node->key, node->original}) tree.nodes().drop_key(old, node.node());
     node->original = {};
-    node->key = key;
+    set_key(tree, node, key);
     node->shown_inode = tree.shown_inodes().of(tree.set(), key.dev, key.ino);
     node->changed_since_copy = true;
     tree.nodes().add_key(key, node.node());
@@ -76,6 +77,7 @@ Status part_name(Tree& tree, const NodeRef& node, const CopyUpRequest& request) 
     // Renames and removals of the node waited meanwhile; on the branch itself anybody may have put something else
     // there.
     if (sys::key_of(TRY(branch.stat_at(*dir, name))) != state->key) return Errno(ESTALE);
+    expect_key(tree, state, key);
     TRY(staged.publish_over(*dir, name));
     take_copy(tree, state, key);
     log::debug("{} parted from the other names of its file", link.name);

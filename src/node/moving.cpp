@@ -67,6 +67,7 @@ Status Arrival::publish() {
     LockedNode state(*moving_.node);
     // Nobody takes a name away or gives one meanwhile, but one may have been met that we did not know.
     if (state->links != moving_.links) return Errno(ESTALE);
+    expect_key(tree_, state, key_);
     TRY(names_.publish(staged_));
     auto complete = names_.require_all_of(key_);
     if (!complete) take_back();

@@ -2,7 +2,26 @@
 
 #include <algorithm>
 
+#include "node/lasting_ids.h"
+#include "node/told_names.h"
+
 namespace plyfs {
+namespace {
+
+ToldNames* told_of(Tree& tree, LockedNode& node) {
+    return LastingIds::is_lasting(node->face.id) ? nullptr : tree.nodes().told();
+}
+
+}  // namespace
+
+void set_key(Tree& tree, LockedNode& node, const sys::FileKey& key) {
+    node->key = key;
+    if (ToldNames* told = told_of(tree, node)) told->set_key(node->face.id, key);
+}
+
+void expect_key(Tree& tree, LockedNode& node, const sys::FileKey& key) {
+    if (ToldNames* told = told_of(tree, node)) told->expect_key(node->face.id, key);
+}
 
 void leave_key(Tree& tree, LockedNode& node) {
     if (node->key != node->original) tree.nodes().drop_key(node->key, node.node());
@@ -15,7 +34,7 @@ void take_source(Tree& tree, LockedNode& node, const sys::FileKey& key, BranchIn
         leave_key(tree, node);
     }
     tree.shown_inodes().keep(key.dev, key.ino, node->shown_inode);
-    node->key = key;
+    set_key(tree, node, key);
     node->winner = branch;
     node.next_generation();
 }
@@ -29,7 +48,7 @@ void take_parts(Tree& tree, LockedNode& dir, const sys::FileKey& key, std::vecto
         leave_key(tree, dir);
         tree.nodes().add_key(key, dir.node());
         if (tree.dirs_have_places()) tree.shown_inodes().keep(key.dev, key.ino, dir->shown_inode);
-        dir->key = key;
+        set_key(tree, dir, key);
     }
     dir->winner = layers.front();
     dir->layers = std::move(layers);
@@ -73,7 +92,7 @@ void move_source(Tree& tree, LockedNode& node, const sys::FileKey& key, BranchIn
         tree.nodes().drop_key(node->key, node.node());
     }
     tree.shown_inodes().move(node->key, key, node->shown_inode);
-    node->key = key;
+    set_key(tree, node, key);
     node->winner = branch;
     node.next_generation();
     node.next_data_generation();

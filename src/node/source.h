@@ -8,6 +8,10 @@ namespace plyfs {
 
 // The node's key is about to be another one.
 void leave_key(Tree& tree, LockedNode& node);
+// An object with this key is about to be published under its names: whichever of the two is there when this process
+// dies is the node's to the next one.
+void expect_key(Tree& tree, LockedNode& node, const sys::FileKey& key);
+void set_key(Tree& tree, LockedNode& node, const sys::FileKey& key);
 // The node's source becomes the object on `branch` that has this key, which leads to the node already.
 void take_source(Tree& tree, LockedNode& node, const sys::FileKey& key, BranchIndex branch);
 // A directory has these parts from now on, the first of them with this key. It goes on showing the number it has.

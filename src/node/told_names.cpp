@@ -24,9 +24,11 @@ struct ToldNames::Entry {
     std::atomic<NodeId> id;
     NodeId parent;
     sys::FileKey key;
+    sys::FileKey next;  // or this one: none of the two is changed while it is what lies there
     std::uint8_t length;
     char name[255];
     std::string_view text() const { return {name, length}; }
+    bool has(const sys::FileKey& wanted) const { return wanted != sys::FileKey{} && (key == wanted || next == wanted); }
 };
 
 std::size_t ToldNames::bytes() {
@@ -53,6 +55,7 @@ void ToldNames::note(NodeId id, NodeId parent, std::string_view name, const sys:
     std::atomic_signal_fence(std::memory_order_seq_cst);
     entry->parent = parent;
     entry->key = key;
+    entry->next = {};
     entry->length = static_cast<std::uint8_t>(name.size());
     std::memcpy(entry->name, name.data(), name.size());
     entry->id.store(id, std::memory_order_release);
@@ -63,6 +66,23 @@ void ToldNames::clear(NodeId id) {
     if (!entry) return;
     MutexLock lock(mutex_of(id));
     if (entry->id.load(std::memory_order_relaxed) == id) entry->id.store(0, std::memory_order_release);
+}
+
+void ToldNames::set_key(NodeId id, const sys::FileKey& key) {
+    Entry* entry = entry_of(id);
+    if (!entry) return;
+    MutexLock lock(mutex_of(id));
+    if (entry->id.load(std::memory_order_relaxed) != id) return;
+    entry->next = key;
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    entry->key = key;
+}
+
+void ToldNames::expect_key(NodeId id, const sys::FileKey& key) {
+    Entry* entry = entry_of(id);
+    if (!entry) return;
+    MutexLock lock(mutex_of(id));
+    if (entry->id.load(std::memory_order_relaxed) == id) entry->next = key;
 }
 
 void ToldNames::took_slot(std::uint64_t slot) {
@@ -81,6 +101,7 @@ void ToldNames::resume() {
         waiting_.insert(id);
         by_place_[{entry.parent, std::string(entry.text())}] = id;
         by_key_[entry.key] = id;
+        if (entry.next != sys::FileKey{}) by_key_[entry.next] = id;
     }
 }
 
@@ -96,7 +117,7 @@ bool ToldNames::fits(NodeId id, const Found& found) const {
     if (!waiting_.contains(id)) return false;
     const Entry* entry = entry_of(id);
     if (found.by_place && S_ISDIR(entry->key.type)) return true;
-    return entry->key == found.key || entry->key == found.original;
+    return entry->has(found.key) || entry->has(found.original);
 }
 
 std::optional<NodeId> ToldNames::take(const Found& found) {

@@ -33,6 +33,9 @@ class ToldNames {
     // Told of by this process. Any thread.
     void note(NodeId id, NodeId parent, std::string_view name, const sys::FileKey& key);
     void clear(NodeId id);
+    // What lies there has this key by now; and will have it, or still has the other one, from now on.
+    void set_key(NodeId id, const sys::FileKey& key);
+    void expect_key(NodeId id, const sys::FileKey& key);
     // A slot of NodeTable's was given an id; no later process may give it another.
     void took_slot(std::uint64_t slot);
 

@@ -152,7 +152,9 @@ void Tree::prefer_prompt(std::vector<policy::Candidate>& candidates) const {
 bool Tree::is_short(BranchIndex branch) const {
     if (!moves_files()) return false;
     const Space space = set_->at(branch).space();
-    return space.available < reserve_of(pool().move_reserve, space.total);
+    // 100% is every file, also where nothing was written yet.
+    const auto reserve = reserve_of(pool().move_reserve, space.total);
+    return reserve > 0 && space.available <= reserve;
 }
 
 Result<Tree::Ranking> Tree::rank_branches(const NodeRef& dir, const NewName& wanted) {

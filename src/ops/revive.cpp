@@ -25,28 +25,19 @@ void note_told(Context&, const NodeRef& node, const Above& above) {
 
 namespace {
 
-// Of the nodes that the kernel has several ids for the earlier ones as well.
-std::vector<NodeId> ids_of(const NodeState& state) {
-    std::vector<NodeId> out;
-    if (state.face.lookups > 0) out.push_back(state.face.id);
-    for (const auto& face : state.retired) out.push_back(face->id);
-    std::erase_if(out, LastingIds::is_lasting);
-    return out;
-}
-
+// Not by the earlier ids of those that have several: they go on with what they had (node/faces).
 void tell_of(const NodeRef& node, ToldNames& names) {
-    std::vector<NodeId> ids;
+    NodeId id;
     sys::FileKey key;
     Link link;
     {
         LockedNode state(*node);
-        if (state->links.empty()) return;
-        ids = ids_of(*state);
+        id = state->face.id;
+        if (state->links.empty() || state->face.lookups == 0 || LastingIds::is_lasting(id)) return;
         key = state->key;
         link = state->links[0];
     }
-    const NodeId parent = LockedNode(*link.parent)->face.id;
-    for (const NodeId id : ids) names.note(id, parent, link.name, key);
+    names.note(id, LockedNode(*link.parent)->face.id, link.name, key);
 }
 
 }  // namespace

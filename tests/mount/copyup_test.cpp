@@ -8,8 +8,10 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <memory>
 #include <thread>
 
+#include "pool_ground.h"
 #include "support/check.h"
 #include "support/files.h"
 #include "support/run.h"
@@ -254,6 +256,54 @@ TEST_CASE("copy-up: hard links of a lower file stay one file when the kernel has
     write_file(tree / "b", "newer");
     CHECK(read_file(tree / "a") == "newer");
     if (!is_standin()) CHECK(tree.stats()["copyups"] == 1);
+}
+
+TEST_CASE("copy-up: a name that is met while its file is copied up is a name of the copy") {
+    std::unique_ptr<Layers> layers;
+    std::unique_ptr<PoolGround> pool;
+    std::unique_ptr<Mount> mount;
+    std::string below, mnt;
+    SUBCASE("layers") {
+        layers = std::make_unique<Layers>();
+        below = layers->lower, mnt = layers->mnt();
+    }
+    SUBCASE("a pool") {
+        if (is_unprivileged()) return;
+        pool = std::make_unique<PoolGround>("ab");
+        below = pool->at('b', ""), mnt = pool->mnt;
+    }
+    const auto start = [&] {
+        if (layers) return layers->mount("index=off");
+        mount = std::make_unique<Mount>("create=ff,minfreespace=0", pool->branches("a:b=ro"), mnt);
+    };
+    const std::vector<std::string> names = {"b", "c", "d", "e"};
+    for (std::string file : {"1", "2", "3", "4", "5", "6"}) {
+        write_file(below + "/" + file, pattern(1000000));
+        for (const auto& name : names) OK(::link((below + "/" + file).c_str(), (below + "/" + file + name).c_str()));
+    }
+    start();
+    for (std::string file : {"1", "2", "3", "4", "5", "6"}) {
+        std::atomic<int> failed = 0;
+        std::vector<std::jthread> writers;
+        for (const auto& name : names) {
+            writers.emplace_back([&, path = mnt + "/" + file + name] {
+                const UniqueFd fd(::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
+                if (!fd.valid() || ::write(fd.get(), "written", 7) != 7) ++failed;
+            });
+        }
+        writers.clear();
+        CHECK(failed == 0);
+    }
+    // As after a reboot: only what lies above tells which names there are.
+    if (layers) layers->unmount();
+    mount.reset();
+    start();
+    for (std::string file : {"1", "2", "3", "4", "5", "6"}) {
+        for (const auto& name : names) {
+            CAPTURE(file + name);
+            CHECK(stat_of(mnt + "/" + file + name).st_size == 1000028);
+        }
+    }
 }
 
 TEST_CASE("copy-up: no room for the copy leaves nothing, and the old file") {

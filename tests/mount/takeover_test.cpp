@@ -12,6 +12,7 @@
 #include <set>
 #include <thread>
 
+#include "pool_ground.h"
 #include "support/check.h"
 #include "support/files.h"
 #include "support/run.h"
@@ -286,4 +287,61 @@ TEST_CASE("takeover: what can not go with it is refused in one line") {
         CHECK(ran.err.find(other) != std::string::npos);
         CHECK(std::count(ran.err.begin(), ran.err.end(), '\n') == 1);
     }
+}
+
+TEST_CASE("takeover: a file that was copied up since it was looked up") {
+    require_devfuse();
+    const auto change_and_kill = [](Tree& tree, const std::string& how) {
+        const UniqueFd reader = open_file(tree / "other", O_RDONLY);
+        UniqueFd writer = open_file(tree / "f", O_RDWR | O_APPEND);
+        if (how == "opened again") writer = open_file(tree / "f", O_RDWR | O_APPEND);
+        CHECK(::write(writer.get(), "one", 3) == 3);
+        kill_daemon(tree);
+        CHECK(::write(writer.get(), "two", 3) == 3);
+        OK(::fsync(writer.get()));
+        OK(::fchmod(writer.get(), 0600));
+        CHECK(stat_of(writer.get()).st_size == 9);
+        CHECK(stat_of(tree / "f").st_ino == stat_of(writer.get()).st_ino);
+        CHECK(read_file(tree / "f") == "oldonetwo");
+        OK(::ftruncate(writer.get(), 3));
+        kill_daemon(tree);
+        CHECK(stat_of(writer.get()).st_size == 3);
+        CHECK(read_fd(reader.get()) == "other");
+    };
+    for (std::string how : {"once", "opened again"}) {
+        CAPTURE(how);
+        for (std::string more : {"", ",passthrough=off"}) {
+            CAPTURE(more);
+            Layers layers;
+            write_file(layers.lower + "/f", "old");
+            write_file(layers.lower + "/other", "other");
+            layers.mount("supervise=on" + more);
+            change_and_kill(layers, how);
+        }
+    }
+}
+
+TEST_CASE("takeover: a file that was moved to another branch, or copied up to one") {
+    require_devfuse();
+    PoolGround g("abc");
+    write_file(g.at('c', "below"), "below");
+    Mount mount("create=ff,minfreespace=0,cache.statfs=0,supervise=on,moveonenospc=ff,moveonenospc-reserve=100%",
+                g.branches("a:b:c=ro"), g.mnt);
+    const auto daemon_now = [&] { return static_cast<pid_t>(Stats::read(g.mnt)["pid"]); };
+    const UniqueFd moved = open_file(mount / "moved", O_CREAT | O_RDWR);
+    const UniqueFd copied = open_file(mount / "below", O_RDWR);
+    const std::string filler = pattern(14 << 20);
+    write_file(g.at('a', "filler"), filler.substr(0, 8 << 20));
+    write_fd(moved.get(), filler, 0);
+    REQUIRE(g.where("moved") == "b");
+    const pid_t old = daemon_now();
+    OK(::kill(old, SIGKILL));
+    REQUIRE(eventually([&] { return daemon_now() != old; }, 20000));
+    write_fd(moved.get(), "changed", 0);
+    write_fd(copied.get(), "above", 0);
+    OK(::fsync(moved.get()));
+    OK(::fsync(copied.get()));
+    CHECK(read_file(mount / "moved") == "changed" + filler.substr(7));
+    CHECK(read_file(mount / "below") == "above");
+    CHECK(read_file(g.at('c', "below")) == "below");
 }
