@@ -16,6 +16,7 @@
 #include "ops/protection.h"
 #include "sys/entry.h"
 #include "sys/open.h"
+#include "sys/stat.h"
 
 namespace plyfs::ops {
 namespace {
@@ -173,7 +174,7 @@ Result<Opened> grant(Context& ctx, const Request& request, const NodeRef& node, 
                 auto* handle = new FileHandle(node, id, flags, mode);
                 if (!handle->passes_through()) opens.kept.push_back(&handle->kept());
                 return Opened{handle, mode, opens.backing ? opens.backing->id() : 0,
-                              keep_cache && ctx.tree.pool().files.keep_pages, first};
+                              keep_cache && ctx.tree.pool().files.keeps_pages(), first};
             }
         }
         Located found;
@@ -209,8 +210,15 @@ Status prepare_writing(Context& ctx, const Request& request, const NodeRef& node
     if (ctx.tree.pool().files.link_cow) TRY(part_name(ctx.tree, node, copy));
     // Of the inode: checked by open(2), which passthrough bypasses. With O_TRUNC the copy is empty already.
     TRY(may_write(sys::Protection::of(TRY(insist([&] { return ctx.tree.stat_object(node); }))), flags));
-    LockedNode state(*node);
-    return require_name(state, request.caller.pid);
+    BranchIndex branch;
+    {
+        LockedNode state(*node);
+        TRY(require_name(state, request.caller.pid));
+        branch = state->winner;
+    }
+    // The kernel would open the backing file itself, and say EIO for whatever that fails with.
+    const bool fails = ctx.registrar.available() && sys::is_read_only(ctx.tree.set().at(branch).root());
+    return fails ? Status(Errno(EROFS)) : Status();
 }
 
 // As long as somebody may write, the kernel is told attributes that hold for no time, because stores through a map are

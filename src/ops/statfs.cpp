@@ -10,11 +10,12 @@ namespace plyfs::ops {
 namespace {
 
 // Whether its free space is nobody's to take.
-bool is_ignored(const Branch& branch, config::StatfsIgnore ignore) {
+bool is_ignored(const Branch& branch, const struct statvfs& st, config::StatfsIgnore ignore) {
     using config::BranchMode;
     using config::StatfsIgnore;
-    // Nobody can take it, whatever is asked for.
-    if (branch.on_read_only_fs()) return true;
+    // Nobody can take it, whatever is asked for; it may have become so since the branch was opened.
+    const bool became_so = branch.mode() != BranchMode::ro && (st.f_flag & ST_RDONLY) != 0;
+    if (branch.on_read_only_fs() || became_so) return true;
     switch (ignore) {
         case StatfsIgnore::unchangeable:
         case StatfsIgnore::none:
@@ -61,7 +62,7 @@ Result<struct statvfs> statfs(Context& ctx, NodeId id) {
         if (unchangeable && set.any_writable() && !branch->writable()) continue;
         if (!branch->present() || branch->is_late() || !counted.insert(branch->device()).second) continue;
         struct statvfs one = TRY(sys::stat_fs(branch->root()));
-        if (is_ignored(*branch, options.statfs_ignore)) one.f_bavail = 0;
+        if (is_ignored(*branch, one, options.statfs_ignore)) one.f_bavail = 0;
         add(sum, one);
     }
     return sum;

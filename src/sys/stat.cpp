@@ -5,7 +5,9 @@
 #include <linux/magic.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <cstring>
 
 #include "sys/inode_ioctl.h"
@@ -76,6 +78,10 @@ Result<struct statvfs> stat_fs(BorrowedFd fd) {
     struct statvfs out;
     if (::fstatvfs(fd.get(), &out) != 0) return Errno::last();
     return out;
+}
+
+bool is_read_only(BorrowedFd dir) {
+    return ::faccessat(dir.get(), "", W_OK, AT_EMPTY_PATH | AT_EACCESS) != 0 && errno == EROFS;
 }
 
 Result<std::uint64_t> fs_type(BorrowedFd fd) {

@@ -55,6 +55,8 @@ inline bool is_whiteout_device(const Stat& st) {
 void add_directory(Stat& into, const Stat& other);
 
 Result<struct statvfs> stat_fs(BorrowedFd fd);
+// Whether nothing can be written where the directory lies, as it is mounted at this moment. Asks no server.
+bool is_read_only(BorrowedFd dir);
 // statfs(2)'s f_type: which file system this is.
 Result<std::uint64_t> fs_type(BorrowedFd fd);
 // statfs(2)'s f_fsid: of ext4 and Btrfs (there of the subvolume) made of what lies on the disk, so that it stays; 0:

@@ -1,7 +1,9 @@
 // A file that several branches of a pool have, and branches that nothing is changed on: which copy answers, which is
 // removed, which is read when another can not be.
+#include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -44,6 +46,40 @@ TEST_CASE("pool copies: selection says which one is seen") {
     CHECK(seen(",selection=largest") == "the largest of them");
     CHECK(seen(",category.search=largest") == "the largest of them");
     CHECK(seen(",category.search=newest,selection=newest") == "newest");
+}
+
+TEST_CASE("pool copies: a copy that one branch has no room for goes to the next") {
+    PoolGround g("abcd");
+    const std::string content = pattern(9 << 20);
+    write_file(g.at('d', "big"), content);
+    write_file(g.at('a', "filler"), pattern(12 << 20));
+    Mount mount("create=ff,minfreespace=0", g.branches("a:b:c:d=ro"), g.mnt);
+    write_fd(open_file(mount / "big", O_WRONLY | O_APPEND).get(), "more", static_cast<off_t>(content.size()));
+    CHECK(read_file(mount / "big") == content + "more");
+    CHECK(g.where("big") == "bd");
+    CHECK(read_file(g.at('d', "big")) == content);
+}
+
+TEST_CASE("pool copies: a branch that becomes read-only says so, and what is free there is nobody's") {
+    PoolGround g("ab");
+    g.fill("a/f");
+    Mount mount("create=ff,minfreespace=0", g.branches("a:b"), g.mnt);
+    CHECK(read_file(mount / "f") == "a:f");
+    const auto free = [&] {
+        struct statvfs st = {};
+        OK(::statvfs(g.mnt.c_str(), &st));
+        return st.f_bavail * st.f_frsize;
+    };
+    const auto before = free();
+    OK(::mount(nullptr, g.at('a', "").c_str(), nullptr, MS_REMOUNT | MS_RDONLY, nullptr));
+    for (int flags : {O_WRONLY, O_RDWR, O_WRONLY | O_APPEND, O_WRONLY | O_TRUNC}) {
+        CAPTURE(flags);
+        CHECK(try_open(mount / "f", flags) == EROFS);
+    }
+    CHECK(read_file(mount / "f") == "a:f");
+    CHECK(free() < before * 2 / 3);
+    OK(::mount(nullptr, g.at('a', "").c_str(), nullptr, MS_REMOUNT, nullptr));
+    CHECK(try_open(mount / "f", O_WRONLY) == 0);
 }
 
 TEST_CASE("pool copies: contradictions are refused in a line") {
