@@ -24,7 +24,7 @@ constexpr std::uint64_t kPointer = (std::uint64_t{1} << kShift) - 1;
 enum Stage : int { kBegun, kToBegin, kBeginning };
 thread_local bool begins = false;
 
-thread_local const void* populated = nullptr;  // this thread's buffer
+thread_local const void* known_buffer = nullptr;  // this thread's
 
 thread_local ReadRequest current_request;
 
@@ -73,17 +73,22 @@ ssize_t Takeover::read(int device, void* buffer, std::size_t size) {
         MutexLock lock(mutex_);
         while (stage_.load(std::memory_order_acquire) != kBegun) began_.wait(mutex_);
     }
-    // What a thread is reading when it is killed comes again only if it got it; the kernel answers EIO otherwise.
     if (!supervision_) return reader_.read(device, buffer, size);
-    if (supervision_->is_supervised() && populated != buffer) {
-        sys::populate(buffer, size);
-        populated = buffer;
-    }
+    if (known_buffer != buffer) meet_buffer(buffer, size);
     gate_.leave();
     const ssize_t got = reader_.read(device, buffer, size);
     if (got < static_cast<ssize_t>(sizeof(fuse_in_header))) return got;
     take_in({static_cast<const char*>(buffer), static_cast<std::size_t>(got)});
     return got;
+}
+
+// What a thread is reading when it is killed comes again only if it got it; the kernel answers EIO otherwise. Nobody is
+// killed at just any time where nobody supervises, and memory that is not used yet is not taken before.
+void Takeover::meet_buffer(void* buffer, std::size_t size) {
+    known_buffer = buffer;
+    if (supervision_->is_supervised()) return sys::populate(buffer, size);
+    MutexLock lock(mutex_);
+    buffers_[buffer] = size;
 }
 
 // What the kernel awaits no answer to it does not send again: that is done by whoever has read it.
@@ -205,7 +210,11 @@ void Takeover::write_down(ops::FileHandle& handle, std::uint64_t request, std::i
     if (handle.record() == OpenLedger::kNone) log::debug("an open file is not written down: there are too many");
 }
 
-void Takeover::complete_records() {
+void Takeover::prepare_to_leave() {
+    {
+        MutexLock lock(mutex_);
+        for (const auto& [buffer, size] : buffers_) sys::populate_in_use(buffer, size);
+    }
     OpenLedger& ledger = supervision_->ledger;
     for (const auto& open : ledger.open_now()) {
         if (open.closing || open.record.open.mode == IoMode::cached) continue;

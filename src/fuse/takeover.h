@@ -58,8 +58,9 @@ class Takeover {
     ops::FileHandle* file(std::uint64_t number);
     void release(ops::Context& ctx, std::uint64_t number);
     void release(ops::Context& ctx, ops::FileHandle* handle);
-    // Without a supervisor no backing's file is written down before it is wanted.
-    void complete_records();
+    // Without a supervisor: no backing's file is written down before it is wanted, and who reads a request at the end
+    // would fail it.
+    void prepare_to_leave();
     // A request that is asked again: what it was answered with before has not arrived.
     void take_back(ops::Context& ctx, std::uint64_t request);
 
@@ -75,6 +76,7 @@ class Takeover {
         std::uint32_t record = OpenLedger::kNone;
         std::int32_t backing_id = 0;  // to be closed with the last of those that were not resumed
     };
+    void meet_buffer(void* buffer, std::size_t size);
     void take_in(std::span<const char> message);
     ssize_t begin_again(void* buffer, std::size_t size);
     void end_beginning(int device);
@@ -91,6 +93,7 @@ class Takeover {
     std::atomic<int> stage_{0};  // of who takes over; see takeover.cpp
     Mutex mutex_;
     CondVar began_;
+    std::unordered_map<void*, std::size_t> buffers_ GUARDED_BY(mutex_);  // that were ever read into
     std::unordered_map<std::uint64_t, Earlier> files_ GUARDED_BY(mutex_);
     std::unordered_map<std::int32_t, int> dead_backings_ GUARDED_BY(mutex_);
     std::unordered_map<std::uint64_t, std::uint64_t> answered_ GUARDED_BY(mutex_);  // requests, by their handles

@@ -382,3 +382,13 @@ TEST_CASE("live branches: what was changed is there also after the daemon was ki
     write_file(g / "made", "");
     CHECK(stat_of(g.a + "/made").st_size == 0);
 }
+
+TEST_CASE("live branches: who asks right after a change that a daemon without a supervisor made is answered") {
+    for (int round = 0; round < 25; ++round) {
+        LiveGround g("supervise=off");
+        const std::string control = g / ".plyfs", more = "+>" + g.c;
+        OK(::setxattr(control.c_str(), "user.plyfs.branches", more.data(), more.size(), 0));
+        char pid[32];
+        OK(::getxattr(control.c_str(), "user.plyfs.pid", pid, sizeof pid));
+    }
+}
