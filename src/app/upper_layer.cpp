@@ -2,11 +2,13 @@
 
 #include <chrono>
 #include <thread>
+#include <utility>
 
 #include "base/log.h"
 #include "overlay/upper.h"
 #include "overlay/upper_format.h"
 #include "sys/lock.h"
+#include "sys/mounted.h"
 #include "sys/open.h"
 
 namespace plyfs::app {
@@ -113,8 +115,23 @@ bool open_index(const config::Config& config, const OwnMount& own, bool writable
     return true;
 }
 
+// The kernel takes no lock that we could meet.
+bool is_free_of_overlayfs(const config::Config& config, std::string& failure) {
+    const std::pair<const char*, const std::string&> used[] = {{"upperdir=", config.branches[0].path},
+                                                               {"workdir=", config.workdir}};
+    for (const auto& [option, path] : used) {
+        const std::string there = sys::overlay_that_changes(path);
+        if (there.empty()) continue;
+        failure = option + path + " is in use by the kernel's overlayfs on " + there +
+                  ": umount that one, or give each mount a workdir and upperdir of its own";
+        return false;
+    }
+    return true;
+}
+
 // The directories, and nobody else on them.
 bool take_place(const config::Config& config, const OwnMount& own, UpperLayer& out, std::string& failure) {
+    if (config.layered && !is_free_of_overlayfs(config, failure)) return false;
     out.workdir = open_workdir(config, own, failure);
     if (!out.workdir) return false;
     // Other pools may use a branch as well.
@@ -144,7 +161,15 @@ bool open_upper(const config::Config& config, const OwnMount& own, const std::sh
     if (out.workdir && config.layered) {
         MarkRules rules = set->marks();
         if (!choose_upper_format(*out.workdir, config.layers, rules, failure)) return false;
+        const bool made = set->rules().make_redirects;
         set->set_marks(rules);
+        if (made && rules.user && !rules.user_leads) {
+            log::warn(
+                "upperdir={}: directories of the layers below can not be renamed (EXDEV): that takes marks which its "
+                "file system has only where any user can set them; upper-format=overlay-user,redirect_dir=on takes "
+                "them all the same",
+                config.branches[0].path);
+        }
         log::debug("marks are written as {}", format_text(rules));
     }
     if (!set->rules().keeps_inodes || set->size() < 2) return true;

@@ -1,6 +1,7 @@
 #include "base/log_journal.h"
 
 #include <atomic>
+#include <chrono>
 #include <cstring>
 #include <memory>
 
@@ -127,6 +128,15 @@ bool to_file(const std::string& path) {
     } catch (const spdlog::spdlog_ex&) {
         return false;
     }
+}
+
+bool is_due() {
+    using Clock = std::chrono::steady_clock;
+    static std::atomic<Clock::rep> latest{0};
+    const auto now = Clock::now().time_since_epoch();
+    auto before = latest.load(std::memory_order_relaxed);
+    return (before == 0 || now - Clock::duration(before) >= std::chrono::seconds(1)) &&
+           latest.compare_exchange_strong(before, now.count());
 }
 
 void write(Level level, std::string_view line) {

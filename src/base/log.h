@@ -40,6 +40,12 @@ template <typename... Args>
 void warn(fmt::format_string<Args...> f, Args&&... args) {
     message(Level::warn, f, std::forward<Args>(args)...);
 }
+// What anybody can bring about at will must not fill a disk: one line a second of all that are logged so.
+bool is_due();
+template <typename... Args>
+void warn_rarely(fmt::format_string<Args...> f, Args&&... args) {
+    if (enabled(Level::warn) && is_due()) write(Level::warn, fmt::format(f, std::forward<Args>(args)...));
+}
 template <typename... Args>
 void error(fmt::format_string<Args...> f, Args&&... args) {
     message(Level::error, f, std::forward<Args>(args)...);

@@ -22,9 +22,11 @@ BranchSet::BranchSet(std::vector<std::unique_ptr<Branch>> branches, LayerRules r
 
 void BranchSet::set_marks(const MarkRules& rules) {
     marks_ = rules;
-    if (rules.whiteout != MarkRules::Whiteout::file) return;
-    // Who reads AUFS' files knows none of these.
-    rules_.make_redirects = rules_.make_metacopies = rules_.marks_protection = false;
+    // Who reads AUFS' files knows none of these, and what would not be read again is not made.
+    const bool unknown = rules.whiteout == MarkRules::Whiteout::file;
+    const bool distrusted = rules.user && !rules.user_leads;
+    if (unknown || distrusted) rules_.make_redirects = rules_.make_metacopies = false;
+    if (unknown || (distrusted && !rules.only_user)) rules_.marks_protection = false;
 }
 
 void BranchSet::note_answers(int index, Branch::Answers answers) const {

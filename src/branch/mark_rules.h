@@ -12,7 +12,10 @@ struct MarkRules {
     Whiteout whiteout = Whiteout::device;
     bool user = false;  // attributes are written as user.overlay.*, else as trusted.overlay.* where that is allowed
     bool only_user = false;  // and nothing but user.overlay.* is read
-    bool aufs = true;        // AUFS' files are marks; to a pool they are files as any other
+    // Marks that lead elsewhere (redirect, metacopy) or protect count in user.overlay.* as well. Whoever owns an object
+    // can set them there, and so have a path walked that is closed to him.
+    bool user_leads = false;
+    bool aufs = true;  // AUFS' files are marks; to a pool they are files as any other
 };
 
 }  // namespace plyfs

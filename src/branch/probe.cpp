@@ -12,6 +12,7 @@
 #include "sys/open.h"
 #include "sys/stat.h"
 #include "sys/waiting.h"
+#include "sys/xattr.h"
 
 #ifndef FUSE_SUPER_MAGIC
 #define FUSE_SUPER_MAGIC 0x65735546
@@ -39,10 +40,17 @@ bool is_network(std::uint64_t type) {
     return std::find(std::begin(kNetworks), std::end(kNetworks), type) != std::end(kNetworks);
 }
 
-LayerRules rules_of(const config::Config& config) {
+// Whether marks that lead elsewhere count where any user can set them. Who can not have trusted.* has no others, and no
+// more rights than those whom they would lead somewhere.
+bool users_lead(const config::LayerOptions& layers) {
+    return layers.user_leads || !sys::may_use_trusted_xattrs();
+}
+
+LayerRules rules_of(const config::Config& config, bool users_lead) {
     const config::LayerOptions& layers = config.layers;
     LayerRules rules;
-    rules.follow_redirects = layers.redirect_dir != config::RedirectDir::nofollow;
+    rules.follow_redirects =
+        layers.redirect_dir != config::RedirectDir::nofollow && (users_lead || !layers.userxattr);
     rules.make_redirects = config.layered && layers.redirect_dir == config::RedirectDir::on;
     // A metacopy that is renamed is found again by its redirect.
     rules.make_metacopies = rules.make_redirects && layers.metacopy;
@@ -168,14 +176,18 @@ std::shared_ptr<BranchSet> probe_branches(const config::Config& config, const Ow
                                        seeded.error());
         return nullptr;
     }
-    auto set = std::make_shared<BranchSet>(std::move(branches), rules_of(config),
+    const bool by_users = users_lead(config.layers);
+    auto set = std::make_shared<BranchSet>(std::move(branches), rules_of(config, by_users),
                                            config.layered ? IdMap(config.layers) : IdMap());
     if (auto set_apart = set_own_apart(config, *set); !set_apart) {
         failure.message = failure_line(config.branches[0], "can not be examined", set_apart.error());
         return nullptr;
     }
     set->set_search(config.pool.policies.of(config::Function::getattr));
-    set->set_marks({.user = config.layers.userxattr, .only_user = config.layers.userxattr, .aufs = config.layered});
+    set->set_marks({.user = config.layers.userxattr,
+                    .only_user = config.layers.userxattr,
+                    .user_leads = by_users,
+                    .aufs = config.layered});
     return set;
 }
 

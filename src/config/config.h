@@ -62,6 +62,8 @@ struct LayerOptions {
     bool metacopy = false;
     Index index = Index::automatic;
     bool userxattr = false;  // marks in user.overlay.* alone
+    // Asked for in so many words: redirects and metacopies are followed that whoever owns an object can set.
+    bool user_leads = false;
     UpperFormat upper_format = UpperFormat::automatic;
     CopyUpReaders readers = CopyUpReaders::snapshot;
     bool sync = true;           // off (volatile): nothing is synced, a crash may lose everything

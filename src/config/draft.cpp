@@ -157,9 +157,12 @@ void refuse_duplicates(Draft& draft) {
 }
 
 // overlayfs refuses to look through a redirect in user.overlay.*, and userxattr is asked for to share layers with it.
-void keep_to_userxattr(Draft& draft) {
+void settle_user_marks(Draft& draft) {
     LayerOptions& layers = draft.config.layers;
-    if (layers.userxattr && !is_given(draft, "redirect_dir")) layers.redirect_dir = RedirectDir::follow;
+    const bool given = is_given(draft, "redirect_dir");
+    if (layers.userxattr && !given) layers.redirect_dir = RedirectDir::follow;
+    const bool asked = layers.redirect_dir == RedirectDir::on || layers.redirect_dir == RedirectDir::follow;
+    layers.user_leads = given && asked && (layers.userxattr || layers.upper_format == UpperFormat::overlay_user);
 }
 
 // An option of the other use would change nothing: say so, once each.
@@ -203,7 +206,7 @@ Config settle(Draft& draft, bool root) {
         settle_pool(draft);
     }
     refuse_duplicates(draft);
-    keep_to_userxattr(draft);
+    settle_user_marks(draft);
     note_misplaced(draft);
     settle_supervision(draft);
     if (config.mountpoint.empty() && !draft.mountpoint_told) {

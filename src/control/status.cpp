@@ -63,10 +63,11 @@ Json branch_json(const Branch& branch) {
 }
 
 // How layers are read, for those who look at them beside the mount.
-Json layers_json(const config::Config& config) {
+Json layers_json(const BranchSet& set, const config::Config& config) {
     Json out;
     out.add("data_layers", config.data_layers).add("userxattr", config.layers.userxattr);
-    return std::move(out.add("follows_redirects", config.layers.redirect_dir != config::RedirectDir::nofollow));
+    out.add("users_lead", set.marks().user_leads);
+    return std::move(out.add("follows_redirects", set.rules().follow_redirects));
 }
 
 // What the mount was given, if it says where it is from anywhere; of several files the last.
@@ -107,7 +108,7 @@ Json status_json(ops::Context& ctx, const MountFacts& facts, const config::Confi
     out.add("timeouts", std::move(timeouts)).add("nodes", ctx.tree.nodes().size());
     out.add("descriptors", ctx.tree.dirs().size());
     out.add("config_file", config_file_of(config));
-    if (config.layered) out.add("layers", layers_json(config));
+    if (config.layered) out.add("layers", layers_json(ctx.tree.set(), config));
     return std::move(out.add("branches", std::move(branches)));
 }
 

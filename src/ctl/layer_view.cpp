@@ -20,6 +20,7 @@ config::Config config_of(const Mount& mount, const Json& status) {
     const Json& rules = status["layers"];
     config.data_layers = static_cast<int>(rules["data_layers"].number());
     config.layers.userxattr = rules["userxattr"].is_true();
+    config.layers.user_leads = rules["users_lead"].is_true();
     if (!rules["follows_redirects"].is_true()) config.layers.redirect_dir = config::RedirectDir::nofollow;
     for (const Json& branch : status["branches"].items()) {
         config::BranchSpec spec;

@@ -25,6 +25,12 @@ std::span<const std::string_view> prefixes_of(bool user_alone) {
     return std::span(kPrefixes).subspan(user_alone ? 1 : 0);
 }
 
+// Those in which marks that lead elsewhere count.
+std::span<const std::string_view> leading_prefixes(const MarkRules& rules) {
+    const auto all = prefixes_of(rules.only_user);
+    return rules.user_leads || rules.only_user ? all : all.first(1);
+}
+
 constexpr std::string_view kNotes = "user.fuseoverlayfs.";
 constexpr const char* kOpaqueXattrNotes = "user.fuseoverlayfs.opaque";
 constexpr const char* kWhiteoutXattr = "trusted.overlay.whiteout";
@@ -74,14 +80,20 @@ constexpr std::string_view kMetacopy = "metacopy";
 constexpr std::string_view kProtection = "protattr";
 constexpr std::size_t kLongestProtection = 32;  // a longer value is not overlayfs'
 
-// In the namespace that we may write.
-Status set_mark(BorrowedFd object, std::string_view mark, std::span<const std::byte> value, const MarkRules& rules) {
+// In the first of the namespaces that we may write.
+Status set_mark(BorrowedFd object, std::string_view mark, std::span<const std::byte> value,
+                std::span<const std::string_view> prefixes) {
     Status done;
-    for (auto prefix : prefixes_of(rules.user)) {
+    for (auto prefix : prefixes) {
         done = sys::set_xattr(object, std::string(prefix).append(mark).c_str(), value, 0);
         if (done || !(done.failed_with(EPERM) || done.failed_with(EOPNOTSUPP))) return done;
     }
     return done;
+}
+
+Status set_leading_mark(BorrowedFd object, std::string_view mark, std::span<const std::byte> value,
+                        const MarkRules& rules) {
+    return set_mark(object, mark, value, rules.user ? prefixes_of(true) : leading_prefixes(rules));
 }
 
 Status clear_mark(BorrowedFd object, std::string_view mark) {
@@ -196,13 +208,13 @@ Result<bool> holds_xattr_whiteouts(BorrowedFd dir, const MarkRules& rules) {
 
 Status make_opaque(BorrowedFd dir, const MarkRules& rules) {
     if (rules.whiteout == MarkRules::Whiteout::file) return make_empty_file(dir, *Name::parse(kAufsOpaque));
-    return set_mark(dir, "opaque", kYes, rules);
+    return set_mark(dir, "opaque", kYes, prefixes_of(rules.user));
 }
 
 Status allow_xattr_whiteouts(BorrowedFd dir, const MarkRules& rules) {
     const auto letters = TRY(opaque_letters(dir, rules));
     if (letters.any('x') || letters.any('y')) return {};
-    return set_mark(dir, "opaque", kHolds, rules);
+    return set_mark(dir, "opaque", kHolds, prefixes_of(rules.user));
 }
 
 Status make_whiteout(BorrowedFd dir, const Name& name) {
@@ -215,7 +227,7 @@ Status make_aufs_whiteout(BorrowedFd dir, const Name& name) {
 }
 
 Status make_xattr_whiteout(BorrowedFd file, const MarkRules& rules) {
-    return set_mark(file, "whiteout", kYes, rules);
+    return set_mark(file, "whiteout", kYes, prefixes_of(rules.user));
 }
 
 Result<bool> remove_aufs_whiteout(BorrowedFd dir, const Name& name) {
@@ -244,9 +256,11 @@ Result<Found> find_marks(BorrowedFd dir, const Name& name, const MarkRules& rule
     for (auto attribute = names.next(); !attribute.empty(); attribute = names.next()) {
         if (!rules.only_user && attribute == kOpaqueXattrNotes) found.opaque = true;
         for (auto prefix : prefixes_of(rules.only_user)) {
+            if (attribute.starts_with(prefix) && attribute.substr(prefix.size()) == "opaque") found.opaque = true;
+        }
+        for (auto prefix : leading_prefixes(rules)) {
             if (!attribute.starts_with(prefix)) continue;
             const auto mark = attribute.substr(prefix.size());
-            if (mark == "opaque") found.opaque = true;
             if (mark == kRedirect) found.redirect = true;
             if (mark == kMetacopy) found.metacopy = true;
             if (mark == kProtection) found.protection = true;
@@ -257,25 +271,25 @@ Result<Found> find_marks(BorrowedFd dir, const Name& name, const MarkRules& rule
 
 Result<std::string> read_redirect(BorrowedFd dir, const Name& name, const MarkRules& rules) {
     std::array<std::byte, PATH_MAX> value;
-    for (auto prefix : prefixes_of(rules.only_user)) {
+    for (auto prefix : leading_prefixes(rules)) {
         auto size = sys::get_xattr_at(dir, name.c_str(), std::string(prefix).append(kRedirect).c_str(), value);
         if (!size) {
             if (size.failed_with(ENODATA) || size.failed_with(EOPNOTSUPP) || size.failed_with(EPERM)) continue;
-            if (size.failed_with(ERANGE)) return std::string();
-            return size.error();
+            return size.failed_with(ERANGE) ? Errno(EINVAL) : size.error();
         }
-        const std::string text(reinterpret_cast<const char*>(value.data()), *size);
-        return is_valid_redirect(text) ? text : std::string();
+        std::string text(reinterpret_cast<const char*>(value.data()), *size);
+        if (!is_valid_redirect(text)) return Errno(EINVAL);
+        return text;
     }
     return std::string();
 }
 
 Status set_redirect(BorrowedFd object, const std::string& to, const MarkRules& rules) {
-    return set_mark(object, kRedirect, std::as_bytes(std::span(to)), rules);
+    return set_leading_mark(object, kRedirect, std::as_bytes(std::span(to)), rules);
 }
 
 Status set_metacopy(BorrowedFd object, const MarkRules& rules) {
-    return set_mark(object, kMetacopy, {}, rules);
+    return set_leading_mark(object, kMetacopy, {}, rules);
 }
 
 Status clear_metacopy(BorrowedFd object) {
@@ -285,7 +299,7 @@ Status clear_metacopy(BorrowedFd object) {
 
 Result<sys::Protection> read_protection(BorrowedFd dir, const Name& name, const MarkRules& rules) {
     std::array<std::byte, kLongestProtection> value;
-    for (auto prefix : prefixes_of(rules.only_user)) {
+    for (auto prefix : leading_prefixes(rules)) {
         auto size = sys::get_xattr_at(dir, name.c_str(), std::string(prefix).append(kProtection).c_str(), value);
         if (!size && !is_no_mark(size.error())) return size.error();
         if (!size) continue;
@@ -307,7 +321,7 @@ Result<sys::Protection> read_protection(BorrowedFd dir, const Name& name, const 
 Status set_protection(BorrowedFd object, const sys::Protection& protection, const MarkRules& rules) {
     if (!protection.any()) return clear_mark(object, kProtection);
     const std::string letters = std::string(protection.append_only ? "a" : "").append(protection.immutable ? "i" : "");
-    return set_mark(object, kProtection, std::as_bytes(std::span(letters)), rules);
+    return set_leading_mark(object, kProtection, std::as_bytes(std::span(letters)), rules);
 }
 
 std::string stored_xattr(std::string_view seen) {

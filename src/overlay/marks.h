@@ -86,8 +86,8 @@ Result<Found> find_marks(BorrowedFd dir, const Name& name, const MarkRules& rule
 Result<bool> is_opaque(BorrowedFd dir, const MarkRules& rules, const Found& found);
 
 // Redirect: where the layers below have what this object is merged with, or, of a metacopy, where its content is. An
-// absolute path, walked from the layers' roots, or one name, beside this one. Empty for what is neither: a hostile
-// value leads nowhere.
+// absolute path, walked from the layers' roots, or one name, beside this one; empty if there is none. EINVAL for what
+// is neither, as overlayfs has it: what lies below under the object's own name is not what was meant.
 Result<std::string> read_redirect(BorrowedFd dir, const Name& name, const MarkRules& rules = {});
 // E2BIG, ENOSPC or ERANGE where the file system can not store one so long.
 Status set_redirect(BorrowedFd object, const std::string& to, const MarkRules& rules = {});

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/log.h"
 #include "overlay/holders.h"
 #include "overlay/marks.h"
 #include "sys/open.h"
@@ -99,18 +100,19 @@ class Search {
             return {};
         }
         const bool wins = out_.branch < 0;
-        stop_ = !sys::is_dir(st);
+        const bool is_dir = sys::is_dir(st);
+        stop_ = stop_ || !is_dir;  // a directory on the way here may have said so already
         if (wins) {
             out_.branch = at.branch;
             out_.st = st;
             if (set_.rules().marks_protection && at.branch != 0) out_.protection = sys::Protection::of(st);
         }
-        if (stop_ && wins) TRY(look_for_metacopy(at, layer.fd(), name));
-        if (stop_ && wins && prefers_others(set_)) {
+        if (!is_dir && wins) TRY(look_for_metacopy(at, layer.fd(), name));
+        if (stop_ && !is_dir && wins && prefers_others(set_)) {
             copies_.push_back({at.branch, st});
             stop_ = false;
         }
-        if (!sys::is_dir(st)) return {};
+        if (!is_dir) return {};
         if (!wins && set_.at(at.branch).writable()) sys::add_directory(out_.st, st);
         if (out_.branch == 0 && set_.rules().keeps_inodes && out_.layers.size() == 1) {
             out_.original.key = sys::key_of(st);
@@ -202,7 +204,12 @@ class Search {
     // The redirect of the entry `component` of `dir`. An absolute one leads from the roots, also on past an opaque
     // directory on the way to where it was found; a name replaces the component that bears it.
     Status follow(BranchIndex branch, BorrowedFd dir, const Name& component, std::string_view rest) {
-        std::string redirect = TRY(marks::read_redirect(dir, component, set_.marks()));
+        auto read = marks::read_redirect(dir, component, set_.marks());
+        if (read.failed_with(EINVAL)) {
+            log::warn_rarely("{}: {} has a redirect that is none, and can not be looked up; remove the attribute",
+                             set_.at(branch).path(), component.view());
+        }
+        std::string redirect = TRY(std::move(read));
         if (redirect.empty()) return {};
         if (!set_.rules().follow_redirects) return Errno(EPERM);
         // A layer's own redirect is for the layers below it: from above the object is found by the name it has there.

@@ -43,9 +43,10 @@ std::vector<MountPoint> mount_points() {
         }
         unsigned major = 0, minor = 0;
         if (std::sscanf(device.c_str(), "%u:%u", &major, &minor) != 2) continue;
-        MountPoint found{unescaped(point), {}, {makedev(major, minor), {}, unescaped(root)}};
+        MountPoint found{unescaped(point), {}, {makedev(major, minor), {}, unescaped(root)}, {}};
         words >> found.mounted.type >> word;
         found.source = unescaped(word);
+        words >> found.options;
         points.push_back(std::move(found));
     }
     return points;
@@ -57,6 +58,21 @@ std::optional<MountedAt> find_mounted(const std::string& path) {
         if (point.path == path) found = std::move(point.mounted);
     }
     return found;
+}
+
+std::string overlay_that_changes(const std::string& dir) {
+    for (MountPoint& point : mount_points()) {
+        if (point.mounted.type != "overlay") continue;
+        std::istringstream options(point.options);
+        for (std::string option; std::getline(options, option, ',');) {
+            const std::size_t mark = option.find('=');
+            if (mark == std::string::npos) continue;
+            const std::string name = option.substr(0, mark);
+            if (name != "upperdir" && name != "workdir") continue;
+            if (unescaped(option.substr(mark + 1)) == dir) return std::move(point.path);
+        }
+    }
+    return {};
 }
 
 std::string type_of_mounted(std::uint64_t device) {

@@ -23,8 +23,13 @@ struct MountPoint {
     std::string path;
     std::string source;
     MountedAt mounted;
+    std::string options;  // of the file system, as mountinfo writes them: commas are between them only
 };
 std::vector<MountPoint> mount_points();
+
+// Where the kernel's overlayfs is mounted that has this directory as its upperdir or workdir; empty: none is seen that
+// was given its absolute path.
+std::string overlay_that_changes(const std::string& dir);
 
 // The type of the file system with that device number ("fuse.sshfs"), wherever it is mounted; empty: it is nowhere.
 std::string type_of_mounted(std::uint64_t device);

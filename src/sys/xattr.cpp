@@ -157,7 +157,7 @@ Result<std::size_t> list_xattr_raw_at(BorrowedFd dir, const char* entry, std::sp
 
 bool may_use_trusted_xattrs() {
     const UniqueFd probe(::memfd_create("plyfs-probe", MFD_CLOEXEC));
-    return probe.valid() && (::fremovexattr(probe.get(), "trusted.plyfs.probe") == 0 || errno != EPERM);
+    return !probe.valid() || (::fremovexattr(probe.get(), "trusted.plyfs.probe") == 0 || errno != EPERM);
 }
 
 }  // namespace plyfs::sys

@@ -35,7 +35,8 @@ Status set_xattr_at(BorrowedFd dir, const char* entry, const char* name, std::sp
 Status remove_xattr_at(BorrowedFd dir, const char* entry, const char* name);
 Result<std::size_t> list_xattr_raw_at(BorrowedFd dir, const char* entry, std::span<char> buffer);
 
-// Whether the kernel lets us store trusted.* attributes at all, whatever the file system.
+// Whether the kernel lets us store trusted.* attributes at all, whatever the file system; true where that can not be
+// found out.
 bool may_use_trusted_xattrs();
 
 }  // namespace plyfs::sys

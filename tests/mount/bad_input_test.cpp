@@ -10,6 +10,7 @@
 #include "support/check.h"
 #include "support/files.h"
 #include "support/run.h"
+#include "support/sandbox.h"
 #include "support/transport.h"
 #include "support/trees.h"
 
@@ -81,6 +82,10 @@ TEST_CASE("bad input: a second mount on one upper, whatever its work directory")
         g.refused({"-o", second, g.mnt}, kMountFailure, {"upperdir=" + (g.disk / "upper"), "in use"});
         g.refused({"-o", g.layers() + ",workdir=" + (g.disk / "work"), g.mnt}, kMountFailure, {"in use"});
         write_file(mount / "f", "the first goes on");
+    }
+    if (!is_unprivileged()) {
+        Mounted kernel("overlay", first, "overlay", 0, g.layers() + ",workdir=" + (g.disk / "work"));
+        g.refused({"-o", second, g.mnt}, kMountFailure, {"upperdir=" + (g.disk / "upper"), "overlayfs on " + first});
     }
     Mount mount(second, "", g.mnt);
     CHECK(read_file(mount / "f") == "the first goes on");

@@ -6,6 +6,7 @@
 #include "support/check.h"
 #include "support/files.h"
 #include "support/run.h"
+#include "support/sandbox.h"
 #include "support/trees.h"
 
 using namespace plyfs::test;
@@ -105,6 +106,47 @@ TEST_CASE("containment: a symlink in place of a parent, with the child known") {
             (void)try_open("/proc/self/fd/" + std::to_string(file.get()), O_RDWR | O_TRUNC);
             CHECK(before.difference(TreeDigest::of(outside.path)) == "");
         });
+}
+
+// Whoever owns an object can set user.overlay.*: a redirect or metacopy there would show him what he may not see.
+TEST_CASE("containment: marks that users can set lead nowhere") {
+    need_privilege("trusted.* attributes");
+    Layers tree;
+    make_dirs(tree.lower + "/closed/sub");
+    write_file(tree.lower + "/closed/secret", "secret");
+    make_dirs(tree.lower2 + "/closed");
+    for (const std::string& root : {tree.upper, tree.lower}) {
+        const std::string mine = root + (root == tree.upper ? "/up" : "/low");
+        make_dirs(mine + "/d");
+        write_file(mine + "/f", "mine");
+        set_xattr(mine + "/d", "user.overlay.redirect", "/closed");
+        set_xattr(mine + "/f", "user.overlay.redirect", "/closed/secret");
+        set_xattr(mine + "/f", "user.overlay.metacopy", "");
+    }
+    const auto check = [&](int error) {
+        for (std::string mine : {"up", "low"}) {
+            CAPTURE(mine);
+            FAILS(error ? error : ENOENT, ::access((tree / (mine + "/d/secret")).c_str(), F_OK));
+            if (error) FAILS(error, ::access((tree / (mine + "/f")).c_str(), F_OK));
+            if (!error) CHECK(read_file(tree / (mine + "/f")) == "mine");
+        }
+    };
+    SUBCASE("by default") {
+        tree.mount();
+        check(0);
+    }
+    SUBCASE("with metacopy") {
+        tree.mount("metacopy=on");
+        check(0);
+    }
+    SUBCASE("with userxattr, where they are the only ones") {
+        tree.mount("userxattr");
+        check(EPERM);
+    }
+    SUBCASE("unless that is asked for") {
+        tree.mount("userxattr,redirect_dir=follow");
+        CHECK(read_file(tree / "up/d/secret") == "secret");
+    }
 }
 
 TEST_CASE("containment: symlinks of users stay text, and dotdot at the root stays in the mount's parent") {

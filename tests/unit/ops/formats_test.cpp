@@ -14,9 +14,9 @@ using Names = std::set<std::string>;
 using Whiteout = MarkRules::Whiteout;
 
 const MarkRules kForms[] = {{.whiteout = Whiteout::device},
-                            {.whiteout = Whiteout::device, .user = true},
+                            {.whiteout = Whiteout::device, .user = true, .user_leads = true},
                             {.whiteout = Whiteout::xattr},
-                            {.whiteout = Whiteout::xattr, .user = true},
+                            {.whiteout = Whiteout::xattr, .user = true, .user_leads = true},
                             {.whiteout = Whiteout::file}};
 
 class Formed : public Mounted {
