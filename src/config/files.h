@@ -22,11 +22,15 @@ enum class Statfs { base, full };
 // Whose free space does not count, as mergerfs has it: nobody's, that of ro and nc branches, that of nc ones. Of layers
 // nothing counts at all but the one that may be changed.
 enum class StatfsIgnore { none, ro, nc, unchangeable };
+// mergerfs' words, in the order of their option.
+enum class CacheFiles { off, partial, full, auto_full, per_process, libfuse };
 // After which closes the branch's file system is asked whether everything arrived.
 enum class FlushOnClose { never, always, opened_for_write };
 
 struct FileOptions {
-    bool keep_pages = true;     // what the daemon served stays in the page cache from one open to the next
+    CacheFiles cache = CacheFiles::auto_full;
+    // What the daemon served stays in the page cache from one open to the next.
+    bool keeps_pages() const { return cache == CacheFiles::full || cache == CacheFiles::auto_full; }
     bool keep_listings = true;  // so do listings of directories
     bool keep_targets = true;   // so do targets of symbolic links
     bool acls = true;           // enforced

@@ -14,8 +14,13 @@ void set_move_policy(Draft& draft, const Value& value) {
     auto& policy = draft.config.pool.move_policy;
     try {
         policy = parse_bool(value.text) ? PoolOptions().move_policy : std::nullopt;
-    } catch (const BadValue&) {
+        return;
+    } catch (const BadValue&) {  // then it is a policy
+    }
+    try {
         policy = parse_policy(value.text);
+    } catch (const BadValue& e) {
+        throw BadValue(std::string(e.what()) + "; or true, which says pfrd, or false");
     }
 }
 

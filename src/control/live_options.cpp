@@ -29,7 +29,7 @@ constexpr Row kRows[] = {
      }},
     {"statfs", [](From a, To b) { b.pool.files.statfs = a.pool.files.statfs; }},
     {"statfs-ignore", [](From a, To b) { b.pool.files.statfs_ignore = a.pool.files.statfs_ignore; }},
-    {"cache.files", [](From a, To b) { b.pool.files.keep_pages = a.pool.files.keep_pages; }},
+    {"cache.files", [](From a, To b) { b.pool.files.cache = a.pool.files.cache; }},
     {"cache.readdir", [](From a, To b) { b.pool.files.keep_listings = a.pool.files.keep_listings; }},
     {"link-cow", [](From a, To b) { b.pool.files.link_cow = a.pool.files.link_cow; }},
     {"proxy-ioprio", [](From a, To b) { b.pool.files.proxy_ioprio = a.pool.files.proxy_ioprio; }},

@@ -89,7 +89,7 @@ constexpr Row kRows[] = {
     {"busy-poll", [](C c) { return std::to_string(c.busy_poll.count()); }},
     {"cache.attr", [](C c) { return timeout(c, &ops::Timeouts::attr); }},
     {"cache.entry", [](C c) { return timeout(c, &ops::Timeouts::entry); }},
-    {"cache.files", [](C c) { return std::string(c.pool.files.keep_pages ? "auto-full" : "partial"); }},
+    {"cache.files", [](C c) { return word("cache.files", static_cast<int>(c.pool.files.cache)); }},
     {"cache.negative-entry", [](C c) { return timeout(c, &ops::Timeouts::negative); }},
     {"cache.readdir", [](C c) { return flag(c.pool.files.keep_listings); }},
     {"cache.statfs", [](C c) { return seconds(c.pool.space_age); }},

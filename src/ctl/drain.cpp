@@ -76,7 +76,7 @@ class Drain {
 
 int run_drain(const Words& words) {
     const Mount mount = mount_of(words.arguments[0]);
-    const std::string& branch = words.arguments[1];
+    const std::string branch = branch_path(words.arguments[1]);
     close_branch(mount, branch);
     const Moved moved = Drain(mount, branch).run();
     return report(moved, words.json,

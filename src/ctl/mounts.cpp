@@ -133,6 +133,9 @@ std::optional<std::string> real_path(const std::string& path) {
 
 std::string branch_path(const std::string& written) {
     if (written.empty()) return written;
+    if (written.front() != '/') {
+        if (auto there = real_path(written)) return *there;
+    }
     return config::make_absolute(written, real_path(".").value_or("/"));
 }
 

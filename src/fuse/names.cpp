@@ -103,13 +103,14 @@ void on_symlink(fuse_req_t req, const char* target, fuse_ino_t parent, const cha
 }
 
 void on_link(fuse_req_t req, fuse_ino_t id, fuse_ino_t parent, const char* raw) {
-    Call(req, Slot::link)
-        .run(
-            [=, name = OwnedName(raw)](ops::Context& ctx, const ops::Request& request) -> Result<ops::Entry> {
-                const Name as = TRY(name.get());
-                return ops::made_before(ctx, request, ops::link(ctx, request, id, parent, as), parent, as, 0);
-            },
-            reply_entry, undo_entry);
+    Call call(req, Slot::link);
+    if (control::is_control_file(id)) return call.fail(Errno(EPERM));
+    call.run(
+        [=, name = OwnedName(raw)](ops::Context& ctx, const ops::Request& request) -> Result<ops::Entry> {
+            const Name as = TRY(name.get());
+            return ops::made_before(ctx, request, ops::link(ctx, request, id, parent, as), parent, as, 0);
+        },
+        reply_entry, undo_entry);
 }
 
 void on_unlink(fuse_req_t req, fuse_ino_t parent, const char* raw) {

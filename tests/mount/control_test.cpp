@@ -111,6 +111,7 @@ TEST_CASE("control: a file in the root tells the options") {
     CHECK(try_open(file, O_CREAT | O_EXCL | O_WRONLY) == EEXIST);
     FAILS(EPERM, ::unlink(file.c_str()));
     FAILS(EPERM, ::rename(file.c_str(), (mount / "x").c_str()));
+    FAILS(EPERM, ::link(file.c_str(), (mount / "linked").c_str()));
     FAILS(EPERM, ::truncate(file.c_str(), 0));
     FAILS(EPERM, ::chmod(file.c_str(), 0600));
     write_file(mount / "x", "x");

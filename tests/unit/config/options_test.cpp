@@ -297,8 +297,8 @@ TEST_CASE("options: mergerfs' words for what is here by another name") {
     CHECK(settled("inodecalc=hybrid-hash32").pool.files.inodes == InodeCalc::hybrid_hash32);
     CHECK(settled("flush-on-close=opened-for-write").pool.files.flush == FlushOnClose::opened_for_write);
     CHECK_FALSE(settled("posix_acl=false").pool.files.acls);
-    CHECK_FALSE(settled("cache.files=off").pool.files.keep_pages);
-    CHECK(settled("cache.files=full").pool.files.keep_pages);
+    CHECK_FALSE(settled("cache.files=off").pool.files.keeps_pages());
+    CHECK(settled("cache.files=full").pool.files.keeps_pages());
 }
 
 TEST_CASE("options: what containers say is taken without a word") {
