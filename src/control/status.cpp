@@ -62,6 +62,19 @@ Json branch_json(const Branch& branch) {
     return std::move(out.add("passthrough_why", branch.passthrough_reason()));
 }
 
+// Over rings nothing is late, unless the kernel did not take them (fuse/call).
+bool has_lost_rings(const ops::Context& ctx, const MountFacts& facts) {
+    return facts.transport == "io_uring" && ctx.releases_are_late;
+}
+
+std::string transport_of(const ops::Context& ctx, const MountFacts& facts) {
+    return has_lost_rings(ctx, facts) ? "devfuse" : facts.transport;
+}
+
+std::string why_transport(const ops::Context& ctx, const MountFacts& facts) {
+    return has_lost_rings(ctx, facts) ? "the kernel did not take the rings, its log says why" : facts.transport_reason;
+}
+
 // How layers are read, for those who look at them beside the mount.
 Json layers_json(const BranchSet& set, const config::Config& config) {
     Json out;
@@ -100,7 +113,7 @@ Json status_json(ops::Context& ctx, const MountFacts& facts, const config::Confi
     out.add("version", PLYFS_VERSION).add("mountpoint", config.mountpoint).add("source", config.fsname);
     out.add("pid", ::getpid()).add("kind", config.layered ? "layers" : "pool").add("read_only", config.read_only);
     out.add("supervisor", facts.supervisor).add("takeovers", facts.takeovers);
-    out.add("transport", facts.transport).add("transport_why", facts.transport_reason);
+    out.add("transport", transport_of(ctx, facts)).add("transport_why", why_transport(ctx, facts));
     out.add("max_stack_depth", facts.max_stack_depth).add("max_stack_depth_why", facts.depth_reason);
     const bool deaf = facts.coherence == "watch" && !config.watched;
     out.add("coherence", deaf ? "timeout" : facts.coherence);
@@ -132,8 +145,8 @@ std::string status_text(ops::Context& ctx, const RequestCounters& requests, cons
     line("pid", ::getpid());
     line("supervisor", facts.supervisor);
     line("takeovers", facts.takeovers);
-    line("transport", facts.transport);
-    line("transport_why", facts.transport_reason);
+    line("transport", transport_of(ctx, facts));
+    line("transport_why", why_transport(ctx, facts));
     line("max_stack_depth", facts.max_stack_depth);
     line("max_stack_depth_why", facts.depth_reason);
     line("coherence", facts.coherence);

@@ -5,12 +5,28 @@
 
 namespace plyfs::fuse {
 
+namespace {
+
+thread_local bool reads_device = false;
+
+// The kernel takes rings or not after it was answered that there are some, and nobody is told. What is forgotten does
+// not come by a ring: whoever gets that and other requests reads /dev/fuse.
+void note_device(ops::Context& ctx, bool forget) {
+    if (forget) reads_device = true;
+    if (forget || !reads_device || ctx.releases_are_late.exchange(true)) return;
+    log::warn(
+        "the kernel does not use FUSE over io_uring for this mount, its log says why: requests come over /dev/fuse");
+}
+
+}  // namespace
+
 Call::Call(fuse_req_t req, control::Slot slot)
     : req_(req), server_(static_cast<Server*>(fuse_req_userdata(req))), slot_(slot) {
     const fuse_ctx* who = fuse_req_ctx(req);
     const IdMap& ids = server_->ctx.tree.set().ids();
     caller_ = {ids.disk_uid(who->uid), ids.disk_gid(who->gid), who->pid, who->umask};
     server_->requests.add(slot);
+    if (!ctx().releases_are_late) note_device(ctx(), slot == control::Slot::forget);
 }
 
 ops::Request Call::request(bool may_block) const {

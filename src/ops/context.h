@@ -26,7 +26,7 @@ struct Context {
     BackingRegistrar& registrar;
     Timeouts timeouts;
     // RELEASE comes later than close(2) over /dev/fuse, so an open waits a moment for it before it splits a node.
-    bool releases_are_late = true;
+    std::atomic<bool> releases_are_late = true;
     OpenCounters opens;
     // Of every node id of this mount: a file handle from an earlier one leads nowhere.
     std::uint64_t generation = 0;

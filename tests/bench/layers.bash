@@ -35,6 +35,9 @@ prepare_layers() {
 # mount_own TARGET TRANSPORT OPTIONS
 mount_own() {
   "$plyfs" -o "transport=$2,$3" "$work/l" 2>"$work/log" || { cat "$work/log" >&2; fail "plyfs does not mount ($1)"; }
+  # The kernel takes the rings after plyfs has said that it is there, if they are still switched on then.
+  stat "$work/l" >/dev/null
+  [[ $(stat_of "$work/l" transport) == "$2" ]] || fail "plyfs has no $2 ($1)"
 }
 
 # note_layers TARGET ROW MICROSECONDS: what the kernel and fuse-overlayfs take stands beside both of our transports.
