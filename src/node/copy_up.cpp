@@ -219,9 +219,23 @@ Result<Located> copy_up(Tree& tree, const NodeRef& node, const CopyUpRequest& re
     return last;
 }
 
+// What is written by a name that is not the copy's would not be found under it at the next mount.
+Status add_lacking_names(Tree& tree, const NodeRef& node) {
+    std::vector<Link> links;
+    {
+        LockedNode state(*node);
+        if (!state->lacks_names || state->index) return {};
+        state->lacks_names = false;
+        links = state->links;
+    }
+    for (const Link& link : links) TRY(add_missing_link(tree, node, link.parent, TRY(Name::parse(link.name))));
+    return {};
+}
+
 // The copy, if one was made now.
 Result<std::optional<Located>> make_writable(Tree& tree, const NodeRef& node, const CopyUpRequest& request) {
     if (TRY(take_turn(tree, node, request)) == Turn::nothing_to_do) {
+        TRY(add_lacking_names(tree, node));
         add_names_below(tree, node);
         return std::optional<Located>();
     }
@@ -258,7 +272,9 @@ Status wait_until_copied(Tree& tree, LockedNode& node, const CopyUpRequest& requ
     return {};
 }
 
-Status add_missing_link(Tree& tree, const NodeRef& node, const NodeRef& parent, const Name& name) {
+namespace {
+
+Status try_missing_link(Tree& tree, const NodeRef& node, const NodeRef& parent, const Name& name) {
     const BranchIndex branch = LockedNode(*node)->winner;
     TRY(ensure_dir_on(tree, parent, branch));
     auto object = TRY(tree.find_object(node));
@@ -278,6 +294,14 @@ Status add_missing_link(Tree& tree, const NodeRef& node, const NodeRef& parent, 
     if (state->index) state.next_generation();
     plyfs::keep_hidden_links(tree, state);
     return {};
+}
+
+}  // namespace
+
+Status add_missing_link(Tree& tree, const NodeRef& node, const NodeRef& parent, const Name& name) {
+    auto added = try_missing_link(tree, node, parent, name);
+    if (added.failed_with(ENOSPC) || added.failed_with(EDQUOT)) LockedNode(*node)->lacks_names = true;
+    return added;
 }
 
 }  // namespace plyfs

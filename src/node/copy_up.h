@@ -48,6 +48,7 @@ Status ensure_dir_writable(Tree& tree, const NodeRef& dir);
 
 // A copied-up hard link has a name, known to the node, that the writable branch does not have yet: the name is added
 // there, so that what is written through one name is never missing under another.
+// Without room the node remembers that it lacks one (`lacks_names`), and is not written to before it has it.
 Status add_missing_link(Tree& tree, const NodeRef& node, const NodeRef& parent, const Name& name);
 
 }  // namespace plyfs

@@ -149,6 +149,7 @@ struct NodeState {
     bool pinned_while_open = false;  // it has lost its name behind our back (node/open_object)
     bool told = false;               // the kernel was given an id
     bool marked = false;             // overlay.origin: directories it comes to have to say that they hold such
+    bool lacks_names = false;        // some of `links` could not be made for want of room, and lie below only
     bool below_names = false;        // of an indexed file: some of `links` may still lie below only
     Impure impure = Impure::unknown;
 

@@ -153,6 +153,8 @@ TEST_CASE("protection: a name that can not be added to a copied-up hard link is 
         CHECK(stat_of(tree / "q/two").st_ino == stat_of(tree / "p/one").st_ino);
         CHECK(read_file(tree / "q/two") == "lower, and more");
         CHECK_FALSE(exists(tree.upper + "/q/two"));
+        // What is written by it would be lost to it.
+        CHECK(try_open(tree / "q/two", O_WRONLY) == (full ? ENOSPC : 0));
         // With room and right again the next lookup adds it.
         flagged.reset();
         if (full) OK(::unlink((tree.work + "/ballast").c_str()));
