@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdio>
 #include <iostream>
 #include <optional>
@@ -23,6 +24,7 @@
 #include "base/log.h"
 #include "base/log_journal.h"
 #include "branch/probe.h"
+#include "branch/silent.h"
 #include "config/validate.h"
 #include "control/socket_server.h"
 #include "fuse/session.h"
@@ -40,6 +42,8 @@ namespace {
 // What mount(8) expects of its helpers.
 constexpr int kExitSystem = 2;
 constexpr int kExitMount = 32;
+// Somebody waits for the mount meanwhile.
+constexpr std::chrono::milliseconds kMostSilent{2000};
 
 // A share of the descriptor limit for what is kept open only to save opening it again; the rest is for open files.
 constexpr std::size_t kMaxKept = 1500;
@@ -184,6 +188,7 @@ int serve(config::Config config, Readiness& readiness, const Invocation& invocat
     const auto read_config = [invocation] { return read_config_again(invocation); };
     const bool supervised = supervision && supervision->is_supervised();
     if (supervised) control::amend(config, control::read_amendments(supervision->ledger.amendments()), read_config);
+    if (supervised && supervision->takes_over() && !config.layered) pass_over_silent(config, kMostSilent);
     take_niceness(config.niceness);
     ProbeFailure probe;
     const bool changes_layers = config.layered && !config.workdir.empty() && !config.read_only;

@@ -49,8 +49,7 @@ bool users_lead(const config::LayerOptions& layers) {
 LayerRules rules_of(const config::Config& config, bool users_lead) {
     const config::LayerOptions& layers = config.layers;
     LayerRules rules;
-    rules.follow_redirects =
-        layers.redirect_dir != config::RedirectDir::nofollow && (users_lead || !layers.userxattr);
+    rules.follow_redirects = layers.redirect_dir != config::RedirectDir::nofollow && (users_lead || !layers.userxattr);
     rules.make_redirects = config.layered && layers.redirect_dir == config::RedirectDir::on;
     // A metacopy that is renamed is found again by its redirect.
     rules.make_metacopies = rules.make_redirects && layers.metacopy;

@@ -10,6 +10,7 @@
 #include "branch/probe.h"
 #include "node/blocked_signals.h"
 #include "sys/mount_marker.h"
+#include "sys/mounted.h"
 #include "sys/open.h"
 
 namespace plyfs {
@@ -43,8 +44,13 @@ BranchWatch::BranchWatch(Tree& tree, const Terms& terms) : tree_(tree), terms_(t
         if (terms_.layers && !branch->network()) continue;
         auto post = std::make_unique<Post>();
         post->branch = static_cast<BranchIndex>(branch->index());
-        const auto st = sys::stat_path(branch->path().c_str());
-        post->was_mount = branch->present() && st && is_mount_root(*st);
+        if (branch->present()) {
+            const auto st = sys::stat_path(branch->path().c_str());
+            post->was_mount = st && is_mount_root(*st);
+        } else {
+            // One that does not answer is not to be asked; when it goes, what it was mounted on is not the branch.
+            post->was_mount = sys::find_mounted(branch->path()).has_value();
+        }
         posts_.push_back(std::move(post));
     }
     const BlockedSignals blocked;

@@ -212,3 +212,39 @@ TEST_CASE("branch hang: nothing of a layer is passed over, and who wants it is t
     CHECK(look("missing") == ENOENT);
     CHECK(read_file(mount / "there/f1") == "remote");
 }
+
+TEST_CASE("branch hang: another daemon does not wait for it, and takes it in when it answers") {
+    Ground g;
+    if (wanted_transport() == "io_uring") skip("rings end with the daemon that has them");
+    std::string how;
+    SUBCASE("after a kill") {
+        how = "kill";
+    }
+    SUBCASE("for a change of the branches") {
+        how = "change";
+    }
+    const std::string more = g.scratch.dir("more");
+    const std::string supervise = how == "kill" ? ",supervise=on" : "";
+    const Mount mount(g.options(2) + supervise, g.local + ":" + g.silent, g.mnt);
+    CHECK(read_file(mount / "there/f1") == "remote");
+    const auto daemon_now = [&] { return static_cast<pid_t>(Stats::read(g.mnt)["pid"]); };
+    const pid_t old = daemon_now();
+    g.branch->hang();
+    REQUIRE(eventually([&] { return run_plyctl({"status", g.mnt}).out.find("hangs") != std::string::npos; }, 20000));
+    const auto began = Clock::now();
+    if (how == "kill") {
+        OK(::kill(old, SIGKILL));
+    } else {
+        const Ran ran = run_plyctl({"branch", "add", g.mnt, more}, 30);
+        INFO(ran.out, ran.err);
+        CHECK(ran.code == 0);
+    }
+    CHECK(read_file(mount / "here/f") == "local");
+    CHECK(Clock::now() - began < std::chrono::seconds(8));
+    CHECK(work_in(mount / "here") == 0);
+    CHECK(daemon_now() != old);
+    CHECK_FALSE(exists(mount / "there/f1"));
+    g.branch->answer();
+    CHECK(eventually([&] { return exists(mount / "there/f1"); }, 20000));
+    CHECK(read_file(mount / "there/f1") == "remote");
+}
