@@ -62,6 +62,11 @@ std::string root_of_pattern(const std::string& pattern) {
     return root;
 }
 
+// Whether the line's directory is mounted at boot, as mount -a does.
+bool is_automatic(const FstabLine& line) {
+    return ("," + line.options + ",").find(",noauto,") == std::string::npos;
+}
+
 class Needs {
   public:
     Needs(const std::vector<FstabLine>& fstab, std::string mountpoint)
@@ -96,8 +101,8 @@ class Needs {
     Words places_of(const std::string& pattern) const {
         Words places{root_of_pattern(pattern)};
         for (const auto& line : fstab_) {
-            if (line.directory != mountpoint_ && is_above_match(line.directory, pattern))
-                places.push_back(line.directory);
+            const bool other = line.directory != mountpoint_ && is_automatic(line);
+            if (other && is_above_match(line.directory, pattern)) places.push_back(line.directory);
         }
         return places;
     }
@@ -106,7 +111,9 @@ class Needs {
     void want(const std::string& path) {
         const Words above = ancestors(path);
         for (const auto& line : fstab_) {
-            if (line.directory == "/" || std::find(above.begin(), above.end(), line.directory) == above.end()) continue;
+            if (line.directory == "/" || !is_automatic(line) ||
+                std::find(above.begin(), above.end(), line.directory) == above.end())
+                continue;
             add(wanted_, mount_unit(canonical(line.directory)));
         }
     }

@@ -49,6 +49,11 @@ std::vector<config::OptionWord> read_option_strings(const Arguments& arguments, 
     return words;
 }
 
+// mount(8) says "rw" to its helpers wherever nobody said "ro", so that says nothing of what a file says.
+void drop_unsaid(std::vector<config::OptionWord>& words) {
+    if (!words.empty() && words[0].name == "rw") words.erase(words.begin());
+}
+
 std::string_view name_of(const config::OptionWord& word) {
     const auto match = config::find_option(word.name);
     return match ? match->option->name : std::string_view();
@@ -194,6 +199,7 @@ Command parse_command_line(const Invocation& invocation) {
     draft.verbose = arguments.verbose;
     auto options = read_option_strings(arguments, draft);
     refuse_remount(options, draft);
+    if (manner == Manner::helper) drop_unsaid(options);
     take_named_file(invocation.config_folder, arguments, options, draft);
     config::apply_words(draft, options);
     if (arguments.read_only) draft.config.read_only = *arguments.read_only;

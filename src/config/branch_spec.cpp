@@ -104,6 +104,7 @@ void parse_branch_mode(std::string_view text, BranchSpec& spec) {
 
 void set_branch_path(BranchSpec& spec, std::string_view written, std::string_view base, bool escapes) {
     std::string pattern;
+    std::string plain;  // where a backslash is for a pattern's characters alone
     for (std::size_t i = 0; i < written.size(); ++i) {
         const bool escaped = written[i] == '\\' && i + 1 < written.size();
         if (escaped) ++i;
@@ -111,11 +112,13 @@ void set_branch_path(BranchSpec& spec, std::string_view written, std::string_vie
         if (!escaped && kPatternBegins.find(written[i]) != std::string_view::npos) spec.pattern = true;
         if (escaped && special) pattern += '\\';
         pattern += written[i];
+        if (escaped && !special) plain += '\\';
+        plain += written[i];
     }
     if (spec.pattern) {
         spec.path = make_absolute(pattern, escape_pattern(base));
     } else {
-        spec.path = make_absolute(escapes ? unescape(written) : written, base);
+        spec.path = make_absolute(escapes ? unescape(written) : plain, base);
     }
 }
 

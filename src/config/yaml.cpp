@@ -200,7 +200,9 @@ class Reader {
 void read_yaml_text(const std::string& text, const std::string& name, Draft& draft) {
     Reader reader(name, draft);
     try {
-        reader.read(YAML::Load(text));
+        const std::vector<YAML::Node> documents = YAML::LoadAll(text);
+        if (documents.size() > 1) reader.fault(documents[1].Mark(), "", "a second document begins here; write one");
+        reader.read(documents.empty() ? YAML::Node() : documents[0]);
     } catch (const YAML::Exception& e) {
         reader.fault(e.mark, "", e.msg);
     }

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "ctl/balance_plan.h"
 #include "ctl/command_line.h"
@@ -24,9 +25,17 @@ std::optional<Transfer> plan_transfer(const std::vector<Fullness>& branches, dou
     if (!fullest || !emptiest || fullest == emptiest || fullest->used() - emptiest->used() <= within) {
         return std::nullopt;
     }
-    const auto a = static_cast<double>(fullest->total), b = static_cast<double>(emptiest->total);
-    const double bytes = (fullest->used() - emptiest->used()) * a * b / (a + b);
-    return Transfer{fullest->path, emptiest->path, static_cast<std::uint64_t>(bytes)};
+    double used = 0, total = 0;
+    for (const Fullness& branch : branches) {
+        used += branch.used() * static_cast<double>(branch.total);
+        total += static_cast<double>(branch.total);
+    }
+    // How much lies between a branch and what all will be.
+    const auto distance = [&](const Fullness& branch) {
+        return std::abs(branch.used() - used / total) * static_cast<double>(branch.total);
+    };
+    return Transfer{fullest->path, emptiest->path,
+                    static_cast<std::uint64_t>(std::llround(std::min(distance(*fullest), distance(*emptiest))))};
 }
 
 namespace {

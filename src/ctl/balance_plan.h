@@ -17,7 +17,7 @@ struct Fullness {
 };
 struct Transfer {
     std::string from, to;
-    std::uint64_t bytes = 0;  // for the two to be as full
+    std::uint64_t bytes = 0;  // until one of the two is as full as all will be
 };
 // From the fullest to the emptiest, if more than `within` (0 to 1) lies between. One that has got something gives
 // nothing, and the other way round, so that nothing moves twice.

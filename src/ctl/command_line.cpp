@@ -248,7 +248,7 @@ Parsed parse(const std::vector<std::string>& argv) {
 std::string help_text() {
     std::string out = "usage: plyctl [--json] COMMAND [WORDS]...\n\nCommands\n";
     for (const Command& command : kCommands) {
-        out += fmt::format("  {:<33}{}\n", fmt::format("{} {}", command.name, command.words), command.help);
+        out += fmt::format("  {:<32} {}\n", fmt::format("{} {}", command.name, command.words), command.help);
     }
     out += "\nOptions\n";
     for (const Flag& flag : kFlags) {

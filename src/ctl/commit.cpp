@@ -3,6 +3,8 @@
 
 #include <sys/sysmacros.h>
 
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "base/log.h"
@@ -18,7 +20,9 @@
 #include "sys/attributes.h"
 #include "sys/copy_data.h"
 #include "sys/entry.h"
+#include "sys/inode_ioctl.h"
 #include "sys/open.h"
+#include "sys/protection.h"
 #include "sys/xattr.h"
 
 namespace plyfs::ctl {
@@ -58,6 +62,10 @@ class DirectoryLayer : public LayerReceiver {
         }
         const auto done = settle(mount_root, root_);
         if (!done) fail("", done.error());
+        for (const auto& [path, protection] : protected_) {
+            const auto protects = protect(path, protection);
+            if (!protects) fail(path, protects.error());
+        }
     }
     std::uint64_t objects() const { return objects_; }
     std::uint64_t hidden() const { return hidden_; }
@@ -78,6 +86,19 @@ class DirectoryLayer : public LayerReceiver {
         return sys::copy_metadata(from, to, st, rule_of, inherited_);
     }
 
+    // Of what is being given to the layer: nothing could be made of it or in it once it has that.
+    void note_protection(const std::string& path, BorrowedFd from) {
+        const auto flags = sys::ioctl_get_flags(from);
+        const auto protection = flags ? sys::Protection::of_flags(*flags) : sys::Protection{};
+        if (protection.any()) protected_.emplace_back(path, protection);
+    }
+
+    Status protect(const std::string& path, const sys::Protection& protection) const {
+        const auto at = TRY(walk_from_root(root_, path));
+        const auto object = TRY(sys::reopen(TRY(sys::open_path(at.dir, TRY(Name::parse(at.name)))), O_RDONLY));
+        return sys::ioctl_set_flags(object, TRY(sys::ioctl_get_flags(object)) | protection.flags());
+    }
+
     Status settle_dir(BorrowedFd mount_root, const std::string& path) const {
         const auto from = TRY(walk_from_root(mount_root, path));
         const auto to = TRY(walk_from_root(root_, path));
@@ -95,11 +116,13 @@ class DirectoryLayer : public LayerReceiver {
         const sys::Stat& st = content.st;
         if (sys::is_dir(st)) {
             dirs_.push_back(content.path);
+            note_protection(content.path, TRY(sys::open_dir_for_reading(content.fd)));
             return sys::make_dir(at.dir, name, 0700);
         }
         if (sys::is_regular(st)) {
             const auto to = TRY(sys::open_file(at.dir, name, O_RDWR | O_CREAT | O_EXCL, 0600));
             const auto from = TRY(sys::reopen(content.fd, O_RDONLY));
+            note_protection(content.path, from);
             TRY(sys::copy_data(from, to, st.stx_size, {}));
             return settle(content.fd, to);
         }
@@ -124,6 +147,7 @@ class DirectoryLayer : public LayerReceiver {
     const std::string path_;
     sys::Inherited inherited_;
     std::vector<std::string> dirs_;
+    std::vector<std::pair<std::string, sys::Protection>> protected_;
     std::uint64_t objects_ = 0;
     std::uint64_t hidden_ = 0;
 };

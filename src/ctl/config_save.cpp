@@ -42,12 +42,13 @@ config::Config settled(const std::string& file, const std::string& path) {
     }
 }
 
-// What its value is told under; empty: nowhere.
-std::string told_name(const std::string& name) {
+// What its value is told under; none: nowhere.
+std::vector<std::string> told_names(const std::string& name) {
     const auto wanted = config::find_option(name);
+    if (wanted && wanted->option->name == "timeout") return {"cache.entry", "cache.attr", "cache.negative-entry"};
     for (const std::string_view told : control::told_options()) {
         const auto match = config::find_option(told);
-        if (wanted && match && match->option == wanted->option) return std::string(told);
+        if (wanted && match && match->option == wanted->option) return {std::string(told)};
     }
     return {};
 }
@@ -62,8 +63,9 @@ std::string value_now(const Mount& mount, const std::string& option) {
 
 void require_same(const Mount& mount, const std::string& file, const config::Config& read, const NamedValues& options) {
     for (const auto& [name, value] : options) {
-        const std::string told = told_name(name);
-        if (told.empty() || control::option_value(read, told) == value_now(mount, told)) continue;
+        const auto told = told_names(name);
+        const auto is_so = [&](const auto& one) { return control::option_value(read, one) == value_now(mount, one); };
+        if (std::all_of(told.begin(), told.end(), is_so)) continue;
         fail(file,
              "another option in it goes before " + name + ", or the mount's command line does; change it by hand");
     }

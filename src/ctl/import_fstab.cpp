@@ -142,6 +142,9 @@ class Line {
             add("whiteouts", "off", "so that nothing hides what lies on them");
         }
         add("posix-acl", "off", "which is mergerfs' default; ACLs count without it");
+        if (!is_given(words_, {"export-support"})) {
+            say("no file handles are given, as NFS needs them; export-support does that, as is mergerfs' default");
+        }
         if (!is_given(words_, {"inodecalc"})) {
             say("inode numbers are others: the branch's own, made unique; inodecalc=hybrid-hash is mergerfs' "
                 "default");

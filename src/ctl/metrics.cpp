@@ -129,6 +129,7 @@ void add_branches(Page& page, const Samples& samples) {
         const char* family;
         const char* help;
         std::function<std::uint64_t(const Json&)> value;
+        bool of_space = false;  // which nobody looks at where nothing can be written
     };
     const Row rows[] = {
         {"plyfs_branch_present", "Whether the branch is there.",
@@ -136,11 +137,11 @@ void add_branches(Page& page, const Samples& samples) {
         {"plyfs_branch_hangs", "Whether it has not answered for as long as branch-timeout says.",
          [](const Json& b) { return b["hangs_for"].real() > 0 ? 1U : 0U; }},
         {"plyfs_branch_available_bytes", "What users may still take.",
-         [](const Json& b) { return b["available"].number(); }},
+         [](const Json& b) { return b["available"].number(); }, true},
         {"plyfs_branch_size_bytes", "Size of the branch's file system.",
-         [](const Json& b) { return b["total"].number(); }},
+         [](const Json& b) { return b["total"].number(); }, true},
         {"plyfs_branch_reserve_bytes", "With less available it takes no new names.",
-         [](const Json& b) { return b["reserve"].number(); }},
+         [](const Json& b) { return b["reserve"].number(); }, true},
         {"plyfs_branch_passthrough_refused", "Whether the kernel refuses to serve its files itself.",
          [](const Json& b) { return b["passthrough"].text() == "no" ? 1U : 0U; }},
     };
@@ -148,6 +149,7 @@ void add_branches(Page& page, const Samples& samples) {
         page.family(row.family, "gauge", row.help);
         for (const auto& sample : samples) {
             for (const Json& branch : sample.status["branches"].items()) {
+                if (row.of_space && branch["total"].number() == 0) continue;
                 page.line(of(sample) + ",branch=\"" + label(branch["path"].text()) + "\",mode=\"" +
                               label(branch["mode"].text()) + "\"",
                           std::to_string(row.value(branch)));

@@ -214,6 +214,8 @@ TEST_CASE("plyctl: commit makes a layer of the upper, and with it the tree is th
         change(tree);
         if (options == "metacopy=on") OK(::rename((tree / "moved").c_str(), (tree / "d/here").c_str()));
         set_xattr(tree / "d/changed", "trusted.overlay.of-a-user", "nested");
+        const bool protects = options == "metacopy=on" && !is_unprivileged();
+        if (protects) must_run({"chattr", "+i", tree / "new/dir/file"});
         const auto upper = TreeDigest::of(tree.upper);
         const std::string layer = tree.scratch().path() + "/layer";
         const Ran ran = run_plyctl({"commit", tree.mnt(), layer}, 60);
@@ -226,6 +228,9 @@ TEST_CASE("plyctl: commit makes a layer of the upper, and with it the tree is th
         CHECK(stat_of(layer + "/sparse").st_blocks < 1000);
         CHECK(stat_of(layer + "/second-name").st_ino == stat_of(layer + "/new/dir/file").st_ino);
         CHECK_FALSE(exists(layer + ".part"));
+        if (!protects) continue;
+        FAILS(EPERM, ::unlink((layer + "/new/dir/file").c_str()));
+        for (const std::string& root : {layer, tree.mnt()}) must_run({"chattr", "-i", root + "/new/dir/file"});
     }
 }
 

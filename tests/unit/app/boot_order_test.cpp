@@ -77,6 +77,17 @@ TEST_CASE("boot order: a pool that may lack branches comes after them and requir
     CHECK(lines_of({"/t/disk?", "/t/pool", "plyfs", "branches-mount-timeout=5"}) == both);
 }
 
+TEST_CASE("boot order: a disk that is not mounted by itself is not mounted for a pool that may lack it") {
+    const FstabLine spare{"/dev/spare", "/t/disk9", "ext4", "noauto,nofail"};
+    for (std::string missing : {"fail", "degraded"}) {
+        const FstabLine pool{"/t/disk*", "/t/pool", "plyfs", "branches-missing=" + missing};
+        const BootOrder order = order_mounts({kDisk1, spare, pool}, "/nonexistent");
+        REQUIRE(order.drop_ins.size() == 1);
+        CHECK(order.drop_ins[0].text.find("disk1") != std::string::npos);
+        CHECK(order.drop_ins[0].text.find("disk9") == std::string::npos);
+    }
+}
+
 TEST_CASE("boot order: configuration files, by option, by name, and as services") {
     Folder folder;
     folder.write("pool.yaml", "branches: [/t/disk1, /t/disk2]\nmountpoint: /t/there/pool\n");

@@ -274,6 +274,13 @@ TEST_CASE("command line: a file in the folder of configurations is called by its
         CHECK(c.config.mountpoint == "/m");
         CHECK(c.config.pool.policies.of(config::Function::create) == config::Policy::pfrd);
     }
+    // mount(8) says rw where nobody has said anything.
+    std::ofstream(folder + "/still.yaml") << "branches: [/a, disk]\nro: true\n";
+    CHECK(named({"plyfs", "still", "/m"}).config.read_only);
+    CHECK(named({"/sbin/mount.plyfs", "still", "/m", "-o", "rw,nofail"}).config.read_only);
+    CHECK_FALSE(named({"plyfs", "-o", "rw", "still", "/m"}).config.read_only);
+    CHECK_FALSE(named({"/sbin/mount.plyfs", "pool", "/m", "-o", "rw"}).config.read_only);
+    CHECK(named({"/sbin/mount.plyfs", "pool", "/m", "-o", "ro"}).config.read_only);
     std::filesystem::remove_all(folder);
 }
 

@@ -126,8 +126,11 @@ TEST_CASE("YAML: branches with free space and patterns") {
         "branches:\n"
         "  - {path: '/a,b=c', mode: NC, minfreespace: 10%}\n"
         "  - {path: /disk*, minfreespace: 5g}\n"
-        "  - '/x\\:y=RW,1M'\n");
+        "  - '/x\\:y=RW,1M'\n"
+        "  - {path: '/br\\[x]\\y'}\n");
     REQUIRE(draft.errors == Lines{});
+    CHECK((*draft.branches)[3].path == "/br[x]\\y");
+    CHECK_FALSE((*draft.branches)[3].pattern);
     const auto& branches = *draft.branches;
     CHECK(branches[0].path == "/a,b=c");
     CHECK(branches[0].mode == BranchMode::nc);
@@ -167,7 +170,8 @@ TEST_CASE("YAML: rules") {
 TEST_CASE("YAML: what is no map of options") {
     CHECK(read("").errors.empty());
     CHECK(read("# nothing\n").errors.empty());
-    for (const char* text : {"- a\n- b\n", "word", "a: [1, 2\n", "a: b: c\n", "[x]: y\n", "\ta: 1\n"}) {
+    for (const char* text :
+         {"- a\n- b\n", "word", "a: [1, 2\n", "a: b: c\n", "[x]: y\n", "\ta: 1\n", "ro: true\n---\ncreate: mfs\n"}) {
         CAPTURE(text);
         const Draft draft = read(text);
         REQUIRE(draft.errors.size() == 1);

@@ -6,7 +6,7 @@
 
 using namespace plyfs::ctl;
 
-TEST_CASE("balance: the fullest gives the emptiest what makes them as full") {
+TEST_CASE("balance: the fullest gives the emptiest until one of them is as full as all will be") {
     const std::vector<Fullness> branches{{"/a", 10, 100}, {"/b", 50, 100}, {"/c", 90, 100}};
     const auto plan = plan_transfer(branches, 0.02, {}, {}, {});
     REQUIRE(plan);
@@ -17,6 +17,20 @@ TEST_CASE("balance: the fullest gives the emptiest what makes them as full") {
     const auto sizes = plan_transfer({{"/a", 200, 300}, {"/b", 100, 100}}, 0.02, {}, {}, {});
     REQUIRE(sizes);
     CHECK(sizes->bytes == 25);
+}
+
+TEST_CASE("balance: one that is full and two that are empty end as full") {
+    std::vector<Fullness> branches{{"/a", 100, 400}, {"/b", 400, 400}, {"/c", 400, 400}};
+    std::set<std::string> givers, takers;
+    while (const auto plan = plan_transfer(branches, 0.02, givers, takers, {})) {
+        givers.insert(plan->from);
+        takers.insert(plan->to);
+        for (auto& branch : branches) {
+            if (branch.path == plan->from) branch.available += plan->bytes;
+            if (branch.path == plan->to) branch.available -= plan->bytes;
+        }
+    }
+    for (const auto& branch : branches) CHECK(branch.available == 300);
 }
 
 TEST_CASE("balance: it ends") {

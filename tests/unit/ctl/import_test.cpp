@@ -30,7 +30,8 @@ TEST_CASE("import: a line of mergerfs keeps its options, and what means nothing 
     CHECK(out.text ==
           "/mnt/disk*:/mnt/a\\040b  /pool  plyfs  "
           "defaults,category.create=mfs,minfreespace=20G,posix-acl=true,inodecalc=path-hash,fsname=media,nofail  0  0");
-    CHECK(out.changes.size() == 3);
+    CHECK(out.changes.size() == 4);
+    CHECK(says(out.changes, "export-support"));
     CHECK(says(out.changes, "the type is plyfs instead of fuse.mergerfs"));
     CHECK(says(out.changes, "option use_ino has no effect"));
     CHECK(says(out.changes, "option cache.writeback has no effect"));
