@@ -74,6 +74,8 @@ struct After {
 
 After change(const std::string& path, const Way& way, uid_t uid) {
     After after{};
+    // What the kernel holds from before is not what is so afterwards.
+    CHECK(stat_of(path).st_size > 0);
     after.result = uid ? as_user({.uid = uid, .gid = uid, .groups = {}}, [&] { return way.change(path); })
                        : in_child([&] { return way.change(path); });
     after.mode = stat_of(path).st_mode & 07777;
