@@ -1,6 +1,10 @@
 #include "config/yaml.h"
 
+#include <cctype>
+#include <optional>
 #include <set>
+#include <sstream>
+#include <string>
 
 #include <yaml-cpp/yaml.h>
 
@@ -195,14 +199,30 @@ class Reader {
     Draft& draft_;
 };
 
+// yaml-cpp loads the first one; asked for all it never ends with some texts.
+std::optional<YAML::Mark> find_second_document(const std::string& text) {
+    bool content = false;
+    YAML::Mark at;
+    std::istringstream lines(text);
+    for (std::string line; std::getline(lines, line); ++at.line) {
+        const bool begins =
+            line.starts_with("---") && (line.size() == 3 || std::isspace(static_cast<unsigned char>(line[3])) != 0);
+        if (begins && content) return at;
+        const std::size_t first = line.find_first_not_of(" \t\r");
+        content = content || begins || (first != std::string::npos && line[first] != '#' && line[0] != '%');
+    }
+    return std::nullopt;
+}
+
 }  // namespace
 
 void read_yaml_text(const std::string& text, const std::string& name, Draft& draft) {
     Reader reader(name, draft);
     try {
-        const std::vector<YAML::Node> documents = YAML::LoadAll(text);
-        if (documents.size() > 1) reader.fault(documents[1].Mark(), "", "a second document begins here; write one");
-        reader.read(documents.empty() ? YAML::Node() : documents[0]);
+        reader.read(YAML::Load(text));
+        if (const auto second = find_second_document(text)) {
+            reader.fault(*second, "", "a second document begins here; write one");
+        }
     } catch (const YAML::Exception& e) {
         reader.fault(e.mark, "", e.msg);
     }
