@@ -55,7 +55,8 @@ inline bool is_whiteout_device(const Stat& st) {
 void add_directory(Stat& into, const Stat& other);
 
 Result<struct statvfs> stat_fs(BorrowedFd fd);
-// Whether nothing can be written where the directory lies, as it is mounted at this moment. Asks no server.
+// Whether nothing can be written where the directory lies, as it is mounted at this moment. No server is asked to find
+// that it is so; that it is not may take a question for the caller's rights.
 bool is_read_only(BorrowedFd dir);
 // statfs(2)'s f_type: which file system this is.
 Result<std::uint64_t> fs_type(BorrowedFd fd);
