@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/insist.h"
 #include "base/log.h"
 #include "sys/mount.h"
 #include "sys/open.h"
@@ -32,7 +33,8 @@ std::uint64_t reserve_of(const config::MinFree& min_free, std::uint64_t total) {
 
 Space Branch::read_space() const {
     Space fresh;
-    const auto st = sys::stat_fs(p_.root);
+    // Zeros are a branch that takes nothing.
+    const auto st = insist([&] { return sys::stat_fs(p_.root); });
     if (!st) return fresh;
     fresh.available = static_cast<std::uint64_t>(st->f_bavail) * st->f_frsize;
     fresh.total = static_cast<std::uint64_t>(st->f_blocks) * st->f_frsize;

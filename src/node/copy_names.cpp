@@ -72,6 +72,11 @@ Status CopyNames::take_from(const sys::FileKey& key, BorrowedFd object) const {
     return {};
 }
 
+Status CopyNames::settle_dirs() const {
+    for (const Place& place : places_) TRY(sys::sync_file(TRY(sys::open_dir_for_reading(*place.dir))));
+    return {};
+}
+
 Status settle_names(Tree& tree, const std::vector<Link>& links, BranchIndex branch, BorrowedFd object) {
     if (sys::is_regular(TRY(sys::stat_fd(object)))) TRY(sys::sync_file(object));
     for (const Link& link : links) {

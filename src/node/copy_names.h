@@ -23,6 +23,8 @@ class CopyNames {
     Status require_all_of(const sys::FileKey& key) const;
     // Takes them from the object, all or none. `object`: by which they are given back.
     Status take_from(const sys::FileKey& key, BorrowedFd object) const;
+    // What was done to their directories is durable from then on.
+    Status settle_dirs() const;
 
   private:
     struct Place {

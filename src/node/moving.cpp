@@ -3,9 +3,11 @@
 #include <fcntl.h>
 
 #include "base/defer.h"
+#include "base/insist.h"
 #include "base/log.h"
 #include "node/changing.h"
 #include "node/source.h"
+#include "overlay/move_note.h"
 #include "overlay/staging.h"
 #include "sys/entry.h"
 #include "sys/lock.h"
@@ -43,6 +45,8 @@ class Arrival {
     Arrival(Tree& tree, const Moving& moving, BranchIndex branch, Staged& staged, sys::FileKey key, CopyNames names)
         : tree_(tree), moving_(moving), branch_(branch), staged_(staged), key_(key), names_(std::move(names)) {}
     Status run();
+    // Under some name although it is not the node's.
+    bool stays() const { return stays_; }
 
   private:
     Status publish();
@@ -55,10 +59,12 @@ class Arrival {
     Staged& staged_;
     const sys::FileKey key_;
     const CopyNames names_;
+    bool stays_ = false;
 };
 
 void Arrival::take_back() {
     if (names_.take_from(key_, staged_.fd())) return;
+    stays_ = true;
     log::warn("a copy of {} stays on {}", moving_.links[0].name, tree_.set().at(branch_).path());
 }
 
@@ -105,6 +111,31 @@ Status Arrival::run() {
     return {};
 }
 
+// Before the copy has a name.
+Result<WorkDir::Temp> note_move(Tree& tree, const Moving& moving, WorkDir& work, const sys::Stat& copy) {
+    const Branch& from = tree.set().at(moving.object.branch);
+    MoveNote note{.from = from.path(),
+                  .from_root = Sighting::of(TRY(sys::stat_fd(from.root()))),
+                  .original = Sighting::of(moving.object.st),
+                  .copy = Sighting::of(copy),
+                  .paths = {}};
+    note.copy.links = 0;
+    for (const Link& link : moving.links) {
+        note.paths.push_back((TRY(tree.path_of(link.parent)) + "/" + link.name).substr(1));
+    }
+    return work.keep_note(note.text());
+}
+
+// The note goes when one of the two is all there is.
+void forget_move(const Moving& moving, const Arrival& arrival, const Status& moved, WorkDir& work,
+                 const WorkDir::Temp& note) {
+    const auto settle = [&] { return moving.names.settle_dirs(); };
+    if (moved ? !insist(settle) : arrival.stays()) return;
+    if (auto dropped = work.drop_note(note.name()); !dropped) {
+        log::debug("a note of a move stays: {}", log::errno_text(dropped.error().value()));
+    }
+}
+
 }  // namespace
 
 Result<MoveTurn> begin_move(Tree& tree, const NodeRef& node, const CopyUpRequest& how,
@@ -137,8 +168,14 @@ Status find_names(Tree& tree, Moving& moving) {
 Status move_to(Tree& tree, const Moving& moving, BranchIndex branch, const std::function<bool()>& cancelled) {
     for (const Link& link : moving.links) TRY(ensure_dir_on(tree, link.parent, branch));
     auto staged = TRY(stage(tree, moving, branch, cancelled));
-    const auto key = sys::key_of(TRY(tree.set().at(branch).stat_fd(staged.fd())));
-    return Arrival(tree, moving, branch, staged, key, TRY(CopyNames::find(tree, moving.links, branch))).run();
+    const auto st = TRY(tree.set().at(branch).stat_fd(staged.fd()));
+    Arrival arrival(tree, moving, branch, staged, sys::key_of(st), TRY(CopyNames::find(tree, moving.links, branch)));
+    if (moving.links.empty()) return arrival.run();
+    WorkDir& work = *TRY(tree.workdir_of(branch));
+    const auto note = TRY(note_move(tree, moving, work, st));
+    const Status moved = arrival.run();
+    forget_move(moving, arrival, moved, work, note);
+    return moved;
 }
 
 }  // namespace plyfs

@@ -146,8 +146,9 @@ class Tree : NodeTable::Observer {
     void take_branch_away(BranchIndex branch);
     void bring_branch_back(BranchIndex branch, UniqueFd root);
 
-    // Of a pool: what one that was killed has left in the branches' work directories goes, before this one is served.
-    void sweep_leftovers();
+    // Of a pool: what one that was killed has left in the branches' work directories goes, and moves that it was at are
+    // settled, before a branch is seen: this one, or all (-1).
+    void sweep_leftovers(BranchIndex returning = -1);
     // Where staged objects of a branch are prepared.
     Result<WorkDir*> workdir_of(BranchIndex branch);
     // Names that a pool keeps for itself in this directory: not shown, not given to users.

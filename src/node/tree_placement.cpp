@@ -18,13 +18,6 @@ bool has(const std::vector<BranchIndex>& branches, int branch) {
 
 }  // namespace
 
-void Tree::sweep_leftovers() {
-    if (workdir_ || set_->rules().fixed) return;
-    for (const auto& branch : set_->all()) {
-        if (branch->present() && branch->writable()) sweep_pool_workdirs(branch->root());
-    }
-}
-
 Result<WorkDir*> Tree::workdir_of(BranchIndex branch) {
     if (workdir_) return workdir_.get();
     PoolWork& pool = pool_workdirs_[static_cast<std::size_t>(branch)];

@@ -6,6 +6,7 @@
 #include "node/inode_calc.h"
 #include "node/tree.h"
 #include "overlay/layer_names.h"
+#include "overlay/moves_left.h"
 #include "overlay/pool_workdir.h"
 #include "sys/open.h"
 
@@ -52,13 +53,31 @@ Errno Tree::not_found() const {
     return Errno(missing ? EIO : ENOENT);
 }
 
+void Tree::sweep_leftovers(BranchIndex returning) {
+    if (workdir_ || set_->rules().fixed) return;
+    const auto may_change = [&](BranchIndex branch) { return returning < 0 || branch == returning; };
+    for (const auto& branch : set_->all()) {
+        const auto index = static_cast<BranchIndex>(branch->index());
+        const bool is_there = branch->present() || index == returning;
+        if (!is_there || branch->is_late() || !branch->writable()) continue;
+        const auto settle = [&](const WorkDir& work) {
+            // It asks all branches, and the next mount will do.
+            if (!set_->any_is_late()) settle_moves(*set_, index, work, may_change);
+        };
+        sweep_pool_workdirs(branch->root(), settle);
+        // Ours may have been that of a killed one, and is locked.
+        if (const WorkDir* own = pool_workdirs_[static_cast<std::size_t>(index)].work.load(std::memory_order_acquire))
+            settle(*own);
+    }
+}
+
 void Tree::bring_branch_back(BranchIndex branch, UniqueFd root) {
     Branch& at = set_->at(branch);
     const bool network = is_on_network(root);
     if (!at.bring_back(std::move(root), network)) return;
     if (!sys::replace(*roots_[static_cast<std::size_t>(branch)], at.root())) return;
     names_means_->distrust();
-    if (!workdir_ && at.writable()) sweep_pool_workdirs(at.root());
+    sweep_leftovers(branch);
     at.appear();
     LockedNode state(*root_);
     settle_root(state);

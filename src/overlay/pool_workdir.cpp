@@ -23,13 +23,14 @@ Result<std::unique_ptr<WorkDir>> open_pool_workdir(BorrowedFd root, std::string&
     }
 }
 
-void sweep_pool_workdirs(BorrowedFd root) {
+void sweep_pool_workdirs(BorrowedFd root, const std::function<void(const WorkDir&)>& settle) {
     for (int number = 0; number <= kMostOnBranch; ++number) {
         const std::string text = name_of(number);
         const Name name = *Name::parse(text);
         if (const auto st = sys::stat_at(root, name); !st || !sys::is_dir(*st)) continue;
         const auto left = WorkDir::open(root, name);
         if (!left) continue;
+        settle(**left);
         auto removed = sys::remove_dir(root, name);
         if (!removed) log::debug("{} stays: {}", text, log::errno_text(removed.error().value()));
     }

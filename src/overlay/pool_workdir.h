@@ -1,6 +1,7 @@
 // The work directory of a pool on one of its branches.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -13,6 +14,7 @@ namespace plyfs {
 Result<std::unique_ptr<WorkDir>> open_pool_workdir(BorrowedFd root, std::string& name);
 // What killed pools have left there: it is made when it is needed, so nobody else would come to look into an old one.
 // Those of pools that are served are locked, and left alone.
-void sweep_pool_workdirs(BorrowedFd root);
+// settle: what is to be done with each before it goes.
+void sweep_pool_workdirs(BorrowedFd root, const std::function<void(const WorkDir&)>& settle);
 
 }  // namespace plyfs

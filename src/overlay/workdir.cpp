@@ -3,16 +3,20 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cinttypes>
 #include <cstdio>
+#include <span>
 #include <vector>
 
 #include "base/log.h"
 #include "overlay/marks.h"
 #include "sys/dirent.h"
 #include "sys/entry.h"
+#include "sys/file_io.h"
 #include "sys/lock.h"
 #include "sys/open.h"
 #include "sys/stat.h"
@@ -28,6 +32,14 @@ constexpr int kMaxDepth = 16;
 
 // Above what any mount counts to: such a name is not one of ours.
 constexpr std::uint64_t kMaxNumber = std::uint64_t{1} << 62;
+constexpr std::size_t kMaxNote = std::size_t{16} << 20;
+
+// Of a Temp; 0: none.
+std::uint64_t number_in(std::string_view name) {
+    std::uint64_t number = 0;
+    std::from_chars(name.data() + 1, name.data() + name.size(), number, 16);
+    return number;
+}
 
 Status remove_tree(BorrowedFd parent, const Name& name, Remove what, int depth = kMaxDepth) {
     if (depth == 0) return Errno(ELOOP);
@@ -68,6 +80,7 @@ Result<std::unique_ptr<WorkDir>> WorkDir::open(BorrowedFd parent, const Name& na
     // Whoever had it removed it before he let go of the lock.
     if (TRY(sys::stat_fd(work->lock_)).stx_nlink == 0) return Errno(EBUSY);
     work->sweep();
+    work->first_ = work->counter_;
     work->orders_content_ = sys::orders_content(work->fd_);
     work->inherited_ = sys::find_inherited(work->lock_);
     return work;
@@ -88,20 +101,58 @@ void WorkDir::sweep() {
         if (!more || !*more) break;
         // Nothing else is ours.
         if (entry.name[0] == kStaged || entry.name[0] == kTaken) names.emplace_back(entry.name);
+        // One that stays must not be met again under a new temporary name.
+        const std::uint64_t number = number_in(entry.name);
+        if (number >= counter_ && number < kMaxNumber) counter_ = number + 1;
     }
     for (const auto& text : names) {
         auto name = Name::parse(text);
         if (!name) continue;
-        // One that stays must not be met again under a new temporary name.
-        std::uint64_t number = 0;
-        std::from_chars(text.data() + 1, text.data() + text.size(), number, 16);
-        if (number >= counter_ && number < kMaxNumber) counter_ = number + 1;
         const auto what = text[0] == kTaken ? Remove::marks : Remove::everything;
         if (auto done = remove_tree(fd_, *name, what); !done) {
             log::warn("work directory: leftover {} stays: {}", text, log::errno_text(done.error().value()));
         }
     }
     if (!names.empty()) log::info("work directory: swept {} leftovers of an earlier mount", names.size());
+}
+
+Result<WorkDir::Temp> WorkDir::keep_note(std::string_view text) {
+    const Temp note(kNote, counter_.fetch_add(1, std::memory_order_relaxed));
+    const auto file = TRY(sys::open_file(fd_, note.name(), O_CREAT | O_EXCL | O_WRONLY, 0600));
+    const auto written = sys::write_at(file, std::as_bytes(std::span(text)), 0);
+    auto kept = written ? Status() : Status(written.error());
+    if (kept && *written != text.size()) kept = Errno(ENOSPC);
+    if (kept) kept = sys::sync_file(file);
+    if (kept) kept = sys::sync_file(lock_);
+    if (kept) return note;
+    discard(note);
+    return kept.error();
+}
+
+Status WorkDir::drop_note(const Name& note) const {
+    return sys::unlink_file(fd_, note);
+}
+
+Result<std::vector<std::string>> WorkDir::earlier_notes() const {
+    std::vector<std::string> notes;
+    sys::DirReader reader(TRY(sys::open_dir_for_reading(fd_)));
+    sys::DirEntry entry;
+    while (TRY(reader.next(entry))) {
+        if (entry.name[0] == kNote && number_in(entry.name) < first_) notes.emplace_back(entry.name);
+    }
+    std::sort(notes.begin(), notes.end(), [](const auto& a, const auto& b) { return number_in(a) < number_in(b); });
+    return notes;
+}
+
+Result<std::string> WorkDir::read_note(const Name& note) const {
+    const auto file = TRY(sys::open_file(fd_, note, O_RDONLY));
+    const auto st = TRY(sys::stat_fd(file)), here = TRY(sys::stat_fd(fd_));
+    // Whoever owns the branch can not put a file into a directory of ours.
+    if (!sys::is_regular(st) || st.stx_uid != ::geteuid() || here.stx_uid != ::geteuid()) return Errno(EPERM);
+    if (st.stx_size > kMaxNote) return Errno(EFBIG);
+    std::string text(st.stx_size, '\0');
+    text.resize(TRY(sys::read_at(file, std::as_writable_bytes(std::span(text)), 0)));
+    return text;
 }
 
 void WorkDir::discard(const Temp& temp) {

@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/fd.h"
 #include "base/name.h"
@@ -48,6 +49,13 @@ class WorkDir {
     // What staged objects get from the directory itself, which nobody else changes.
     const sys::Inherited& inherited() const { return inherited_; }
     Temp next() { return Temp(kStaged, counter_.fetch_add(1, std::memory_order_relaxed)); }
+    // A text for whoever comes after us; durable when this returns. A sweep leaves it.
+    Result<Temp> keep_note(std::string_view text);
+    Status drop_note(const Name& note) const;
+    // What earlier mounts have left of them, in their order.
+    Result<std::vector<std::string>> earlier_notes() const;
+    // EPERM: somebody else wrote it. EFBIG: nobody of us did.
+    Result<std::string> read_note(const Name& note) const;
     // Removes what was staged under a name, a directory with everything in it. Failure leaves a leftover for the next
     // sweep and is logged.
     void discard(const Temp& temp);
@@ -63,6 +71,7 @@ class WorkDir {
   private:
     static constexpr char kStaged = '#';
     static constexpr char kTaken = '!';
+    static constexpr char kNote = '>';
     explicit WorkDir(UniqueFd fd) : fd_(std::move(fd)) {}
     void sweep();
     Status stage_whiteout(BorrowedFd for_dir, const Temp& temp);
@@ -72,6 +81,7 @@ class WorkDir {
     UniqueFd fd_;    // O_PATH
     UniqueFd lock_;  // holds the flock
     bool orders_content_ = false;
+    std::uint64_t first_ = 1;  // of our own numbers
     sys::Inherited inherited_;
     std::atomic<std::uint64_t> counter_{1};
 };

@@ -6,6 +6,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <filesystem>
+#include <set>
+
 #include "support/check.h"
 #include "support/files.h"
 #include "support/run.h"
@@ -18,6 +21,15 @@ constexpr unsigned kMib = 640;
 int make_old(const char* path, const struct stat*, int, struct FTW*) {
     const timespec past[2] = {{1111111111, 111}, {1222222222, 222}};
     return ::utimensat(AT_FDCWD, path, past, AT_SYMLINK_NOFOLLOW);
+}
+
+// All but directories, as paths from there.
+std::set<std::string> files_below(const std::string& dir) {
+    std::set<std::string> files;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(dir)) {
+        if (!entry.is_directory() || entry.is_symlink()) files.insert(entry.path().string().substr(dir.size()));
+    }
+    return files;
 }
 
 void put(const std::string& dir, const std::string& name) {
@@ -168,6 +180,10 @@ std::vector<std::string> Ground::leftovers() const {
             if (!name.starts_with(".plyfs.")) continue;
             for (const std::string& left : list_dir(branch + "/" + name)) found.push_back(name + "/" + left);
         }
+    }
+    const auto seconds = files_below(branches_[1]);
+    for (const std::string& file : files_below(branches_[0])) {
+        if (seconds.contains(file) && !file.ends_with("/twin")) found.push_back("two of " + file);
     }
     return found;
 }

@@ -33,7 +33,8 @@ class Ground {
     std::string at(const std::string& name) const { return mnt_ + "/" + name; }
     // Everything a user sees of it; what changed since the ground was made has the time "now".
     TreeDigest look(const std::string& name) const;
-    // Names of what was being prepared on branches; empty if nothing was left.
+    // Names of what was being prepared on branches, and of files that a pool has twice but is made with once; empty if
+    // nothing was left.
     std::vector<std::string> leftovers() const;
     // The daemon was killed.
     void clean_up_after_kill();

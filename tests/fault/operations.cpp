@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <random>
 
+#include "fault/move.h"
 #include "support/check.h"
 #include "support/files.h"
 
@@ -216,6 +217,11 @@ const Operation kOperations[] = {
           [](const std::string& tree) { return rename2(tree + "/d/f", tree + "/w/w"); }),
     by_path(
         "rename twins", [](const std::string& tree) { return rename2(tree + "/twin", tree + "/d/twin"); }, "pool"),
+    {"move", {}, [](const std::string& tree, const Go& go) { return move_file(tree, {"d/f"}, go); }, "pool"},
+    {"move a linked one",
+     {},
+     [](const std::string& tree, const Go& go) { return move_file(tree, {"d/linked", "d/linked2"}, go); },
+     "pool"},
     by_path("exchange", [](const std::string& tree) { return rename2(tree + "/d/f", tree + "/d/h", RENAME_EXCHANGE); }),
     by_path("exchange with own",
             [](const std::string& tree) { return rename2(tree + "/d/f", tree + "/o", RENAME_EXCHANGE); }),
