@@ -71,6 +71,13 @@ int fail(int code, const std::string& line) {
     return code;
 }
 
+int print(const std::string& text) {
+    errno = 0;
+    std::cout << text << std::flush;
+    if (std::cout) return 0;
+    return fail(kExitSystem, "the answer can not be written: " + log::errno_text(errno != 0 ? errno : EIO));
+}
+
 int print_version(const config::Config& config) {
     VersionFacts facts;
     facts.libfuse = fuse::libfuse_version();
@@ -80,9 +87,9 @@ int print_version(const config::Config& config) {
     facts.passthrough = true;
     facts.passthrough_reason = "by libfuse; the kernel must be Linux 6.9 or newer, and we root";
     facts.stack_depth = "auto (0 over plain file systems, 1 over a branch that is itself stacked)";
-    std::cout << version_text(facts, called_as) << std::flush;
-    fuse::print_protocol();
-    return 0;
+    const int printed = print(version_text(facts, called_as));
+    if (printed == 0) fuse::print_protocol();
+    return printed;
 }
 
 // Threads made later have it too.
@@ -347,8 +354,7 @@ int run(int argc, char** argv) {
     Command command = parse_command_line(invocation);
     switch (command.action) {
         case Action::help:
-            std::cout << help_text(called_as);
-            return 0;
+            return print(help_text(called_as));
         case Action::version:
             return print_version(command.config);
         case Action::mount:

@@ -63,7 +63,9 @@ Json explain_new_name(const Call& call, const std::string& path) {
     if (!placed) return refusal(path + ": " + log::errno_text(placed.error().value()));
     Json branches = Json::array(), out;
     out.add("ok", true).add("path", path).add("exists", placed->exists);
-    out.add("policy", config::policy_name(placed->policy)).add("everywhere", placed->all);
+    // Layers have one branch that takes anything.
+    if (!call.mount.options.config().layered) out.add("policy", config::policy_name(placed->policy));
+    out.add("everywhere", placed->all);
     if (!placed->rule.empty()) out.add("rule", placed->rule);
     if (placed->error != 0) out.add("refused", log::errno_text(placed->error));
     for (const auto& on : placed->branches) {

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "config/branch_spec.h"
 #include "config/options.h"
@@ -166,14 +167,26 @@ constexpr Row kRows[] = {
 };
 // clang-format on
 
+const Row* find_row(std::string_view name) {
+    const auto fold = [](char c) { return c == '_' ? '-' : c; };
+    const auto* found = std::find_if(std::begin(kRows), std::end(kRows), [&](const Row& row) {
+        return std::equal(row.name.begin(), row.name.end(), name.begin(), name.end(),
+                          [&](char a, char b) { return fold(a) == fold(b); });
+    });
+    return found == std::end(kRows) ? nullptr : found;
+}
+
 }  // namespace
 
 std::optional<std::string> option_value(const config::Config& config, std::string_view name) {
-    const auto fold = [](char c) { return c == '_' ? '-' : c; };
-    for (const Row& row : kRows) {
-        const bool same = std::equal(row.name.begin(), row.name.end(), name.begin(), name.end(),
-                                     [&](char a, char b) { return fold(a) == fold(b); });
-        if (same) return row.value(config);
+    if (const Row* row = find_row(name)) return row->value(config);
+    const auto match = config::find_option(name);
+    if (!match || match->negative) return std::nullopt;
+    if (const Row* row = find_row(match->option->name)) return row->value(config);
+    for (std::string_view rest = match->option->aliases; !rest.empty();) {
+        const auto end = std::min(rest.find(' '), rest.size());
+        if (const Row* row = find_row(rest.substr(0, end))) return row->value(config);
+        rest.remove_prefix(std::min(end + 1, rest.size()));
     }
     return std::nullopt;
 }

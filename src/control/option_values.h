@@ -10,7 +10,7 @@
 
 namespace plyfs::control {
 
-// '-' and '_' in the name are the same; none for an option that is not told.
+// By any of its names; '-' and '_' are the same in them. None for an option that is not told.
 std::optional<std::string> option_value(const config::Config& config, std::string_view name);
 std::vector<std::string_view> told_options();
 

@@ -51,7 +51,7 @@ std::string new_text(const Json& answer) {
         out += fmt::format("{}: would go to {}{}\n", name, shown(answer["goes_to"]),
                            answer["everywhere"].is_true() ? ", and to the others that are ranked" : "");
     }
-    out += fmt::format("  policy   {}\n", shown(answer["policy"]));
+    if (answer["policy"].is_string()) out += fmt::format("  policy   {}\n", shown(answer["policy"]));
     if (answer["rule"].is_string()) out += fmt::format("  rule     {}\n", shown(answer["rule"]));
     std::vector<std::vector<std::string>> rows;
     for (const Json& on : answer["branches"].items()) {

@@ -20,21 +20,46 @@ struct TomlLine {
     std::string table;  // "[a.b]" is "a.b"; empty: no table begins here
     std::string key;
     std::string value;  // of a text, without its quotes; of others as it is written
+    std::string fault;  // empty: it can be read
 };
+
+// How many lists a value opens more than it closes; what stands in quotes, or in a comment, does not count.
+int open_lists(std::string_view value) {
+    int open = 0;
+    char quote = 0;
+    for (const char c : value) {
+        if (quote != 0) {
+            if (c == quote) quote = 0;
+        } else if (c == '"' || c == '\'') {
+            quote = c;
+        } else if (c == '#') {
+            break;
+        } else if (c == '[' || c == ']') {
+            open += c == '[' ? 1 : -1;
+        }
+    }
+    return open;
+}
 
 TomlLine read_line(const std::string& written) {
     const std::string line = trimmed(written);
     TomlLine out;
+    if (line.empty() || line.starts_with("#")) return out;
     if (line.starts_with("[")) {
+        if (line.find(']') == std::string::npos) out.fault = "the table's name has no ']'";
         out.table = trimmed(std::string_view(line).substr(1, line.find(']') - 1));
         return out;
     }
     const std::size_t mark = line.find('=');
-    if (line.starts_with("#") || mark == std::string::npos) return out;
+    if (mark == std::string::npos) {
+        out.fault = "is neither a table, nor KEY = VALUE";
+        return out;
+    }
     out.key = trimmed(std::string_view(line).substr(0, mark));
     std::string value = trimmed(std::string_view(line).substr(mark + 1));
     const bool quoted = value.starts_with('"') || value.starts_with('\'');
     const std::size_t end = quoted ? value.find(value[0], 1) : value.find('#');
+    if (quoted && end == std::string::npos) out.fault = "the text has no end; close it with " + value.substr(0, 1);
     out.value = quoted ? value.substr(1, end == std::string::npos ? end : end - 1) : trimmed(value.substr(0, end));
     return out;
 }
@@ -58,7 +83,16 @@ class Storage {
 
   private:
     void take(const std::string& line) {
+        ++number_;
+        // A list may go on over several lines, none of which is about us.
+        if (lists_ > 0) {
+            lists_ += open_lists(line);
+            out_.text += line + "\n";
+            return;
+        }
         const TomlLine read = read_line(line);
+        if (!read.fault.empty()) out_.faults.push_back("line " + std::to_string(number_) + ": " + read.fault);
+        if (!read.key.empty()) lists_ = open_lists(std::string_view(line).substr(line.find('=') + 1));
         if (!read.table.empty()) table_ = read.table;
         if (table_ == "storage" && read.key == "driver") driver_ = read.value;
         const bool options = table_ == kOverlay || table_ == "storage.options";
@@ -105,6 +139,7 @@ class Storage {
     const std::string program_;
     std::string table_, driver_;
     bool replaced_ = false;
+    int number_ = 0, lists_ = 0;
     std::size_t after_table_ = 0;
     Imported out_;
 };

@@ -159,6 +159,15 @@ TEST_CASE("bad input: no /dev/fuse") {
     g.check(ran, {"without /dev/fuse", branch, g.mnt}, kSystem, {"/dev/fuse"});
 }
 
+TEST_CASE("bad input: help that nobody can read is an error") {
+    if (is_standin()) skip("about plyfs itself");
+    for (const char* word : {"--help", "--version"}) {
+        const Ran ran = run({"sh", "-c", plyfs_binary() + " " + word + " >/dev/full"});
+        CHECK(ran.code == 2);
+        CHECK(ran.err.find("No space left") != std::string::npos);
+    }
+}
+
 TEST_CASE("bad input: --help and --version are no errors") {
     if (is_standin()) skip("about plyfs itself");
     Ran help = run_plyfs({"--help"});

@@ -210,6 +210,9 @@ TEST_CASE("plyctl: options are told and changed") {
     CHECK(done({"get", g.mnt, "func.create"}) == "ff\n");
     CHECK(has(done({"get", g.mnt}), "minfreespace=0\n"));
     CHECK(json_of({"get", g.mnt, "func.mkdir", "mountpoint"})["mountpoint"].text() == g.mnt);
+    // By any name that it can be given by.
+    CHECK(done({"get", g.mnt, "create"}) == "ff\n");
+    CHECK(done({"get", g.mnt, "entry_timeout"}) == done({"get", g.mnt, "cache.entry"}));
     make_dirs(g.b + "/d");
     done({"set", g.mnt, "category.create=epff", "cache.entry=7.5"});
     write_file(mount / "d/f", "x");
@@ -233,6 +236,8 @@ TEST_CASE("plyctl: layers have what is not about pools") {
     CHECK(done({"get", layers.mnt(), "cache.entry"}) == "5\n");
     CHECK(json_of({"status", layers.mnt()})["timeouts"]["entry"].real() == 5);
     CHECK(has(refused(1, {"set", layers.mnt(), "create=ff"}), "about pools"));
+    CHECK(json_of({"explain", "--create", layers.mnt() + "/new"})["policy"].is_nothing());
+    CHECK_FALSE(has(run_plyctl({"explain", "--create", layers.mnt() + "/new"}).out, "policy"));
     CHECK(has(refused(1, {"branch", "mode", layers.mnt(), layers.lower, "nc"}), "layers have no modes"));
 }
 

@@ -95,3 +95,16 @@ TEST_CASE("import: storage.conf names another program, and nothing else of it ch
           "[storage.options.overlay]\nmount_program = \"/p\"\nmountopt = \"nodev\"\n[x]\n");
     CHECK(says(import_storage("[storage]\ndriver = \"vfs\"\n", "/p").faults, "vfs"));
 }
+
+TEST_CASE("import: a storage.conf that can not be read is not rewritten") {
+    for (const auto& [text, what] : {std::pair{"[storage]\ndriver = \"overlay\n", "line 2: the text has no end"},
+                                     {"[storage\n", "line 1: the table's name has no ']'"},
+                                     {"[storage]\n\nmount_program\n", "line 3: is neither"}}) {
+        INFO(text);
+        CHECK(says(import_storage(text, "/p").faults, what));
+    }
+    const std::string list = "[storage.options]\nadditionalimagestores = [\n  \"/a]\", # ]\n  \"/b\",\n]\n";
+    const Imported out = import_storage(list, "/p");
+    CHECK(out.faults.empty());
+    CHECK(out.text.starts_with(list));
+}
