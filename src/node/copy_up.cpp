@@ -95,7 +95,7 @@ Result<Origin> prepare_origin(Tree& tree, const NodeRef& node, const Located& ob
     if (tree.set().at(object.branch).device() == sys::device_of(object.st)) {
         out.bytes = tree.origins()->of(object.fd, object.branch);
     }
-    const auto removed = LockedNode(*node)->removed_links;
+    const auto removed = LockedNode(*node)->rare->removed_links;
     if (links.empty() && removed >= object.st.stx_nlink) return out;
     if (several) {
         const std::string name = origin::index_name(out.bytes);
@@ -104,7 +104,7 @@ Result<Origin> prepare_origin(Tree& tree, const NodeRef& node, const Located& ob
         if (!dir) return out;
         out.index = name;
         out.index_dir = *dir;
-        out.removed = static_cast<int>(LockedNode(*node)->removed_links);
+        out.removed = static_cast<int>(LockedNode(*node)->rare->removed_links);
     }
     out.marks = true;
     for (const Link& link : links) TRY(make_impure(tree, link.parent));
@@ -186,16 +186,17 @@ Result<Located> copy_to(Tree& tree, const NodeRef& node, const CopyUpRequest& re
         take_content(state, !node->is_regular() || source.data_bytes == object.st.stx_size);
     }
     if (pin.valid()) state->pinned = std::move(pin);
-    const auto published = static_cast<std::uint32_t>(links.size()) + state->removed_links;
-    state->removed_links = 0;
-    state->hidden_links = object.st.stx_nlink > published ? object.st.stx_nlink - published : 0;
+    const auto published = static_cast<std::uint32_t>(links.size()) + state->rare->removed_links;
+    state->rare.set(&Rare::removed_links, 0);
+    state->rare.set(&Rare::hidden_links, object.st.stx_nlink > published ? object.st.stx_nlink - published : 0);
     state->marked = origin.marks;
     if (origin.indexed()) {
         tree.index()->added(origin.index);
-        state->index = std::make_unique<std::string>(origin.index);
-        if (!tree.index()->keep_hidden_links(staged.fd(), state->hidden_links)) log::debug("index: no link count");
-    } else if (state->hidden_links > 0 && node->is_regular()) {
-        state->kept = node;
+        state->rare.set(&Rare::index, std::make_unique<std::string>(origin.index));
+        if (!tree.index()->keep_hidden_links(staged.fd(), state->rare->hidden_links))
+            log::debug("index: no link count");
+    } else if (state->rare->hidden_links > 0 && node->is_regular()) {
+        state->rare.set(&Rare::kept, node);
     }
     tree.counters().copyups.fetch_add(1, std::memory_order_relaxed);
     log::debug("copied up {} to {}", links.empty() ? "a nameless file" : links[0].name, tree.set().at(branch).path());
@@ -224,7 +225,7 @@ Status add_lacking_names(Tree& tree, const NodeRef& node) {
     std::vector<Link> links;
     {
         LockedNode state(*node);
-        if (!state->lacks_names || state->index) return {};
+        if (!state->lacks_names || state->rare->index) return {};
         state->lacks_names = false;
         links = state->links;
     }
@@ -288,10 +289,10 @@ Status try_missing_link(Tree& tree, const NodeRef& node, const NodeRef& parent, 
     if (std::find(state->links.begin(), state->links.end(), Link{parent, name.str()}) == state->links.end()) return {};
     auto linked = sys::link_fd(object.fd, *dir, name);
     if (!linked && !linked.failed_with(EEXIST)) return linked;
-    if (!linked || state->hidden_links == 0) return {};
-    if (--state->hidden_links == 0) std::swap(kept, state->kept);
+    if (!linked || state->rare->hidden_links == 0) return {};
+    if (--state->rare.make().hidden_links == 0) std::swap(kept, state->rare.make().kept);
     // Whoever found the name below finds it here now.
-    if (state->index) state.next_generation();
+    if (state->rare->index) state.next_generation();
     plyfs::keep_hidden_links(tree, state);
     return {};
 }

@@ -31,7 +31,7 @@ Status make_append_only(BorrowedFd dir) {
 }
 
 bool has_part(LockedNode& dir, BranchIndex branch) {
-    return std::find(dir->layers.begin(), dir->layers.end(), branch) != dir->layers.end();
+    return std::find(dir->as_dir->layers.begin(), dir->as_dir->layers.end(), branch) != dir->as_dir->layers.end();
 }
 
 struct StagedPart {
@@ -62,7 +62,7 @@ Result<StagedPart> stage_part(Tree& tree, const NodeRef& dir, const NodeRef& par
 // A rename of this directory holds it: the name is right until we are done.
 Status publish_part(Tree& tree, LockedNode& state, const NodeRef& dir, BranchIndex branch, StagedPart& staged,
                     SharedDir parent_dir) {
-    auto& layers = state->layers;
+    auto& layers = state->as_dir.make().layers;
     const Name name = TRY(Name::parse(state->links[0].name));
     KeptTimes keep(parent_dir);
     const bool wins = layers.empty() || branch < layers.front();
@@ -86,7 +86,8 @@ Status publish_part(Tree& tree, LockedNode& state, const NodeRef& dir, BranchInd
     }
     not_ours.cancel();
     layers.insert(std::upper_bound(layers.begin(), layers.end(), branch), branch);
-    if (tree.names_means()->may_know(tree.set(), branch)) state->layer_names = nullptr;  // read with it the next time
+    if (tree.names_means()->may_know(tree.set(), branch))
+        state->as_dir.set(&AsDirectory::layer_names, nullptr);  // read with it the next time
     if (wins) take_source(tree, state, key, branch);
     state->marked = tree.origins() != nullptr;
     return published && staged.append_only ? make_append_only(staged.dir.fd()) : Status();
@@ -103,7 +104,7 @@ Status ensure_dir_on(Tree& tree, const NodeRef& dir, BranchIndex branch) {
             if (has_part(state, branch)) return {};
             if (state->links.empty()) return Errno(ENOENT);
             parent = state->links[0].parent;
-            said = state->said;
+            said = state->as_dir->said;
         }
         TRY(ensure_dir_on(tree, parent, branch));
         auto parent_dir = TRY(tree.dir_on(parent, branch));
@@ -112,7 +113,7 @@ Status ensure_dir_on(Tree& tree, const NodeRef& dir, BranchIndex branch) {
         if (has_part(state, branch)) return {};
         if (state->links.empty() || state->links[0].parent != parent) return Errno(ESTALE);
         // Changed since we looked: whoever did that did not find this part among the others.
-        if (state->said != said) continue;
+        if (state->as_dir->said != said) continue;
         return publish_part(tree, state, dir, branch, staged, std::move(parent_dir));
     }
 }

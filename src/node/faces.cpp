@@ -24,7 +24,7 @@ void retire_face(Tree& tree, LockedNode& node, Face& face, std::int32_t pid) {
     // It goes on with what it had: nothing that the next process finds under the name is that.
     ToldNames* told = LastingIds::is_lasting(node->face.id) ? nullptr : tree.nodes().told();
     if (told) told->clear(node->face.id);
-    node->retired.push_back(std::make_unique<Face>(std::move(node->face)));
+    node->rare.make().retired.push_back(std::make_unique<Face>(std::move(node->face)));
     node->face = Face{};
     node->face.id = tree.nodes().new_id(node.node());
 }
@@ -37,7 +37,7 @@ std::shared_ptr<Backing> end_of_opens(Tree& tree, LockedNode& node, Face& face) 
     if (face.opens->told_stale.empty()) face.opens.reset();
     if (&face != &node->face && face.lookups == 0) {
         tree.nodes().end_id(face.id);
-        std::erase_if(node->retired, [&](const auto& old) { return old.get() == &face; });
+        std::erase_if(node->rare.make().retired, [&](const auto& old) { return old.get() == &face; });
     }
     return released;
 }

@@ -27,8 +27,8 @@ Result<Link> take_name(Tree& tree, const NodeRef& node, const CopyUpRequest& req
 
 // Another file is the node's from now on, and no name of the old one leads here.
 void take_copy(Tree& tree, LockedNode& node, const sys::FileKey& key) {
-    for (const sys::FileKey& old : {node->key, node->original}) tree.nodes().drop_key(old, node.node());
-    node->original = {};
+    for (const sys::FileKey& old : {node->key, node->rare->original}) tree.nodes().drop_key(old, node.node());
+    node->rare.set(&Rare::original, {});
     set_key(tree, node, key);
     node->shown_inode = tree.shown_inodes().of(tree.set(), key.dev, key.ino);
     node->changed_since_copy = true;

@@ -60,9 +60,9 @@ Status complete_metacopy(Tree& tree, const NodeRef& node, std::uint64_t keep_byt
     LockedNode state(*node);
     unused.cancel();  // from here on the mark may be gone
     TRY(marks::clear_metacopy(to));
-    state->redirect = nullptr;
+    state->rare.set(&Rare::redirect, nullptr);
     take_content(state, whole);
-    state->detours = nullptr;
+    state->rare.set(&Rare::detours, nullptr);
     tree.counters().copyups.fetch_add(1, std::memory_order_relaxed);
     return {};
 }

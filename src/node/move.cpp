@@ -51,7 +51,7 @@ void MoveAway::close_descriptors() {
         for (KeptDescriptor* kept : face.opens->kept) closed.push_back(kept->let_go());
     };
     take(state->face);
-    for (const auto& face : state->retired) take(*face);
+    for (const auto& face : state->rare->retired) take(*face);
 }
 
 const char* MoveAway::obstacle_of_openers() {
@@ -62,10 +62,10 @@ const char* MoveAway::obstacle_of_openers() {
             return face.opens && face.opens->passthrough > 0 && face.opens->backing &&
                    face.opens->backing->generation() == moving_.node->data_generation();
         };
-        const bool held = holds(state->face) || std::any_of(state->retired.begin(), state->retired.end(),
+        const bool held = holds(state->face) || std::any_of(state->rare->retired.begin(), state->rare->retired.end(),
                                                             [&](const auto& face) { return holds(*face); });
         if (held) return "it is open in passthrough";
-        if (state->branch_locks > 0) return "locks are held on it";
+        if (state->rare->branch_locks > 0) return "locks are held on it";
         passed_through = state->passed_through;
     }
     close_descriptors();
@@ -107,7 +107,7 @@ const char* MoveAway::obstacle() {
     if (sys::Protection::of(moving_.object.st).any()) return "it is immutable or append-only";
     {
         LockedNode state(*moving_.node);
-        if (state->content_branch >= 0 || state->index) return "it is a copy of another";
+        if (state->content_branch >= 0 || state->rare->index) return "it is a copy of another";
         moving_.links = state->links;
     }
     if (const char* why = obstacle_of_names()) return why;

@@ -17,6 +17,7 @@
 #include "base/mutex.h"
 #include "node/backing.h"
 #include "node/kept_descriptor.h"
+#include "node/rarely.h"
 #include "overlay/resolver.h"
 #include "sys/stat.h"
 
@@ -84,6 +85,7 @@ struct PartsKnown {
     std::uint32_t news = 0;          // Tree::parts_news()
     std::uint32_t parents = kNever;  // layers_replaced of the parent
     std::uint32_t at = 0;            // milliseconds of a steady clock
+    friend bool operator==(const PartsKnown&, const PartsKnown&) = default;
 };
 
 // Of a directory: whether the listing that the kernel keeps is still right (ops/dirs).
@@ -106,56 +108,67 @@ struct Face {
 // Of a directory: whether objects in its upper part are marked as copies of others, and have to be asked for that.
 enum class Impure : std::uint8_t { unknown, no, yes };
 
-// The mutable part, reached only through LockedNode.
-struct NodeState {
-    Face face;
-    std::vector<std::unique_ptr<Face>> retired;
-    sys::FileKey key;       // of the winner
-    sys::FileKey original;  // of what the winner was copied up from; leads here as well
-    BranchIndex winner = -1;
-    std::vector<BranchIndex> layers;        // of a directory: where it exists and is merged, the winner first
-    Detours detours;                        // where that is, and the content, on branches that have it elsewhere
-    std::unique_ptr<std::string> redirect;  // what a writable winner says of it; see marks::read_redirect
-    sys::Protection
-        protection;  // that nobody but us enforces: of layers below the upper one, and the upper one's marks
-    BranchIndex content_branch = -1;  // of a metacopy: where its content lies; -1: the winner has it
-    std::vector<Link> links;          // known names; empty once unlinked (and for the root)
-    std::uint64_t shown_inode = 0;
-    std::unique_ptr<std::string> index;  // its name in the index (overlay/index.h), by which it is found; null: none
+// What only a directory has.
+struct AsDirectory {
+    static constexpr std::uint16_t kNeverShown = 0xffff;
+    std::vector<BranchIndex> layers;  // where it exists and is merged, the winner first
     std::unique_ptr<Listings> listings;
     std::shared_ptr<const LayerNames> layer_names;  // of `layers`; null: not read
-    std::uint32_t asked_in_vain = 0;                // read-only layers of a directory that lacked what was looked for
-    std::uint32_t id_generation = 0;                // of a lasting id (node/lasting_ids)
-    std::uint32_t renames = 0;                      // begun
+    std::uint32_t asked_in_vain = 0;                // read-only layers that lacked what was looked for
     std::uint32_t layers_replaced = 0;              // how often other directories became the layers
-    std::uint32_t said = 0;                         // of a directory: how often all its parts were changed
+    std::uint32_t said = 0;                         // how often all its parts were changed
     PartsKnown parts_known;
-    UniqueFd pinned;     // O_PATH of an object without a name
+    std::uint16_t allowed = kNeverShown;  // the permissions that were shown last, of all its parts
+    Impure impure = Impure::unknown;
+};
+
+// What few nodes have.
+struct Rare {
+    std::vector<std::unique_ptr<Face>> retired;
+    sys::FileKey original;                  // of what the winner was copied up from; leads here as well
+    Detours detours;                        // where layers and content are, on branches that have them elsewhere
+    std::unique_ptr<std::string> redirect;  // what a writable winner says of it; see marks::read_redirect
+    std::unique_ptr<std::string> index;     // its name in the index (overlay/index.h), by which it is found; null: none
     NodeRef kept;        // to itself while names of the original still lie below: only this node knows the copy
     NodeRef remembered;  // to itself, so that a file handle leads here until the file is gone
     std::uint32_t hidden_links = 0;   // names of the copied-up original that still lie below
     std::uint32_t removed_links = 0;  // names of a read-only winner that whiteouts hide
+    std::uint32_t branch_locks = 0;   // locks that opens may hold on the branch's own file (ops/locks)
+};
+
+// The mutable part, reached only through LockedNode. There are as many as the kernel knows files: what most of them do
+// not have is elsewhere.
+struct NodeState {
+    Face face;
+    sys::FileKey key;         // of the winner
+    std::vector<Link> links;  // known names; empty once unlinked (and for the root)
+    std::uint64_t shown_inode = 0;
+    Rarely<AsDirectory> as_dir;
+    Rarely<Rare> rare;
+    UniqueFd pinned;                  // O_PATH of an object without a name
+    std::uint32_t id_generation = 0;  // of a lasting id (node/lasting_ids)
+    std::uint32_t renames = 0;        // begun
     std::uint32_t writers = 0;        // open handles that may write
-    static constexpr std::uint16_t kNeverShown = 0xffff;
-    std::uint16_t allowed = kNeverShown;  // of a directory: the permissions that were shown last, of all its parts
-    std::uint32_t changing = 0;           // requests that change the object at this moment (node/changing)
-    std::uint32_t branch_locks = 0;       // locks that opens may hold on the branch's own file (ops/locks)
-    bool copying = false;                 // one thread copies it up, or elsewhere; others wait for Tree's condition
-    bool moving = false;                  // one thread moves it to another branch, or is about to
-    bool passed_through = false;          // ever: maps of the file, which nobody tells us of, may be left
-    bool had_writer = false;              // its times may change without a request (mmap): short attribute timeout
-    bool changed_since_copy = false;      // the copy's bytes may differ from the original's
+    std::uint32_t changing = 0;       // requests that change the object at this moment (node/changing)
+    BranchIndex winner = -1;
+    BranchIndex content_branch = -1;  // of a metacopy: where its content lies; -1: the winner has it
+    // That nobody but us enforces: of layers below the upper one, and the upper one's marks.
+    sys::Protection protection;
+    bool copying = false;             // one thread copies it up, or elsewhere; others wait for Tree's condition
+    bool moving = false;              // one thread moves it to another branch, or is about to
+    bool passed_through = false;      // ever: maps of the file, which nobody tells us of, may be left
+    bool had_writer = false;          // its times may change without a request (mmap): short attribute timeout
+    bool changed_since_copy = false;  // the copy's bytes may differ from the original's
     bool unlinked = false;
     bool pinned_while_open = false;  // it has lost its name behind our back (node/open_object)
     bool told = false;               // the kernel was given an id
     bool marked = false;             // overlay.origin: directories it comes to have to say that they hold such
     bool lacks_names = false;        // some of `links` could not be made for want of room, and lie below only
     bool below_names = false;        // of an indexed file: some of `links` may still lie below only
-    Impure impure = Impure::unknown;
 
     Face* face_of(NodeId id) {
         if (face.id == id) return &face;
-        for (auto& old : retired) {
+        for (const auto& old : rare->retired) {
             if (old->id == id) return old.get();
         }
         return nullptr;
@@ -178,10 +191,10 @@ class Node {
     friend class NodeTable;
     friend class LockedNode;
     NodeTable& table_;
+    std::atomic<std::uint64_t> references_{1};
     const std::uint32_t type_;
     std::atomic<std::uint32_t> generation_{0};
     std::atomic<std::uint32_t> data_generation_{0};
-    std::atomic<std::uint64_t> references_{1};
     Mutex mutex_;
     NodeState state_ GUARDED_BY(mutex_);
 };

@@ -232,7 +232,7 @@ NodeRef NodeTable::forget(LockedNode& node, Face& face, std::uint64_t count) {
     NodeRef given_back = NodeRef::adopt(&node.node());
     if (&face != &node->face && !(face.opens && face.opens->any())) {
         end_id(face.id);
-        std::erase_if(node->retired, [&](const auto& old) { return old.get() == &face; });
+        std::erase_if(node->rare.make().retired, [&](const auto& old) { return old.get() == &face; });
     }
     return given_back;
 }
@@ -264,13 +264,13 @@ std::vector<Link> NodeTable::reap(Node* node) {
     {
         LockedNode state(*node);
         keys = {state->key};
-        if (state->original != sys::FileKey{}) keys.push_back(state->original);
+        if (state->rare->original != sys::FileKey{}) keys.push_back(state->rare->original);
         if (node->is_dir()) {
             for (const Link& link : state->links) keys.push_back(key_of_place(*link.parent, link.name));
         }
         links = std::move(state->links);
         end_id(state->face.id);
-        for (auto& old : state->retired) end_id(old->id);
+        for (auto& old : state->rare->retired) end_id(old->id);
     }
     for (const auto& key : keys) drop_key(key, *node);
     if (observer_) observer_->forgotten(*node);

@@ -13,7 +13,7 @@ namespace {
 template <typename Use>
 void for_each_opens(NodeState& node, Use use) {
     if (node.face.opens) use(*node.face.opens);
-    for (auto& old : node.retired) {
+    for (const auto& old : node.rare->retired) {
         if (old->opens) use(*old->opens);
     }
 }

@@ -122,50 +122,51 @@ Result<std::uint64_t> listed_inode(Tree& tree, const NodeRef& parent, const Laye
 Result<bool> is_impure(Tree& tree, const NodeRef& dir) {
     {
         LockedNode state(*dir);
-        if (state->impure != Impure::unknown) return state->impure == Impure::yes;
+        if (state->as_dir->impure != Impure::unknown) return state->as_dir->impure == Impure::yes;
     }
     const auto upper = tree.dir_on(dir, kUpperBranch);
     const bool impure = upper && TRY(tree.origins()->is_impure(**upper));
     LockedNode state(*dir);
-    if (state->impure == Impure::unknown) state->impure = impure ? Impure::yes : Impure::no;
-    return state->impure == Impure::yes;
+    if (state->as_dir->impure == Impure::unknown)
+        state->as_dir.set(&AsDirectory::impure, impure ? Impure::yes : Impure::no);
+    return state->as_dir->impure == Impure::yes;
 }
 
 Status make_impure(Tree& tree, const NodeRef& dir) {
     if (!tree.origins()) return {};
-    if (LockedNode(*dir)->impure == Impure::yes) return {};
+    if (LockedNode(*dir)->as_dir->impure == Impure::yes) return {};
     const auto upper = TRY(tree.dir_on(dir, kUpperBranch));
     if (!TRY(tree.origins()->is_impure(*upper))) TRY(tree.origins()->make_impure(*upper));
-    LockedNode(*dir)->impure = Impure::yes;
+    LockedNode(*dir)->as_dir.set(&AsDirectory::impure, Impure::yes);
     return {};
 }
 
 void keep_hidden_links(Tree& tree, LockedNode& node) {
-    if (!node->index) return;
-    auto object = sys::open_path(tree.index()->dir(), *Name::parse(*node->index));
-    if (object && tree.index()->keep_hidden_links(*object, node->hidden_links)) return;
-    log::debug("index: the link count of {} was not kept", *node->index);
+    if (!node->rare->index) return;
+    auto object = sys::open_path(tree.index()->dir(), *Name::parse(*node->rare->index));
+    if (object && tree.index()->keep_hidden_links(*object, node->rare->hidden_links)) return;
+    log::debug("index: the link count of {} was not kept", *node->rare->index);
 }
 
 void end_index_if_last(Tree& tree, LockedNode& node) {
-    if (!node->index || node->hidden_links > 0) return;
-    const Name entry = *Name::parse(*node->index);
+    if (!node->rare->index || node->rare->hidden_links > 0) return;
+    const Name entry = *Name::parse(*node->rare->index);
     auto object = sys::open_path(tree.index()->dir(), entry);
     auto st = object ? tree.set().at(kUpperBranch).stat_fd(*object) : object.error();
     if (!st || st->stx_nlink > 1) return;
     if (sys::key_of(*st) == node->key) {
         if (!node->pinned.valid()) node->pinned = std::move(*object);
         tree.shown_inodes().drop(node->key.dev, node->key.ino);
-        if (!tree.index()->remove(*node->index)) log::warn("index: {} stays", *node->index);
+        if (!tree.index()->remove(*node->rare->index)) log::warn("index: {} stays", *node->rare->index);
     }
-    node->index = nullptr;
+    node->rare.set(&Rare::index, nullptr);
 }
 
 void add_names_below(Tree& tree, const NodeRef& node) {
     std::vector<Link> links;
     {
         LockedNode state(*node);
-        if (!state->index || !state->below_names) return;
+        if (!state->rare->index || !state->below_names) return;
         state->below_names = false;
         links = state->links;
     }

@@ -9,7 +9,7 @@ namespace plyfs {
 bool has_fixed_parts(Tree& tree, const NodeRef& node) {
     LockedNode state(*node);
     if (!node->is_dir()) return state->content_branch >= 0;
-    return std::any_of(state->layers.begin(), state->layers.end(),
+    return std::any_of(state->as_dir->layers.begin(), state->as_dir->layers.end(),
                        [&](BranchIndex branch) { return !tree.set().at(branch).writable(); });
 }
 
@@ -20,7 +20,7 @@ Status make_findable(Tree& tree, const NodeRef& node) {
     const std::string path = TRY(tree.redirect_to(node));
     {
         LockedNode state(*node);
-        if (state->redirect && *state->redirect == path) return {};
+        if (state->rare->redirect && *state->rare->redirect == path) return {};
     }
     auto marked = marks::set_redirect(TRY(tree.find_object(node)).fd, path, tree.set().marks());
     if (!marked) {
@@ -28,8 +28,8 @@ Status make_findable(Tree& tree, const NodeRef& node) {
         return e == E2BIG || e == ERANGE || e == ENOSPC ? Errno(EXDEV) : marked.error();
     }
     LockedNode state(*node);
-    state->detours = std::move(places);
-    state->redirect = std::make_unique<std::string>(path);
+    state->rare.set(&Rare::detours, std::move(places));
+    state->rare.set(&Rare::redirect, std::make_unique<std::string>(path));
     return {};
 }
 

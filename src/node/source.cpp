@@ -24,12 +24,12 @@ void expect_key(Tree& tree, LockedNode& node, const sys::FileKey& key) {
 }
 
 void leave_key(Tree& tree, LockedNode& node) {
-    if (node->key != node->original) tree.nodes().drop_key(node->key, node.node());
+    if (node->key != node->rare->original) tree.nodes().drop_key(node->key, node.node());
 }
 
 void take_source(Tree& tree, LockedNode& node, const sys::FileKey& key, BranchIndex branch) {
-    if (node->original == sys::FileKey{}) {
-        node->original = node->key;
+    if (node->rare->original == sys::FileKey{}) {
+        node->rare.set(&Rare::original, node->key);
     } else {
         leave_key(tree, node);
     }
@@ -40,7 +40,7 @@ void take_source(Tree& tree, LockedNode& node, const sys::FileKey& key, BranchIn
 }
 
 void take_parts(Tree& tree, LockedNode& dir, const sys::FileKey& key, std::vector<BranchIndex> layers) {
-    for (const BranchIndex had : dir->layers) {
+    for (const BranchIndex had : dir->as_dir->layers) {
         if (std::find(layers.begin(), layers.end(), had) == layers.end()) tree.dirs().drop(dir.node(), had);
     }
     const bool another = dir->winner != layers.front() || dir->key != key;
@@ -51,9 +51,9 @@ void take_parts(Tree& tree, LockedNode& dir, const sys::FileKey& key, std::vecto
         set_key(tree, dir, key);
     }
     dir->winner = layers.front();
-    dir->layers = std::move(layers);
-    dir->layer_names = nullptr;
-    ++dir->layers_replaced;
+    dir->as_dir.set(&AsDirectory::layers, std::move(layers));
+    dir->as_dir.set(&AsDirectory::layer_names, nullptr);
+    ++dir->as_dir.make().layers_replaced;
     if (another) dir.next_generation();
     tree.parts_changed();
 }
@@ -80,14 +80,14 @@ NodeRef find_at_place(Tree& tree, const NodeRef& parent, std::string_view name) 
 }
 
 void forget_original(Tree& tree, LockedNode& node) {
-    if (node->original != sys::FileKey{}) tree.nodes().drop_key(node->original, node.node());
-    node->original = {};
+    if (node->rare->original != sys::FileKey{}) tree.nodes().drop_key(node->rare->original, node.node());
+    node->rare.set(&Rare::original, {});
 }
 
 void move_source(Tree& tree, LockedNode& node, const sys::FileKey& key, BranchIndex branch) {
     // With a birth time it is nobody else's key, and who has just met the object by its name arrives here.
-    if (node->original == sys::FileKey{} && node->key.birth != 0) {
-        node->original = node->key;
+    if (node->rare->original == sys::FileKey{} && node->key.birth != 0) {
+        node->rare.set(&Rare::original, node->key);
     } else {
         tree.nodes().drop_key(node->key, node.node());
     }

@@ -42,11 +42,11 @@ std::shared_ptr<DirWatch> watch_names(const BranchSet& set) {
 
 // Of a directory's layers. What is not known any more is let go of.
 SharedNames names_of(LockedNode& dir) {
-    if (dir->layer_names && dir->layer_names->outdated()) {
-        dir->layer_names = nullptr;
-        dir->asked_in_vain = 0;
+    if (dir->as_dir->layer_names && dir->as_dir->layer_names->outdated()) {
+        dir->as_dir.set(&AsDirectory::layer_names, nullptr);
+        dir->as_dir.set(&AsDirectory::asked_in_vain, 0);
     }
-    return dir->layer_names;
+    return dir->as_dir->layer_names;
 }
 
 }  // namespace
@@ -73,7 +73,7 @@ Tree::Tree(std::shared_ptr<BranchSet> set, config::PoolOptions pool, std::unique
     root_ = nodes_.make_root(S_IFDIR);
     LockedNode root(*root_);
     for (int i = 0; i < set_->merged_size(); ++i) {
-        root->layers.push_back(static_cast<BranchIndex>(i));
+        root->as_dir.make().layers.push_back(static_cast<BranchIndex>(i));
         // The kernel does not ask a layer's root for its attribute; AUFS' file can be in an image's layer.
         if (!set_->reads_aufs_marks()) continue;
         if (const auto opaque = marks::has_aufs_opaque(*roots_[static_cast<std::size_t>(i)]); opaque && *opaque) break;
@@ -115,7 +115,7 @@ Result<SharedDir> Tree::dir_on(const NodeRef& dir, BranchIndex branch) {
         }
         LockedNode state(*node);
         if (state->links.empty()) return Errno(state->unlinked ? ENOENT : ESTALE);
-        if (const Detour* detour = detour_on(state->detours, branch); detour && detour->from_root) {
+        if (const Detour* detour = detour_on(state->rare->detours, branch); detour && detour->from_root) {
             const auto place = TRY(walk_from_root(*roots_[static_cast<std::size_t>(branch)], detour->path));
             auto fd = TRY(sys::open_dir_path(place.dir, TRY(Name::parse(place.name))));
             at = std::make_shared<const LayerDir>(std::move(fd));
@@ -142,7 +142,7 @@ Result<SharedDir> Tree::dir_on(const NodeRef& dir, BranchIndex branch) {
 // and then only who wants something there should wait.
 Result<SharedDir> Tree::enter_on(const NodeRef& node, const NodeRef& parent, const LayerDir& in, BranchIndex branch) {
     const auto name_of = [&](LockedNode& state) {
-        const Detour* detour = detour_on(state->detours, branch);
+        const Detour* detour = detour_on(state->rare->detours, branch);
         return detour ? detour->path : state->links[0].name;
     };
     std::string name;
@@ -180,7 +180,7 @@ Result<Layers> Tree::layers_of(const NodeRef& dir) {
     {
         LockedNode state(*dir);
         if (state->unlinked) return Errno(ENOENT);
-        branches = state->layers;
+        branches = state->as_dir->layers;
     }
     Layers out = TRY(open_all(dir, branches));
     if (out.empty()) return Errno(ESTALE);
@@ -207,7 +207,7 @@ Result<Tree::Candidates> Tree::candidates_for(const NodeRef& dir, const Name& na
     {
         LockedNode state(*dir);
         if (state->unlinked) return Errno(ENOENT);
-        branches = state->layers;
+        branches = state->as_dir->layers;
         names = names_of(state);
     }
     const std::size_t has = branches.size();
@@ -225,7 +225,7 @@ Result<Tree::Searched> Tree::layers_to_search(const NodeRef& dir, const Name& na
     {
         LockedNode state(*dir);
         if (state->unlinked) return Errno(ENOENT);
-        branches = state->layers;
+        branches = state->as_dir->layers;
         names = names_of(state);
     }
     Searched out{TRY(open_all(dir, branches)), {}};
@@ -238,17 +238,19 @@ void Tree::note_vain(const NodeRef& dir, const Layers& layers, std::uint32_t ask
     std::uint32_t replaced;
     {
         LockedNode state(*dir);
-        state->asked_in_vain += asked;
+        state->as_dir.make().asked_in_vain += asked;
         if (layers.size() < 2 && !set_->rules().fixed) return;
-        if (state->layer_names || state->asked_in_vain <= kVainBeforeReading * (layers.size() + 1)) return;
-        replaced = state->layers_replaced;
+        if (state->as_dir->layer_names || state->as_dir->asked_in_vain <= kVainBeforeReading * (layers.size() + 1))
+            return;
+        replaced = state->as_dir->layers_replaced;
     }
     keep_names(dir, replaced, read_layer_names(*set_, layers, names_means_));
 }
 
 void Tree::keep_names(const NodeRef& dir, std::uint32_t layers_replaced, SharedNames names) {
     LockedNode state(*dir);
-    if (state->layers_replaced == layers_replaced && !state->layer_names) state->layer_names = std::move(names);
+    if (state->as_dir->layers_replaced == layers_replaced && !state->as_dir->layer_names)
+        state->as_dir.set(&AsDirectory::layer_names, std::move(names));
 }
 
 std::uint32_t Tree::parts_news() const {
@@ -277,8 +279,8 @@ auto Tree::with_place(const NodeRef& node, Use use)
         std::string indexed;
         {
             LockedNode state(*node);
-            if (state->index) {
-                indexed = *state->index;
+            if (state->rare->index) {
+                indexed = *state->rare->index;
                 place = {{}, {}, state->winner, state->key, node->generation(), node->data_generation()};
             }
         }
@@ -345,8 +347,8 @@ Result<Located> Tree::find_object(const NodeRef& node) {
 // Parts of a directory on branches that are late: what it was shown to allow before holds until they answer. One that
 // was never shown has to wait.
 void Tree::pass_over_late(Node& node, sys::Stat& st, std::vector<BranchIndex>& parts) const {
-    const std::uint16_t allowed = LockedNode(node)->allowed;
-    if (allowed == NodeState::kNeverShown) return;
+    const std::uint16_t allowed = LockedNode(node)->as_dir->allowed;
+    if (allowed == AsDirectory::kNeverShown) return;
     const auto passed = std::erase_if(parts, [&](BranchIndex part) { return set_->at(part).is_late(); });
     if (passed > 0) st.stx_mode &= static_cast<std::uint16_t>(~07777 | allowed);
 }
@@ -373,7 +375,7 @@ Result<sys::Stat> Tree::stat_object(const NodeRef& node) {
         if (pinned) st = TRY(set_->at(state->winner).stat_fd(state->pinned));
         if (pinned && !metacopy) return st;
         branch = state->winner;
-        layers = state->layers;
+        layers = state->as_dir->layers;
         names = names_of(state);
     }
     if (node->is_dir()) {
@@ -397,7 +399,7 @@ Result<sys::Stat> Tree::stat_object(const NodeRef& node) {
             auto part = names ? names->stat_part({other, *dir}) : sys::stat_fd(**dir);
             if (part) sys::add_directory(st, *part);
         }
-        LockedNode(*node)->allowed = st.stx_mode & 07777;
+        LockedNode(*node)->as_dir.set(&AsDirectory::allowed, st.stx_mode & 07777);
         return st;
     }
     if (!pinned) {

@@ -25,7 +25,7 @@ Result<Tree::ContentPlace> Tree::place_of_content(const NodeRef& node) {
         out.branch = state->content_branch;
         out.generation = node->generation();
         out.data_generation = node->data_generation();
-        const Detour* detour = detour_on(state->detours, out.branch);
+        const Detour* detour = detour_on(state->rare->detours, out.branch);
         if (detour) path = detour->path;
         if (!detour || !detour->from_root) {
             if (out.branch >= 0 && state->links.empty()) return Errno(ESTALE);
@@ -68,7 +68,7 @@ Result<std::string> Tree::path_on(const NodeRef& node, BranchIndex branch) {
     for (NodeRef at = node; at != root_;) {
         LockedNode state(*at);
         if (state->links.empty()) return Errno(ESTALE);
-        const Detour* detour = detour_on(state->detours, branch);
+        const Detour* detour = detour_on(state->rare->detours, branch);
         const std::string& part = detour ? detour->path : state->links[0].name;
         path = path.empty() ? part : part + "/" + path;
         if (detour && detour->from_root) break;
@@ -82,7 +82,7 @@ Result<Detours> Tree::fixed_places(const NodeRef& node) {
     std::vector<BranchIndex> branches;
     {
         LockedNode state(*node);
-        for (BranchIndex branch : state->layers) {
+        for (BranchIndex branch : state->as_dir->layers) {
             if (!set_->at(branch).writable()) branches.push_back(branch);
         }
         if (state->content_branch >= 0) branches.push_back(state->content_branch);
@@ -98,7 +98,7 @@ Result<std::string> Tree::redirect_to(const NodeRef& node) {
     for (NodeRef at = node; at != root_;) {
         LockedNode state(*at);
         if (state->links.empty()) return Errno(ESTALE);
-        const std::string& part = state->redirect ? *state->redirect : state->links[0].name;
+        const std::string& part = state->rare->redirect ? *state->rare->redirect : state->links[0].name;
         if (part.front() == '/') return part + path;
         path = "/" + part + path;
         NodeRef parent = state->links[0].parent;

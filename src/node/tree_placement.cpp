@@ -61,7 +61,7 @@ bool Tree::reaches(const NodeRef& dir, BranchIndex branch) {
     if (!set_->uses_marks()) return true;
     for (NodeRef node = dir; node;) {
         LockedNode state(*node);
-        const auto& layers = state->layers;
+        const auto& layers = state->as_dir->layers;
         if (std::find(layers.begin(), layers.end(), branch) != layers.end()) return true;
         if (layers.empty() || branch > layers.back()) return false;
         NodeRef parent = state->links.empty() ? NodeRef() : state->links[0].parent;
@@ -113,7 +113,7 @@ void Tree::fill_in(const NodeRef& dir, config::Policy policy, bool farther,
         for (std::size_t i = 0; i < candidates.size(); ++i) {
             if (found[i]) continue;
             candidates[i].missing_parents = level;
-            found[i] = has(state->layers, candidates[i].branch);
+            found[i] = has(state->as_dir->layers, candidates[i].branch);
             if (!found[i]) ++candidates[i].missing_parents;
         }
         if (!farther || state->links.empty()) break;

@@ -26,7 +26,7 @@ bool lose_winner(Tree& tree, const NodeRef& dir, BranchIndex lost) {
         LockedNode state(*dir);
         if (state->unlinked || state->links.empty()) return false;
         if (state->winner != lost) return true;
-        rest = state->layers;
+        rest = state->as_dir->layers;
         std::erase(rest, lost);
     }
     while (!rest.empty()) {

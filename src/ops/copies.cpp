@@ -60,7 +60,7 @@ Result<std::vector<Copy>> parts_of_directory(Context& ctx, const NodeRef& node, 
         parts.push_back({{object.branch, object.st}, std::move(object.fd)});
         return parts;
     }
-    const std::vector<BranchIndex> layers = LockedNode(*node)->layers;
+    const std::vector<BranchIndex> layers = LockedNode(*node)->as_dir->layers;
     Errno last(EROFS);
     for (BranchIndex branch : layers) {
         if (!ctx.tree.set().at(branch).writable()) continue;
@@ -157,8 +157,9 @@ Status change_parts(Context& ctx, const NodeRef& dir, config::Function function,
                 return !ctx.tree.set().at(branch).writable() ||
                        std::find(changed.begin(), changed.end(), branch) != changed.end();
             };
-            if (state->unlinked || std::all_of(state->layers.begin(), state->layers.end(), is_changed)) {
-                ++state->said;
+            if (state->unlinked ||
+                std::all_of(state->as_dir->layers.begin(), state->as_dir->layers.end(), is_changed)) {
+                ++state->as_dir.make().said;
                 return {};
             }
         }

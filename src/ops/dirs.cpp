@@ -58,8 +58,9 @@ bool would_tell(const BranchSet& set, const Layers& layers, const std::vector<Di
 // long as nobody else had the directory open then, whose older answers might have entered it. And it is not believed
 // longer than the names in it: reading it again renews them all at the price of one request.
 bool opens_kept_listing(Context& ctx, LockedNode& node, const Layers& layers, std::vector<DirPart> parts) {
-    if (!node->listings) node->listings = std::make_unique<Listings>();
-    Listings& known = *node->listings;
+    auto& listings = node->as_dir.make().listings;
+    if (!listings) listings = std::make_unique<Listings>();
+    Listings& known = *listings;
     const auto now = std::chrono::steady_clock::now();
     const bool others = known.open++ != 0;
     if (!known.parts.empty() && known.parts == parts &&
@@ -123,8 +124,8 @@ class DirReading {
         {
             LockedNode state(*handle_.node_);
             if (state->unlinked) return {};
-            now = state->layers;
-            replaced = state->layers_replaced;
+            now = state->as_dir->layers;
+            replaced = state->as_dir->layers_replaced;
         }
         const auto& had = handle_.listing_.layers();
         const bool same = std::equal(now.begin(), now.end(), had.begin(), had.end(),
@@ -218,7 +219,7 @@ Result<DirHandle*> opendir(Context& ctx, NodeId id) {
     ctx.tree.hear_names();
     hear_of_parts(ctx, node);
     Layers layers;
-    const std::uint32_t layers_replaced = LockedNode(*node)->layers_replaced;
+    const std::uint32_t layers_replaced = LockedNode(*node)->as_dir->layers_replaced;
     // A directory that was removed while somebody is in it has no entries.
     if (!LockedNode(*node)->unlinked) {
         layers = TRY(ctx.tree.layers_of(node));
@@ -238,7 +239,7 @@ Result<DirHandle*> opendir(Context& ctx, NodeId id) {
 
 void releasedir(DirHandle* handle) {
     handle->note_half_read(false);
-    --LockedNode(*handle->node_)->listings->open;
+    --LockedNode(*handle->node_)->as_dir->listings->open;
     delete handle;
 }
 

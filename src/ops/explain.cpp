@@ -75,7 +75,7 @@ void explain_node(Context& ctx, const NodeRef& node, Explained& out) {
         out.other_opens += face.opens->cached;
     };
     count(state->face);
-    for (const auto& face : state->retired) count(*face);
+    for (const auto& face : state->rare->retired) count(*face);
 }
 
 Explained explain_root(Context& ctx) {
@@ -86,7 +86,7 @@ Explained explain_root(Context& ctx) {
     LockedNode state(*root);
     for (OnBranch& on : out.branches) {
         if (on.part == Part::missing) continue;
-        const auto& layers = state->layers;
+        const auto& layers = state->as_dir->layers;
         const bool merged = std::find(layers.begin(), layers.end(), on.branch) != layers.end();
         on.part = on.branch == state->winner ? Part::answers : merged ? Part::merged : Part::hidden;
     }
@@ -117,7 +117,7 @@ Result<Explained> explain(Context& ctx, std::string_view path) {
     std::vector<BranchIndex> parts;
     if (out.seen) {
         const NodeRef node = TRY(walk.step(parent_id, last));
-        if (node->is_dir()) parts = LockedNode(*node)->layers;
+        if (node->is_dir()) parts = LockedNode(*node)->as_dir->layers;
         explain_node(ctx, node, out);
     }
     const BranchIndex hiding = hiding_branch(set, at);

@@ -33,7 +33,7 @@ Result<Tree::Searched> choose_layers(Context& ctx, const NodeRef& parent, const 
 
 Result<AtName> look_once(Context& ctx, const NodeRef& parent, const Name& name, Open open) {
     AtName at;
-    if ((at.node = find_at_place(ctx.tree, parent, name.view()))) at.parts = LockedNode(*at.node)->layers;
+    if ((at.node = find_at_place(ctx.tree, parent, name.view()))) at.parts = LockedNode(*at.node)->as_dir->layers;
     auto searched = TRY(choose_layers(ctx, parent, name));
     at.layers = std::move(searched.layers);
     if (ctx.tree.own_names(*parent).has_control(name.view())) return Errno(EPERM);
@@ -70,7 +70,7 @@ const Layer& layer_of(const Layers& layers, BranchIndex branch) {
 
 bool is_as_seen(const AtName& at, LockedNode& node) {
     if (node.node().generation() != at.generation) return false;
-    return at.parts.empty() || node->layers == at.parts;
+    return at.parts.empty() || node->as_dir->layers == at.parts;
 }
 
 Result<AtName> look_at(Context& ctx, const NodeRef& parent, const Name& name, Open open) {
@@ -191,7 +191,7 @@ void pin_if_last(LockedNode& node, const NodeRef& parent, const Name& name, AtNa
     if (node->pinned.valid()) return;
     if (sys::key_of(at.winner().st) != node->key) return;  // a name not linked to the copy: see lookup
     node->pinned = std::move(at.object);
-    if (at.content) node->detours = at.content;
+    if (at.content) node->rare.set(&Rare::detours, at.content);
 }
 
 void unpin(LockedNode& node) {
@@ -203,17 +203,17 @@ void forget_name(Context& ctx, LockedNode& node, const NodeRef& parent, const Na
     std::erase(node->links, Link{parent, name.str()});
     if (!ctx.tree.set().at(at.winner().branch).writable()) {
         if (sys::key_of(at.winner().st) == node->key) {
-            ++node->removed_links;
-        } else if (node->hidden_links > 0) {
-            --node->hidden_links;
+            ++node->rare.make().removed_links;
+        } else if (node->rare->hidden_links > 0) {
+            --node->rare.make().hidden_links;
             keep_hidden_links(ctx.tree, node);
         }
     }
     end_index_if_last(ctx.tree, node);
     // `at` refers to the node as well, so this is never the last reference, which must not go under the lock.
-    if (node->hidden_links == 0 || node->links.empty()) node->kept = {};
+    if (node->rare->hidden_links == 0 || node->links.empty()) node->rare.set(&Rare::kept, {});
     if (!node->links.empty()) return;
-    node->remembered = {};
+    node->rare.set(&Rare::remembered, {});
     node->unlinked = true;
     if (node.node().is_dir() || at.winner().st.stx_nlink <= 1)
         ctx.tree.shown_inodes().drop(node->key.dev, node->key.ino);

@@ -65,7 +65,7 @@ Result<Entry> find_known(Context& ctx, const NodeRef& node) {
     if (!entry.failed_with(ESTALE)) return entry;
     NodeRef remembered;  // dropped after the lock
     LockedNode state(*node);
-    std::swap(remembered, state->remembered);
+    if (state->rare) std::swap(remembered, state->rare.make().remembered);
     return entry;
 }
 

@@ -79,7 +79,7 @@ Result<Entry> link_instead(Context& ctx, const Request& request, const NodeRef& 
 bool may_lie_on(Context& ctx, const NodeRef& parent, BranchIndex branch) {
     if (!ctx.tree.keeps_paths()) return true;
     LockedNode state(*parent);
-    return std::find(state->layers.begin(), state->layers.end(), branch) != state->layers.end();
+    return std::find(state->as_dir->layers.begin(), state->as_dir->layers.end(), branch) != state->as_dir->layers.end();
 }
 
 // The copies that the policy means beside the winner.

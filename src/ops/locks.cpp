@@ -22,7 +22,7 @@ Result<SharedFd> LockOwners::descriptor(Context& ctx, const Request& request, Fi
         fd = place.first->second.fd;
         added = place.second;
     }
-    if (added) ++LockedNode(*handle.node())->branch_locks;
+    if (added) ++LockedNode(*handle.node())->rare.make().branch_locks;
     return fd;
 }
 
@@ -41,7 +41,7 @@ void LockOwners::end(const FileHandle& handle, std::uint64_t owner) {
         closed_later = std::move(it->second);
         owned_.erase(it);
     }
-    --LockedNode(*handle.node())->branch_locks;
+    --LockedNode(*handle.node())->rare.make().branch_locks;
 }
 
 Status set_range_lock(Context& ctx, const Request& request, LockOwners& owners, FileHandle& handle, std::uint64_t owner,
@@ -64,7 +64,8 @@ Status set_file_lock(Context& ctx, const Request& request, FileHandle& handle, i
     if (done) {
         LockedNode state(*handle.node());
         const bool holds = operation != LOCK_UN;
-        if (holds != handle.has_branch_lock()) holds ? ++state->branch_locks : --state->branch_locks;
+        if (holds != handle.has_branch_lock())
+            holds ? ++state->rare.make().branch_locks : --state->rare.make().branch_locks;
         handle.has_branch_lock() = holds;
     }
     return done.failed_with(EWOULDBLOCK) ? Status(Errno(EAGAIN)) : done;

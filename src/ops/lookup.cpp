@@ -33,16 +33,16 @@ void start_node(Context& ctx, LockedNode& node, const NodeRef& parent, const Nam
     const auto key = sys::key_of(found.st);
     node->key = key;
     node->winner = found.branch;
-    node->layers = found.layers;
-    node->detours = found.detours;
+    node->as_dir.set(&AsDirectory::layers, found.layers);
+    node->rare.set(&Rare::detours, found.detours);
     node->protection = found.protection;
     node->content_branch = found.content_branch;
-    if (!found.redirect.empty()) node->redirect = std::make_unique<std::string>(found.redirect);
+    if (!found.redirect.empty()) node->rare.set(&Rare::redirect, std::make_unique<std::string>(found.redirect));
     node->links = {Link{parent, name.str()}};
     take_place(ctx.tree, node, node->links[0]);
     if (node.node().is_dir()) {
-        node->parts_known = parts_known_now(ctx);
-        if (found.incomplete) --node->parts_known.news;  // looked for again as if there were news
+        node->as_dir.set(&AsDirectory::parts_known, parts_known_now(ctx));
+        if (found.incomplete) --node->as_dir.make().parts_known.news;  // looked for again as if there were news
     }
     node->shown_inode = ctx.tree.shown_inodes().of(ctx.tree.set(), key.dev, key.ino);
     const auto& original = found.original;
@@ -52,8 +52,8 @@ void start_node(Context& ctx, LockedNode& node, const NodeRef& parent, const Nam
         ctx.tree.shown_inodes().keep(key.dev, key.ino, node->shown_inode);
     }
     if (!original.index.empty()) {
-        node->index = std::make_unique<std::string>(original.index);
-        node->hidden_links = original.hidden;
+        node->rare.set(&Rare::index, std::make_unique<std::string>(original.index));
+        node->rare.set(&Rare::hidden_links, original.hidden);
         node->below_names = original.below;
     }
 }
@@ -110,9 +110,9 @@ void drop_replaced_parts(Context& ctx, LockedNode& dir, const Resolved& found) {
     for (std::size_t i = 0; i < found.identities.size(); ++i) {
         const BranchIndex branch = found.layers[i];
         const std::uint64_t identity = found.identities[i];
-        if (dir->layer_names && !dir->layer_names->fits(branch, identity)) {
-            dir->layer_names = nullptr;
-            ++dir->layers_replaced;
+        if (dir->as_dir->layer_names && !dir->as_dir->layer_names->fits(branch, identity)) {
+            dir->as_dir.set(&AsDirectory::layer_names, nullptr);
+            ++dir->as_dir.make().layers_replaced;
         }
         const SharedDir held = ctx.tree.dirs().find(dir.node(), branch);
         if (held && held->identity() != identity) ctx.tree.dirs().drop(dir.node(), branch);
@@ -122,9 +122,9 @@ void drop_replaced_parts(Context& ctx, LockedNode& dir, const Resolved& found) {
 // Whether the second look would find every part. A redirect leads to its part from anywhere. had: the parts of before
 // the layers were chosen, which all of the parent's are: where those lack one of these it went with the parent's.
 bool were_asked(const Layers& layers, const NodeState& dir, const std::vector<BranchIndex>& had) {
-    return std::all_of(dir.layers.begin(), dir.layers.end(), [&](BranchIndex part) {
+    return std::all_of(dir.as_dir->layers.begin(), dir.as_dir->layers.end(), [&](BranchIndex part) {
         const auto is_its = [&](const Layer& layer) { return layer.branch == part; };
-        return detour_on(dir.detours, part) || std::any_of(layers.begin(), layers.end(), is_its) ||
+        return detour_on(dir.rare->detours, part) || std::any_of(layers.begin(), layers.end(), is_its) ||
                std::find(had.begin(), had.end(), part) != had.end();
     });
 }
@@ -147,13 +147,13 @@ Result<Entered> enter_dir(Context& ctx, const NodeRef& parent, const Layers& lay
             return Entered{make_instead(ctx, parent, name, found)};
         }
         drop_replaced_parts(ctx, state, found);
-        if (state->layers == found.layers && state->key == at.key) return Entered{at.node};
+        if (state->as_dir->layers == found.layers && state->key == at.key) return Entered{at.node};
         // Since then a copy-up may have added more.
         if (were_asked(layers, *state, had)) {
             TRY(renew_parts(ctx, at.state, layers, name, found.other_name));
             return Entered{at.node};
         }
-        has = state->layers;
+        has = state->as_dir->layers;
     }
     // A part on a branch that was left out: it had none when the names were asked, or the parent was not there.
     if (looks == 0) return Errno(ESTALE);
@@ -173,14 +173,14 @@ Entered enter_name(Context& ctx, const NodeRef& parent, const Name& name, const 
         }
         made = state->winner < 0;
         if (made) start_node(ctx, state, parent, name, found);
-        if (made) state->original = key;
+        if (made) state->rare.set(&Rare::original, key);
     }
     if (made) return {node};
     // It had this name once.
     NodeRef fresh = ctx.tree.nodes().make(found.st.stx_mode & S_IFMT);
     LockedNode state(*fresh);
     start_node(ctx, state, parent, name, found);
-    state->original = key;
+    state->rare.set(&Rare::original, key);
     ctx.tree.nodes().add_key(key, *fresh);
     return {fresh};
 }
@@ -190,31 +190,31 @@ Result<Entered> enter_file(Context& ctx, const NodeRef& parent, const Name& name
     if (keeps_names_apart(ctx.tree, found.st, found.branch)) return enter_name(ctx, parent, name, found);
     Arrival at(ctx, parent, name, found);
     LockedNode& state = at.state;
-    if (found.original.below && state->original == sys::FileKey{}) {
+    if (found.original.below && state->rare->original == sys::FileKey{}) {
         // The original's other names lead here without being looked for in the index.
-        state->original = found.original.key;
-        ctx.tree.nodes().add_key(state->original, *at.node);
+        state->rare.set(&Rare::original, found.original.key);
+        ctx.tree.nodes().add_key(state->rare->original, *at.node);
     }
     if (at.fresh) return Entered{at.node};
     const bool copied = state->key != at.key;
-    if (copied && state->unlinked && !state->index) {
+    if (copied && state->unlinked && !state->rare->index) {
         // The copy has no name left to link from; the original's other names are files of their own again.
-        state->original = {};
+        state->rare.set(&Rare::original, {});
         return Entered{make_instead(ctx, parent, name, found)};
     }
     Link here{parent, name.str()};
     const bool known = std::find(state->links.begin(), state->links.end(), here) != state->links.end();
     if (!known) {
         // One link and another name: it was renamed on the branch.
-        if (!copied && !state->index && found.st.stx_nlink == 1) state->links.clear();
+        if (!copied && !state->rare->index && found.st.stx_nlink == 1) state->links.clear();
         state->links.push_back(std::move(here));
         state->unlinked = false;
-        if (!copied || state->index) {
+        if (!copied || state->rare->index) {
             state->pinned.reset();
             state->pinned_while_open = false;
         }
     }
-    if (!state->index) return Entered{at.node, copied};
+    if (!state->rare->index) return Entered{at.node, copied};
     // Shown by the index; nothing is changed on a branch for being looked at.
     if (copied || found.original.below) state->below_names = true;
     return Entered{at.node};
@@ -236,14 +236,14 @@ Attr show(Context& ctx, LockedNode& node, NodeId id, const sys::Stat& st) {
         if (ctx.tree.layer_options().static_nlink) out.st.stx_nlink = 1;
         // With a part that is read-only most subdirectories lie in both: one link tells find(1) and others not to
         // count.
-        const auto& layers = node->layers;
+        const auto& layers = node->as_dir->layers;
         const bool counted = std::all_of(layers.begin(), layers.end(),
                                          [&](BranchIndex branch) { return ctx.tree.set().at(branch).writable(); });
         if (layers.size() > 1 && !counted) out.st.stx_nlink = 1;
         return out;
     }
-    out.st.stx_nlink = st.stx_nlink + node->hidden_links - std::min(node->removed_links, st.stx_nlink);
-    if (node->index && out.st.stx_nlink > 0) --out.st.stx_nlink;  // the index has a name as well
+    out.st.stx_nlink = st.stx_nlink + node->rare->hidden_links - std::min(node->rare->removed_links, st.stx_nlink);
+    if (node->rare->index && out.st.stx_nlink > 0) --out.st.stx_nlink;  // the index has a name as well
     if (node->writers > 0) out.timeout = 0;
     if (node->had_writer) out.timeout = std::min(out.timeout, kWriterTimeout);
     if (id != node->face.id) out.timeout = 0;
@@ -261,12 +261,12 @@ std::uint64_t generation_of(const Context& ctx, LockedNode& state) {
 Entry answer(Context& ctx, LockedNode& state, const sys::Stat& st) {
     ctx.tree.nodes().count_lookup(state, state->face);
     if (state->face.opens) state->face.opens->told_stale.clear();
-    for (auto& old : state->retired) {
+    for (auto& old : state->rare->retired) {
         if (old->opens) old->opens->told_stale.clear();
     }
     state->told = true;
-    if (ctx.tree.pool().files.keep_nodes && !state->links.empty() && !state->remembered) {
-        state->remembered = state.reference();
+    if (ctx.tree.pool().files.keep_nodes && !state->links.empty() && !state->rare->remembered) {
+        state->rare.set(&Rare::remembered, state.reference());
     }
     const NodeId id = state->face.id;
     return Entry{id, show(ctx, state, id, st), entry_timeout(ctx, state->winner, st), generation_of(ctx, state)};
@@ -370,7 +370,7 @@ Result<Resolved> find_promptly(Context& ctx, const NodeRef& parent, const Layers
     const BranchSet& set = ctx.tree.set();
     const NodeRef dir = set.any_is_late() ? find_at_place(ctx.tree, parent, name.view()) : NodeRef();
     if (!dir) return find_winner(set, layers, name);
-    const std::vector<BranchIndex> parts = LockedNode(*dir)->layers;
+    const std::vector<BranchIndex> parts = LockedNode(*dir)->as_dir->layers;
     Layers asked = layers;
     const auto spared = std::erase_if(asked, [&](const Layer& layer) {
         return set.at(layer.branch).is_late() && std::find(parts.begin(), parts.end(), layer.branch) == parts.end();

@@ -340,7 +340,7 @@ void release(Context& ctx, FileHandle* handle) {
         LockedNode state(*handle->node());
         if (handle->writes() && state->writers > 0) --state->writers;
         if (handle->writes() && handle->passes_through()) ctx.tree.own_closes().note(state->face.id);
-        if (handle->has_branch_lock()) --state->branch_locks;
+        if (handle->has_branch_lock()) --state->rare.make().branch_locks;
         if (Face* face = state->face_of(handle->id()); face && face->opens) {
             std::erase(face->opens->kept, &handle->kept());
             (handle->mode() == IoMode::cached ? face->opens->cached : face->opens->passthrough) -= 1;

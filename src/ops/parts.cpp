@@ -27,11 +27,11 @@ struct InParent {
 InParent ask_parent(const NodeRef& parent, const std::string& name) {
     InParent out;
     LockedNode state(*parent);
-    out.replaced = state->layers_replaced;
-    const auto& names = state->layer_names;
+    out.replaced = state->as_dir->layers_replaced;
+    const auto& names = state->as_dir->layer_names;
     if (!names || names->outdated()) return out;
     const auto knows = [&](BranchIndex branch) { return names->knows(branch); };
-    out.told = std::all_of(state->layers.begin(), state->layers.end(), knows);
+    out.told = std::all_of(state->as_dir->layers.begin(), state->as_dir->layers.end(), knows);
     out.made = names->made(name);
     return out;
 }
@@ -49,9 +49,9 @@ Result<bool> look_at_parts(Context& ctx, const NodeRef& dir, const Link& link, c
     const auto found = TRY(find_winner(ctx.tree.set(), layers, name));
     LockedNode state(*dir);
     if (state->links.empty() || state->links[0] != link) return false;
-    state->parts_known = known;
-    if (found.incomplete) --state->parts_known.news;
-    if (state->layers == found.layers || !sys::is_dir(found.st) || !has_its_part(state, found)) return false;
+    state->as_dir.set(&AsDirectory::parts_known, known);
+    if (found.incomplete) --state->as_dir.make().parts_known.news;
+    if (state->as_dir->layers == found.layers || !sys::is_dir(found.st) || !has_its_part(state, found)) return false;
     TRY(renew_parts(ctx, state, layers, name, found.other_name));
     return true;
 }
@@ -66,8 +66,9 @@ Status renew_parts(Context& ctx, LockedNode& dir, const Layers& layers, const Na
     auto now = TRY(find_winner(ctx.tree.set(), layers, name));
     // The second: renamed meanwhile, and `layers` may not be all.
     if (!sys::is_dir(now.st) || (now.other_name && !redirected)) return Errno(ESTALE);
-    dir->detours = std::move(now.detours);
-    dir->redirect = now.redirect.empty() ? nullptr : std::make_unique<std::string>(std::move(now.redirect));
+    dir->rare.set(&Rare::detours, std::move(now.detours));
+    dir->rare.set(&Rare::redirect,
+                  now.redirect.empty() ? nullptr : std::make_unique<std::string>(std::move(now.redirect)));
     dir->protection = now.protection;
     take_parts(ctx.tree, dir, sys::key_of(now.st), std::move(now.layers));
     return {};
@@ -76,7 +77,8 @@ Status renew_parts(Context& ctx, LockedNode& dir, const Layers& layers, const Na
 bool has_its_part(LockedNode& dir, const Resolved& found) {
     for (std::size_t i = 0; i < found.layers.size(); ++i) {
         const BranchIndex branch = found.layers[i];
-        if (std::find(dir->layers.begin(), dir->layers.end(), branch) == dir->layers.end()) continue;
+        if (std::find(dir->as_dir->layers.begin(), dir->as_dir->layers.end(), branch) == dir->as_dir->layers.end())
+            continue;
         if (branch != dir->winner) return true;
         if (branch == found.branch && sys::key_of(found.st) == dir->key) return true;
         if (i < found.identities.size() && found.identities[i] == sys::hash_of(dir->key)) return true;
@@ -93,12 +95,12 @@ bool hear_of_parts(Context& ctx, const NodeRef& dir) {
     std::vector<BranchIndex> layers;
     {
         LockedNode state(*dir);
-        had = state->parts_known;
+        had = state->as_dir->parts_known;
         // A branch that is late would be waited for: without news the parts are those that are known.
         if (had.news == now.news && (now.at - had.at <= age || ctx.tree.set().any_is_late())) return false;
         if (state->links.empty()) return false;
         link = state->links[0];
-        layers = state->layers;
+        layers = state->as_dir->layers;
     }
     hear_of_parts(ctx, link.parent);
     const InParent in = ask_parent(link.parent, link.name);
@@ -111,7 +113,7 @@ bool hear_of_parts(Context& ctx, const NodeRef& dir) {
     }
     if (!in.told) now.at = had.at;
     LockedNode state(*dir);
-    state->parts_known = now;
+    state->as_dir.set(&AsDirectory::parts_known, now);
     return false;
 }
 

@@ -47,7 +47,7 @@ Result<Relocated> relocate_file(Context& ctx, const NodeRef& node, const Relocat
 
 // A part that says what the others say, somewhere else.
 Status have_elsewhere(Context& ctx, const NodeRef& dir, BranchIndex from) {
-    const auto layers = LockedNode(*dir)->layers;
+    const auto layers = LockedNode(*dir)->as_dir->layers;
     const auto keeps = [&](BranchIndex branch) {
         const Branch& at = ctx.tree.set().at(branch);
         return branch != from && at.present() && at.takes_new_names();
@@ -84,7 +84,7 @@ Result<Relocated> relocate_dir(Context& ctx, const NodeRef& dir, BranchIndex fro
     {
         LockedNode state(*dir);
         if (state->links.empty()) return stays("it is the root, or has no name");
-        if (!has(state->layers, from)) return Relocated{.done = true, .why = {}, .now = state->winner};
+        if (!has(state->as_dir->layers, from)) return Relocated{.done = true, .why = {}, .now = state->winner};
         parent = state->links[0].parent;
         written = state->links[0].name;
     }
@@ -93,7 +93,7 @@ Result<Relocated> relocate_dir(Context& ctx, const NodeRef& dir, BranchIndex fro
     const auto first = [&](const std::vector<BranchIndex>& layers) {
         return *std::find_if(layers.begin(), layers.end(), [&](BranchIndex b) { return b != from; });
     };
-    const BranchIndex next = first(LockedNode(*dir)->layers);
+    const BranchIndex next = first(LockedNode(*dir)->as_dir->layers);
     const auto there = TRY(ctx.tree.dir_on(dir, next));
     if (!TRY(have_same_rights(*TRY(ctx.tree.dir_on(dir, from)), *there))) {
         return stays("its owner, mode or ACL is another one on " + ctx.tree.set().at(next).path() +
@@ -104,13 +104,13 @@ Result<Relocated> relocate_dir(Context& ctx, const NodeRef& dir, BranchIndex fro
     TRY(settle_names(ctx.tree, {Link{parent, written}}, next, *above));
     LockedNode state(*dir);
     if (state->links.empty() || !(state->links[0].parent == parent) || state->links[0].name != written ||
-        !has(state->layers, from) || first(state->layers) != next) {
+        !has(state->as_dir->layers, from) || first(state->as_dir->layers) != next) {
         return stays("it was renamed or changed meanwhile");
     }
     if (auto removed = sys::remove_dir(*above, name); !removed) {
         return stays(removed.failed_with(ENOTEMPTY) ? "it is not empty" : log::errno_text(removed.error().value()));
     }
-    auto layers = state->layers;
+    auto layers = state->as_dir->layers;
     std::erase(layers, from);
     take_parts(ctx.tree, state, key, std::move(layers));
     return Relocated{.done = true, .why = {}, .now = next};

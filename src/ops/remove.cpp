@@ -22,7 +22,7 @@ enum class Inside { unknown, may_hold_marks };
 bool is_plain_dir(Context& ctx, const AtName& at) {
     if (!sys::is_dir(at.winner().st) || at.hits.size() != 1 || !at.node) return false;
     if (!ctx.tree.set().at(at.winner().branch).writable()) return false;
-    return LockedNode(*at.node)->layers.size() == 1;
+    return LockedNode(*at.node)->as_dir->layers.size() == 1;
 }
 
 Result<Outcome> remove_plain_dir(Context& ctx, const Name& name, const AtName& at) {

@@ -99,7 +99,7 @@ Result<RenamePlan> make_plan(Context& ctx, const RenameSide& from, const RenameS
     RenameFacts facts;
     std::vector<BranchIndex> homes;
     if (where == Where::as_policies_say && ctx.tree.keeps_paths()) {
-        homes = LockedNode(*to.parent)->layers;
+        homes = LockedNode(*to.parent)->as_dir->layers;
         facts.homes = &homes;
     }
     facts.moves_along = TRY(find_moves_along(ctx, from));
@@ -136,7 +136,7 @@ enum class Outcome { done, look_again };
 // A name of an indexed file that lies below only is a name like the others first.
 Result<Outcome> bring_name(Context& ctx, const RenameSide& side) {
     if (!side.at || !side.at->node || ctx.tree.set().at(side.at->winner().branch).writable()) return Outcome::done;
-    if (!LockedNode(*side.at->node)->index) return Outcome::done;
+    if (!LockedNode(*side.at->node)->rare->index) return Outcome::done;
     const auto branch = LockedNode(*side.at->node)->winner;
     TRY(add_missing_link(ctx.tree, side.at->node, side.parent, side.name));
     // Nothing there: not a name of the file any more.

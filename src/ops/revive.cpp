@@ -69,7 +69,7 @@ void take_earlier_id(Context& ctx, LockedNode& node, const Above& above) {
     // In layers the key of a directory changes when it is copied up, and nobody else changes its place.
     const bool by_place = node.node().is_dir();
     const bool apart = ctx.tree.pool().files.link_cow;
-    const auto id = above.names->take({above.parent, above.name, node->key, node->original, by_place, apart});
+    const auto id = above.names->take({above.parent, above.name, node->key, node->rare->original, by_place, apart});
     if (!id || !ctx.tree.nodes().take_lasting_id(node, *id)) return;
     ctx.tree.nodes().count_lookup(node, node->face);
     // Whether it ever was is not written down.

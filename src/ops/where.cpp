@@ -7,7 +7,7 @@
 namespace plyfs::ops {
 
 Result<std::vector<BranchIndex>> branches_of(Context& ctx, const NodeRef& node) {
-    if (node->is_dir()) return LockedNode(*node)->layers;
+    if (node->is_dir()) return LockedNode(*node)->as_dir->layers;
     Link link;
     {
         LockedNode state(*node);

@@ -108,7 +108,7 @@ TEST_CASE("copy-up: siblings in one lower directory at the same time") {
     for (auto& thread : threads) thread.join();
     CHECK(failed == 0);
     for (int i = 0; i < kFiles; ++i) CHECK(read_file(world.at(0, "d/e/f" + std::to_string(i))) == std::to_string(i));
-    CHECK(LockedNode(*dir)->layers == std::vector<BranchIndex>{0, 1});
+    CHECK(LockedNode(*dir)->as_dir->layers == std::vector<BranchIndex>{0, 1});
     CHECK(world.node("d/e") == dir);
     CHECK(world.work_is_empty());
 }
@@ -127,12 +127,12 @@ TEST_CASE("copy-up: hard links known by two names stay one file") {
     CHECK(lstat_or_fail(world.at(0, "one")).st_ino == lstat_or_fail(world.at(0, "d/two")).st_ino);
     CHECK(lstat_or_fail(world.at(0, "one")).st_nlink == 2);
     CHECK_FALSE(exists(world.at(0, "three")));
-    CHECK(LockedNode(*node)->hidden_links == 1);
+    CHECK(LockedNode(*node)->rare->hidden_links == 1);
     // The third name is met later.
     REQUIRE(world.node("three") == node);
     REQUIRE(add_missing_link(tree, node, world.node(""), name_of("three")));
     CHECK(lstat_or_fail(world.at(0, "three")).st_ino == lstat_or_fail(world.at(0, "one")).st_ino);
-    CHECK(LockedNode(*node)->hidden_links == 0);
+    CHECK(LockedNode(*node)->rare->hidden_links == 0);
     CHECK(tree.counters().copyups == 1);
 }
 
@@ -290,7 +290,7 @@ TEST_CASE("copy-up: a directory that came to the branch in several steps leaves 
             REQUIRE(ensure_dir_on(tree, node, branch));
             CHECK(winner_of(node) == branch);
         }
-        CHECK(LockedNode(*node)->layers == std::vector<BranchIndex>{0, 1, 2});
+        CHECK(LockedNode(*node)->as_dir->layers == std::vector<BranchIndex>{0, 1, 2});
         for (int i : {0, 1, 2}) {
             keys[i] = sys::key_of(sys::stat_at(open_dir(world.at(i, "")), name_of("d")).value());
         }
@@ -399,7 +399,7 @@ TEST_CASE("copy-up: a directory on every branch, and one that is there already")
     make_dir(world.at(0, "a/b"));
     REQUIRE(ensure_dir_on(tree, node, 0));
     CHECK(winner_of(node) == 0);
-    CHECK(LockedNode(*node)->layers == std::vector<BranchIndex>{0, 1, 2});
+    CHECK(LockedNode(*node)->as_dir->layers == std::vector<BranchIndex>{0, 1, 2});
     CHECK(tree.dir_on(node, 0).has_value());
     node = {};
     world.stop();

@@ -166,7 +166,7 @@ TEST_CASE("node table: the keys of a node go with it") {
         NodeRef node = table.find_or_make(key(1), made);
         LockedNode state(*node);
         table.add_key(key(2), *node);
-        state->original = key(1);
+        state->rare.set(&Rare::original, key(1));
         state->key = key(2);
     }
     CHECK(table.size() == 0);
@@ -181,7 +181,7 @@ TEST_CASE("node table: a retired face is found until it is forgotten") {
     NodeId id = 0;
     {
         LockedNode state(*node);
-        state->retired.push_back(std::make_unique<Face>(std::move(state->face)));
+        state->rare.make().retired.push_back(std::make_unique<Face>(std::move(state->face)));
         state->face = Face{};
         state->face.id = table.new_id(*node);
         id = state->face.id;
@@ -195,7 +195,7 @@ TEST_CASE("node table: a retired face is found until it is forgotten") {
         forget(table, old_id, 1);
         CHECK_FALSE(table.find(old_id));
         CHECK(table.find(id));
-        CHECK(LockedNode(*table.find(id))->retired.empty());
+        CHECK(LockedNode(*table.find(id))->rare->retired.empty());
         forget(table, id, 1);
     }
     SUBCASE("the new one first") {

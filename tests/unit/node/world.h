@@ -71,9 +71,9 @@ class World {
         LockedNode state(*node);
         if (made) {
             state->winner = found->branch;
-            state->layers = found->layers;
+            state->as_dir.set(&AsDirectory::layers, found->layers);
             state->content_branch = found->content_branch;
-            state->detours = found->detours;
+            state->rare.set(&Rare::detours, found->detours);
             state->shown_inode = found->st.stx_ino;
         }
         const Link here{parent, name};
