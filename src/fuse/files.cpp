@@ -142,7 +142,7 @@ void on_copy_file_range(fuse_req_t req, fuse_ino_t, off_t from_offset, fuse_file
     auto* from = call.file(from_fi);
     auto* to = call.file(to_fi);
     if (!from || !to) return call.fail(Errno(ESTALE));
-    call.run_later(
+    call.run(
         [=](ops::Context& ctx, const ops::Request& request) {
             return ops::copy_range(ctx, request, *from, static_cast<std::uint64_t>(from_offset), *to,
                                    static_cast<std::uint64_t>(to_offset), length, static_cast<unsigned>(flags));

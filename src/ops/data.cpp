@@ -148,8 +148,22 @@ Result<std::uint64_t> seek(Context& ctx, FileHandle& handle, std::uint64_t offse
     return sys::seek_extent(*TRY(handle.descriptor(ctx)), offset, whence);
 }
 
+namespace {
+
+// Less than handing it to another thread costs, as cp does for each small file; but a server's answer takes time.
+bool is_quick_copy(Context& ctx, FileHandle& from, FileHandle& to, std::size_t length) {
+    constexpr std::size_t kMostAtOnce = std::size_t{64} << 10;
+    const auto is_local = [&](FileHandle& handle) {
+        return !ctx.tree.set().at(LockedNode(*handle.node())->winner).network();
+    };
+    return length <= kMostAtOnce && is_local(from) && is_local(to);
+}
+
+}  // namespace
+
 Result<std::size_t> copy_range(Context& ctx, const Request& request, FileHandle& from, std::uint64_t from_offset,
                                FileHandle& to, std::uint64_t to_offset, std::size_t length, unsigned flags) {
+    if (!request.may_block && !is_quick_copy(ctx, from, to, length)) return Errno(EINPROGRESS);
     TRY(may_receive_copy(to.node()));
     return with_room(ctx, request, to.node(), {to_offset + length, length}, [&]() -> Result<std::size_t> {
         const auto source = TRY(from.descriptor(ctx));

@@ -20,7 +20,8 @@ Status fsync(Context& ctx, FileHandle& handle, bool data_only);
 // as to send what it gathered (NFS).
 bool flushes(const Context& ctx, const FileHandle& handle);
 Status flush(Context& ctx, FileHandle& handle);
-// EINPROGRESS by these three and with a new size by setattr(): the branch is full and the file would be moved.
+// EINPROGRESS by these three and with a new size by setattr(): the branch is full and the file would be moved; or what
+// is copied takes long.
 Status fallocate(Context& ctx, const Request& request, FileHandle& handle, int mode, std::uint64_t offset,
                  std::uint64_t length);
 Result<std::uint64_t> seek(Context& ctx, FileHandle& handle, std::uint64_t offset, int whence);  // SEEK_DATA, SEEK_HOLE
