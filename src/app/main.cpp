@@ -31,6 +31,7 @@
 #include "node/branch_watch.h"
 #include "node/change_watch.h"
 #include "node/tree.h"
+#include "sys/call_filter.h"
 #include "sys/cred.h"
 #include "sys/mounted.h"
 #include "sys/service_manager.h"
@@ -249,6 +250,12 @@ int serve(config::Config config, Readiness& readiness, const Invocation& invocat
         ::_exit(0);
     };
     session.when_stuck(leave);
+    if (config.seccomp) {
+        if (auto given_up = sys::give_up_other_calls(transport.io_uring); !given_up) {
+            session.unmount();
+            return fail(kExitMount, "seccomp=on can not be had: " + log::errno_text(given_up.error().value()));
+        }
+    }
     const int code = session.serve([&](const std::string& how) {
         control->start();
         readiness.ready();
@@ -274,7 +281,11 @@ std::string found_first(const config::Config& config) {
 }
 
 int serve_alone(const config::Config& config, Readiness& readiness, const Invocation& invocation) {
-    const auto late = LateSupervisor::make(config, find_program(invocation.argv, invocation.cwd), found_first(config));
+    std::unique_ptr<LateSupervisor> late;
+    // It would be started by who has given that up.
+    if (!config.seccomp) {
+        late = LateSupervisor::make(config, find_program(invocation.argv, invocation.cwd), found_first(config));
+    }
     return serve(config, readiness, invocation, late ? &late->supervision() : nullptr);
 }
 

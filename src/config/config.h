@@ -100,6 +100,7 @@ struct Config {
 
     std::vector<std::string> files;  // that it was read from
     Transport transport = Transport::automatic;
+    bool seccomp = false;    // the daemon gives up the system calls that it does not need (sys/call_filter)
     bool supervise = false;  // by a process that starts another daemon when this one dies
     Passthrough passthrough = Passthrough::automatic;
     std::optional<int> max_stack_depth;  // 0 or 1 as libfuse counts; unset: looked up from the branches

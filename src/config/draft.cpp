@@ -181,8 +181,11 @@ void note_misplaced(Draft& draft) {
 }
 
 // What a daemon has that can not be handed to the next one.
-void settle_supervision(Draft& draft) {
+void settle_supervision(Draft& draft, bool root) {
     Config& config = draft.config;
+    if (config.seccomp && !root) {
+        draft.errors.push_back("seccomp=on needs root: a user's mounts are taken away by another program, fusermount3");
+    }
     if (!config.supervise) return;
     if (config.drop_in) draft.errors.push_back("supervise=on is not for container engines, which do that themselves");
     if (config.transport == Transport::io_uring) {
@@ -208,7 +211,7 @@ Config settle(Draft& draft, bool root) {
     refuse_duplicates(draft);
     settle_user_marks(draft);
     note_misplaced(draft);
-    settle_supervision(draft);
+    settle_supervision(draft, root);
     if (config.mountpoint.empty() && !draft.mountpoint_told) {
         draft.errors.push_back("the mountpoint is missing; name it as the last word or in the configuration file");
     }

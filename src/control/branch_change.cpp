@@ -121,6 +121,7 @@ std::string why_none_follows(const MountFacts& facts, const config::Config& conf
     if (facts.transport == "io_uring") return out + "over io_uring; mount with transport=devfuse";
     if (config.drop_in) return out + "where a container engine has started it";
     if (config.locks == config::Locks::forward) return out + "with locks=forward; mount with locks=local";
+    if (config.seccomp) return out + "with seccomp=on, which starts no program; mount with supervise=on as well";
     return out + "in the foreground, where its end would be taken for that of the mount; mount with supervise=on";
 }
 

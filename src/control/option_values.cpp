@@ -155,6 +155,7 @@ constexpr Row kRows[] = {
     {"rename-exdev", [](C c) { return word("rename-exdev", static_cast<int>(c.pool.rename_instead)); }},
     {"scheduling-priority", [](C c) { return std::to_string(c.niceness); }},
     {"security-capability", [](C c) { return flag(c.pool.files.capabilities); }},
+    {"seccomp", [](C c) { return flag(c.seccomp); }},
     {"statfs", [](C c) { return word("statfs", static_cast<int>(c.pool.files.statfs)); }},
     {"statfs-ignore", [](C c) { return word("statfs-ignore", static_cast<int>(c.pool.files.statfs_ignore)); }},
     {"supervise", [](C c) { return flag(c.supervise); }},

@@ -91,7 +91,8 @@ class NodeTable {
         std::atomic<std::uint32_t> use{0};
     };
     struct KeyHash {
-        std::size_t operator()(const sys::FileKey& key) const { return sys::hash_of(key); }
+        // noexcept: libstdc++ keeps no hash in each entry then.
+        std::size_t operator()(const sys::FileKey& key) const noexcept { return sys::hash_of(key); }
     };
     struct Shard {
         Mutex mutex;

@@ -9,14 +9,13 @@
 #include <string>
 #include <vector>
 
+#include "sys/call_numbers.h"
 #include "sys/inode_ioctl.h"
 #include "sys/open.h"
 #include "sys/xattr.h"
 
 namespace plyfs::sys {
 namespace {
-
-constexpr long kFchmodat2 = 452;  // Linux 6.6; newer than our C libraries, the same number on every architecture
 
 // What a user sets and expects to find again. Not: flags that describe how one file system stores the file
 // (extents, encryption, verity, copy-on-write, case folding), and project inheritance, whose project id is

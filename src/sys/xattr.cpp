@@ -10,17 +10,11 @@
 #include <cstdint>
 #include <optional>
 
+#include "sys/call_numbers.h"
 #include "sys/open.h"
 
 namespace plyfs::sys {
 namespace {
-
-// The *xattrat calls are newer than the C libraries that we build with; their numbers are the same on every
-// architecture that took the common table (all but alpha).
-constexpr long kSetxattrat = 463;
-constexpr long kGetxattrat = 464;
-constexpr long kListxattrat = 465;
-constexpr long kRemovexattrat = 466;
 
 struct XattrArgs {
     alignas(8) std::uint64_t value;

@@ -6,6 +6,7 @@
 #include "branch/acl.h"
 #include "branch/ownership.h"
 #include "overlay/marks.h"
+#include "overlay/move_note.h"
 #include "overlay/origin_format.h"
 #include "target.h"
 
@@ -46,6 +47,13 @@ void check_link_counts(std::string_view text) {
     }
 }
 
+void check_notes(std::string_view text) {
+    if (const auto note = MoveNote::parse(text)) {
+        const auto again = MoveNote::parse(note->text());
+        claim(again && *again == *note, "a note of a move outlasts being written");
+    }
+}
+
 void check_owners(std::string_view text) {
     sys::Stat st{};
     st.stx_mode = S_IFREG | 0644;
@@ -76,6 +84,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     check_origins(bytes);
     check_link_counts(text);
     check_owners(text);
+    check_notes(text);
     check_acls(bytes);
     return 0;
 }

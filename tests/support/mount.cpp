@@ -119,6 +119,7 @@ Mount::Mount(const std::string& options, const std::string& branches, const std:
     std::string all = options;
     if (!is_standin()) all += (all.empty() ? "" : ",") + std::string("transport=") + wanted_transport();
     if (!is_standin() && std::getenv("PLYFS_TEST_LOG")) all += ",log-level=debug";
+    if (const char* more = std::getenv("PLYFS_TEST_OPTIONS")) all += std::string(",") + more;
     std::vector<std::string> args{"-o", all};
     if (all.empty()) args.clear();
     if (!branches.empty()) args.push_back(branches);

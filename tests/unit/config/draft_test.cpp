@@ -166,3 +166,12 @@ TEST_CASE("words of pools change nothing in layers, which have handles by their 
     CHECK(layers("nfs_export=on").files.keep_nodes);
     CHECK_FALSE(layers("nfs_export=off").files.handles);
 }
+
+TEST_CASE("draft: a user's daemon starts fusermount3, and can not give that up") {
+    Draft draft;
+    draft.base = "/";
+    draft.config.mountpoint = "/m";
+    draft.config.seccomp = true;
+    draft.config.branches.push_back({"/a", BranchMode::rw, "a"});
+    CHECK_THROWS_WITH_AS(settle(draft, false), doctest::Contains("fusermount3"), Error);
+}
