@@ -132,7 +132,7 @@ Result<bool> LeftMove::run() {
     const bool may_finish = may_change_(index(*from_)), may_take_back = may_change_(index(to_));
     if (copied && is_old && may_finish && from_->writable()) return TRY(finish()), true;
     if (is_whole && is_new && may_take_back && to_.writable()) return TRY(take_back()), true;
-    if (!may_finish || !may_take_back) return false;
+    if (!may_finish || !may_take_back || !from_->writable() || !to_.writable()) return false;
     tell(log::Level::warn, "both were changed since, and both stay; `plyctl fsck` shows how they differ");
     return true;
 }

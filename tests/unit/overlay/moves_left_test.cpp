@@ -176,6 +176,13 @@ TEST_CASE("moves left: a branch that is seen loses nothing, and one that is miss
         CHECK(ground.who() == "01");
         CHECK_FALSE(ground.is_noted());
     }
+    SUBCASE("the original's can not be changed, and not all of it is there") {
+        ground.leave(ground.note().text());
+        remove(ground.from("f"));
+        settle_moves(*make_branches(ground.scratch.path(), "rw"), 1, *ground.open(), [](BranchIndex) { return true; });
+        CHECK(ground.who() == "0?1");
+        CHECK(ground.is_noted());
+    }
     SUBCASE("the original's is not of this pool") {
         auto note = ground.note();
         note.from = "/elsewhere";
