@@ -26,7 +26,8 @@ struct UsualTimeouts {
 };
 inline constexpr UsualTimeouts kLayerTimeouts{3600, 3600};
 inline constexpr UsualTimeouts kPoolTimeouts{1, 0};
-inline constexpr UsualTimeouts kWatchedTimeouts{60, 0};
+// Of a name that is made the kernel is told; not of those that come with a whole directory or branch.
+inline constexpr UsualTimeouts kWatchedTimeouts{60, 1};
 
 enum class Transport { automatic, io_uring, devfuse };
 enum class Locks { local, forward };

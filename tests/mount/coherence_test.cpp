@@ -63,6 +63,30 @@ TEST_CASE("coherence: names that others make and remove on a branch are seen") {
     CHECK(list_dir(*mount / "d") == std::vector<std::string>{"dir", "link", "new", "other", "over", "renamed"});
 }
 
+TEST_CASE("coherence: without other words a missing name is not asked for again at once, and seen when it is made") {
+    PoolGround ground("ab");
+    ground.fill("a:d/f b:d/g");
+    const auto mount = mount_pool(ground, "a:b", "minfreespace=0");
+    const auto shows = [&](const std::string& name) { return exists(*mount / name); };
+    REQUIRE(shows("d/f"));
+    // A second is long enough for these, also on a busy machine, if not each time.
+    CHECK(eventually([&] {
+        REQUIRE_FALSE(shows("d/new"));
+        const auto asked = mount->stats()["requests.lookup"];
+        for (int i = 0; i < 5; ++i) REQUIRE_FALSE(shows("d/new"));
+        return mount->stats()["requests.lookup"] == asked;
+    }));
+    write_file(ground.at('b', "d/new"), "x");
+    CHECK(eventually([&] { return shows("d/new"); }, kSeen));
+    // What comes with a directory is not told of name by name.
+    make_dirs(ground.at('b', "elsewhere"));
+    write_file(ground.at('b', "elsewhere/inside"), "x");
+    OK(::rename(ground.at('b', "d").c_str(), ground.at('b', "old").c_str()));
+    REQUIRE_FALSE(shows("d/inside"));
+    OK(::rename(ground.at('b', "elsewhere").c_str(), ground.at('b', "d").c_str()));
+    CHECK(eventually([&] { return shows("d/inside"); }, kSeen));
+}
+
 TEST_CASE("coherence: attributes and sizes that others change on a branch are seen") {
     PoolGround ground("ab");
     ground.fill("a:d/f b:d/g");
