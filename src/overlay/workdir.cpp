@@ -122,8 +122,8 @@ Result<WorkDir::Temp> WorkDir::keep_note(std::string_view text) {
     const auto written = sys::write_at(file, std::as_bytes(std::span(text)), 0);
     auto kept = written ? Status() : Status(written.error());
     if (kept && *written != text.size()) kept = Errno(ENOSPC);
-    if (kept) kept = sys::sync_file(file);
-    if (kept) kept = sys::sync_file(lock_);
+    if (kept) kept = settle_content(file);
+    if (kept && !orders_content_) kept = sys::sync_file(lock_);
     if (kept) return note;
     discard(note);
     return kept.error();

@@ -49,7 +49,8 @@ class WorkDir {
     // What staged objects get from the directory itself, which nobody else changes.
     const sys::Inherited& inherited() const { return inherited_; }
     Temp next() { return Temp(kStaged, counter_.fetch_add(1, std::memory_order_relaxed)); }
-    // A text for whoever comes after us; durable when this returns. A sweep leaves it.
+    // A text for whoever comes after us: no name that is given here from now on outlives it, whatever the power does. A
+    // sweep leaves it.
     Result<Temp> keep_note(std::string_view text);
     Status drop_note(const Name& note) const;
     // What earlier mounts have left of them, in their order.
