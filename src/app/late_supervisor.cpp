@@ -15,6 +15,7 @@
 namespace plyfs::app {
 namespace {
 
+constexpr int kMostEnd = 5000;     // milliseconds
 constexpr int kMostStart = 10000;  // milliseconds
 
 // As at the start of a program, and not as in a thread: who is ended while it waits leaves the daemon as it is.
@@ -105,17 +106,30 @@ void LateSupervisor::dismiss() {
     pid_ = -1;
 }
 
+namespace {
+
+bool wait_for(BorrowedFd line, int milliseconds) {
+    pollfd wanted{line.get(), POLLIN, 0};
+    int ready;
+    while ((ready = ::poll(&wanted, 1, milliseconds)) < 0 && errno == EINTR) {
+    }
+    return ready > 0;
+}
+
+}  // namespace
+
 bool wait_for_daemon(SupervisorState& state) {
     if (!sys::send_word(state.line, fuse::kServes)) return false;
-    pollfd left{state.line.get(), POLLIN, 0};
-    while (::poll(&left, 1, -1) < 0 && errno == EINTR) {
-    }
+    wait_for(state.line, -1);
     const sigset_t blocked = handled_signals();
     ::sigprocmask(SIG_BLOCK, &blocked, nullptr);
     auto word = sys::receive_word(state.line);
     if (!word || !*word || (*word)->word != fuse::kKeep) return false;
     state.device = std::move((*word)->descriptors[0]);
     state.abort = std::move((*word)->descriptors[1]);
+    // As long as that daemon is there its threads may read requests, which nobody would answer once the kernel was
+    // asked to send those again that were under way. The line ends with it, unless one of them hangs on a branch.
+    if (!wait_for(state.line, kMostEnd)) log::warn("the daemon before does not end; what it reads now waits for ever");
     state.line.reset();
     return state.device.valid();
 }

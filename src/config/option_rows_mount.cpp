@@ -108,7 +108,7 @@ constexpr Option kRows[] = {
     {Group::caching, "attr_timeout", "", "cache.attr", Kind::seconds, "SECONDS", "layers 3600, pools 60 or 1", Use::both,
      "how long attributes are taken to be as they were",
      [](D& d, const V& v) { d.config.attr_timeout = v.seconds; }},
-    {Group::caching, "negative_timeout", "", "cache.negative-entry", Kind::seconds, "SECONDS", "layers 3600, pools 0", Use::both,
+    {Group::caching, "negative_timeout", "", "cache.negative-entry", Kind::seconds, "SECONDS", "layers 3600, pools 1 or 0", Use::both,
      "how long a missing name is taken to be missing",
      [](D& d, const V& v) { d.config.negative_timeout = v.seconds; }},
     {Group::caching, "timeout", "", "", Kind::seconds, "SECONDS", "none", Use::both,
