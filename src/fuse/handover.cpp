@@ -22,6 +22,7 @@ using namespace std::chrono_literals;
 constexpr auto kMostWait = 2s;
 constexpr auto kMostTelling = 500ms;
 constexpr auto kMostClosing = 500ms;
+constexpr auto kMostReading = 500ms;
 constexpr auto kPause = 5ms;
 constexpr int kMostUpgrade = 20000;  // milliseconds
 constexpr const char* kNoSupervisor =
@@ -155,6 +156,7 @@ std::string find_starter(const Supervision& supervision, bool installed) {
 
 void stay(Server& server) {
     if (LateStart* late = server.takeover.supervision()->late) late->dismiss();
+    server.takeover.readers().let_go();
     open_gate(server);
     server.hands_over.store(false);
 }
@@ -205,6 +207,7 @@ std::string hand_over(Server& server, const control::Succession& to) {
 void leave_to_next(Server& server) {
     const Supervision& supervision = *server.takeover.supervision();
     std::string why;
+    if (!server.takeover.readers().hold(kMostReading)) log::debug("a request is still being read");
     if (supervision.is_supervised()) {
         if (!sys::send_word(supervision.line, kNext)) why = kNoSupervisor;
     } else {

@@ -249,7 +249,7 @@ void Session::Impl::let_supervisor_go() {
 
 // Nobody is in the middle of anything.
 std::string Session::Impl::leave_late() {
-    server.takeover.prepare_to_leave();
+    server.takeover.write_down_backings();
     ops::tell_all(server.ctx, supervision->told);
     const auto abort = open_abort();
     std::string why = supervision->late->leave(connection(abort));

@@ -65,6 +65,11 @@ void Takeover::end_beginning(int device) {
     began_.notify_all();
 }
 
+ssize_t Takeover::read_on(int device, void* buffer, std::size_t size) {
+    Readers::Reading reading(readers_);
+    return reader_.read(device, buffer, size);
+}
+
 ssize_t Takeover::read(int device, void* buffer, std::size_t size) {
     if (stage_.load(std::memory_order_acquire) != kBegun) {
         int expected = kToBegin;
@@ -76,19 +81,17 @@ ssize_t Takeover::read(int device, void* buffer, std::size_t size) {
     if (!supervision_) return reader_.read(device, buffer, size);
     if (known_buffer != buffer) meet_buffer(buffer, size);
     gate_.leave();
-    const ssize_t got = reader_.read(device, buffer, size);
+    const ssize_t got = read_on(device, buffer, size);
     if (got < static_cast<ssize_t>(sizeof(fuse_in_header))) return got;
     take_in({static_cast<const char*>(buffer), static_cast<std::size_t>(got)});
     return got;
 }
 
-// What a thread is reading when it is killed comes again only if it got it; the kernel answers EIO otherwise. Nobody is
-// killed at just any time where nobody supervises, and memory that is not used yet is not taken before.
+// What a thread is reading when it is killed comes again only if it got it; the kernel answers EIO otherwise. Where
+// nobody supervises nobody goes on after that, and memory that is not used yet is not taken.
 void Takeover::meet_buffer(void* buffer, std::size_t size) {
     known_buffer = buffer;
-    if (supervision_->is_supervised()) return sys::populate(buffer, size);
-    MutexLock lock(mutex_);
-    buffers_[buffer] = size;
+    if (supervision_->is_supervised()) sys::populate(buffer, size);
 }
 
 // What the kernel awaits no answer to it does not send again: that is done by whoever has read it.
@@ -210,11 +213,7 @@ void Takeover::write_down(ops::FileHandle& handle, std::uint64_t request, std::i
     if (handle.record() == OpenLedger::kNone) log::debug("an open file is not written down: there are too many");
 }
 
-void Takeover::prepare_to_leave() {
-    {
-        MutexLock lock(mutex_);
-        for (const auto& [buffer, size] : buffers_) sys::populate_in_use(buffer, size);
-    }
+void Takeover::write_down_backings() {
     OpenLedger& ledger = supervision_->ledger;
     for (const auto& open : ledger.open_now()) {
         if (open.closing || open.record.open.mode == IoMode::cached) continue;

@@ -16,6 +16,7 @@
 
 #include "base/mutex.h"
 #include "fuse/gate.h"
+#include "fuse/readers.h"
 #include "fuse/supervision.h"
 #include "ops/dirs.h"
 #include "ops/resume.h"
@@ -46,6 +47,8 @@ class Takeover {
     static ReadRequest current();
     // Where requests wait when they are for the next daemon.
     Gate& gate() { return gate_; }
+    // Who reads them.
+    Readers& readers() { return readers_; }
 
     // What was open, before the first request is read. Says in the log what could not be resumed.
     void resume_files(ops::Context& ctx);
@@ -58,9 +61,8 @@ class Takeover {
     ops::FileHandle* file(std::uint64_t number);
     void release(ops::Context& ctx, std::uint64_t number);
     void release(ops::Context& ctx, ops::FileHandle* handle);
-    // Without a supervisor: no backing's file is written down before it is wanted, and who reads a request at the end
-    // would fail it.
-    void prepare_to_leave();
+    // Where no backing's file was written down before it is wanted, without a supervisor.
+    void write_down_backings();
     // A request that is asked again: what it was answered with before has not arrived.
     void take_back(ops::Context& ctx, std::uint64_t request);
 
@@ -76,6 +78,7 @@ class Takeover {
         std::uint32_t record = OpenLedger::kNone;
         std::int32_t backing_id = 0;  // to be closed with the last of those that were not resumed
     };
+    ssize_t read_on(int device, void* buffer, std::size_t size);
     void meet_buffer(void* buffer, std::size_t size);
     void take_in(std::span<const char> message);
     ssize_t begin_again(void* buffer, std::size_t size);
@@ -88,12 +91,12 @@ class Takeover {
 
     sys::BusyReader& reader_;
     Gate gate_;
+    Readers readers_;
     Supervision* supervision_ = nullptr;
     std::uint64_t instance_ = 0;
     std::atomic<int> stage_{0};  // of who takes over; see takeover.cpp
     Mutex mutex_;
     CondVar began_;
-    std::unordered_map<void*, std::size_t> buffers_ GUARDED_BY(mutex_);  // that were ever read into
     std::unordered_map<std::uint64_t, Earlier> files_ GUARDED_BY(mutex_);
     std::unordered_map<std::int32_t, int> dead_backings_ GUARDED_BY(mutex_);
     std::unordered_map<std::uint64_t, std::uint64_t> answered_ GUARDED_BY(mutex_);  // requests, by their handles

@@ -56,8 +56,9 @@ ssize_t BusyReader::read(int fd, void* buffer, std::size_t size) {
     for (;;) {
         const void* const leader = leader_.load();
         if (leader && leader != &turn) {
-            park(fd);
-            continue;
+            if (park(fd)) continue;
+            errno = EINTR;
+            return -1;
         }
         const ssize_t got = leader ? read_as_leader(fd, buffer, size) : read_with_others(fd, buffer, size);
         // Somebody leads from now on, or nobody any more.
@@ -142,14 +143,15 @@ void BusyReader::disband(int fd, const void* leader, int pause) {
 }
 
 // Until nobody leads, or a moment less. One of those who are parked looks whether the leader keeps others waiting.
-void BusyReader::park(int fd) {
+bool BusyReader::park(int fd) {
     if (turn.serves_beside_others == this) at_once_.fetch_sub(1);
     turn.serves_beside_others = nullptr;
     parked_.fetch_add(1);
     const bool watches = !watched_.exchange(true);
     pollfd bell{bell_.get(), POLLIN, 0};
     std::uint32_t seen = served_.load();
-    for (const void* leader; (leader = leader_.load()) && ::poll(&bell, 1, watches ? kLook : -1) == 0;) {
+    int rang = 0;
+    for (const void* leader; (leader = leader_.load()) && (rang = ::poll(&bell, 1, watches ? kLook : -1)) == 0;) {
         const std::uint32_t now = served_.load();
         if (serving_.load() && now == seen && waits_for(fd)) disband(fd, leader, kPause);
         seen = now;
@@ -158,6 +160,7 @@ void BusyReader::park(int fd) {
     (void)!::read(bell_.get(), &one, sizeof one);
     if (watches) watched_.store(false);
     parked_.fetch_sub(1);
+    return rang >= 0;
 }
 
 ssize_t write_message(int fd, const iovec* parts, int count) {

@@ -24,7 +24,7 @@ class BusyReader {
     bool looks_out() const { return bell_.valid(); }
     bool is_led() const { return leader_.load() != nullptr; }
     // As read(2) of a descriptor that blocks, whatever its flags were. Any thread, which serves what it has read before
-    // it reads again; all of the same descriptor. May be cancelled.
+    // it reads again; all of the same descriptor. May be cancelled. A signal ends the wait for who leads as well.
     ssize_t read(int fd, void* buffer, std::size_t size);
 
   private:
@@ -36,7 +36,8 @@ class BusyReader {
     bool is_in_time(Clock::time_point free_since, Clock::time_point read) const;
     void take_lead(int fd);
     void disband(int fd, const void* leader, int pause);
-    void park(int fd);
+    // False: a signal came.
+    bool park(int fd);
 
     const std::chrono::nanoseconds most_;
     const bool one_for_all_;

@@ -24,16 +24,11 @@ SharedMemory::~SharedMemory() {
     if (data_) ::munmap(data_, size_);
 }
 
-bool populate_in_use(void* buffer, std::size_t size) {
+void populate(void* buffer, std::size_t size) {
     const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
     const auto begin = reinterpret_cast<std::uintptr_t>(buffer) & ~(page - 1);
     const auto end = reinterpret_cast<std::uintptr_t>(buffer) + size;
-    return ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_POPULATE_WRITE) == 0;
-}
-
-void populate(void* buffer, std::size_t size) {
-    if (populate_in_use(buffer, size)) return;
-    const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+    if (::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_POPULATE_WRITE) == 0) return;
     for (std::size_t at = 0; at < size; at += page) static_cast<volatile char*>(buffer)[at] = 0;
 }
 

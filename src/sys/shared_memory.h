@@ -39,7 +39,5 @@ class SharedMemory {
 
 // Has pages for all of a buffer now, so that the kernel can fill it also when we are being killed.
 void populate(void* buffer, std::size_t size);
-// The same of memory that others use meanwhile, or have given back: nothing in it is changed. False: not all of it.
-bool populate_in_use(void* buffer, std::size_t size);
 
 }  // namespace plyfs::sys
