@@ -16,9 +16,8 @@ Result<CopyNames> CopyNames::find(Tree& tree, const std::vector<Link>& links, Br
     return names;
 }
 
-void CopyNames::add_first(Result<UniqueFd> index, std::string name) {
-    if (!index) return;
-    places_.push_back({std::make_shared<const LayerDir>(std::move(*index)), std::move(name)});
+void CopyNames::add_first(UniqueFd index, std::string name) {
+    places_.push_back({std::make_shared<const LayerDir>(std::move(index)), std::move(name)});
 }
 
 Status CopyNames::publish(Staged& staged) const {

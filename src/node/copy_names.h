@@ -16,7 +16,7 @@ class CopyNames {
     // The directories are found before the node is locked: finding locks nodes.
     static Result<CopyNames> find(Tree& tree, const std::vector<Link>& links, BranchIndex branch);
     // In the index as well, before all others: from then on each of them leads to the copy.
-    void add_first(Result<UniqueFd> index, std::string name);
+    void add_first(UniqueFd index, std::string name);
     // The directories keep their times, here and below.
     Status publish(Staged& staged) const;
     // ESTALE unless each of them is a name of the object.

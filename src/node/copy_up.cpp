@@ -126,7 +126,7 @@ Status find_all_names(Tree& tree, const NodeRef& node, BranchIndex branch, const
                       std::vector<Link>& links, CopyNames& names, std::optional<LockedNode>& state) {
     for (;;) {
         names = TRY(CopyNames::find(tree, links, branch));
-        if (origin.indexed()) names.add_first(sys::duplicate(origin.index_dir), origin.index);
+        if (origin.indexed()) names.add_first(TRY(sys::duplicate(origin.index_dir)), origin.index);
         state.emplace(*node);
         if (!add_new_names(*state, links)) return {};
         state.reset();
@@ -193,8 +193,7 @@ Result<Located> copy_to(Tree& tree, const NodeRef& node, const CopyUpRequest& re
     if (origin.indexed()) {
         tree.index()->added(origin.index);
         state->rare.set(&Rare::index, std::make_unique<std::string>(origin.index));
-        if (!tree.index()->keep_hidden_links(staged.fd(), state->rare->hidden_links))
-            log::debug("index: no link count");
+        keep_hidden_links(tree, state);
     } else if (state->rare->hidden_links > 0 && node->is_regular()) {
         state->rare.set(&Rare::kept, node);
     }

@@ -1,5 +1,6 @@
 #include "node/origin.h"
 
+#include "base/insist.h"
 #include "base/log.h"
 #include "node/copy_up.h"
 #include "overlay/marks.h"
@@ -143,9 +144,14 @@ Status make_impure(Tree& tree, const NodeRef& dir) {
 
 void keep_hidden_links(Tree& tree, LockedNode& node) {
     if (!node->rare->index) return;
-    auto object = sys::open_path(tree.index()->dir(), *Name::parse(*node->rare->index));
-    if (object && tree.index()->keep_hidden_links(*object, node->rare->hidden_links)) return;
-    log::debug("index: the link count of {} was not kept", *node->rare->index);
+    const auto keep = [&]() -> Status {
+        const auto object = TRY(sys::open_path(tree.index()->dir(), *Name::parse(*node->rare->index)));
+        return tree.index()->keep_hidden_links(object, node->rare->hidden_links);
+    };
+    // The names have changed already, so this can not be an error of who changed them. One too many is harmless, one
+    // too few would end the index of a name that still lies below: so it is not written before either.
+    if (insist(keep)) return;
+    log::warn("index: the link count of {} was not kept, the next mount shows one too many", *node->rare->index);
 }
 
 void end_index_if_last(Tree& tree, LockedNode& node) {

@@ -64,14 +64,16 @@ Status clear_set_ids(Context& ctx, const sys::Caller& caller, BorrowedFd file, B
 
 Status apply(Context& ctx, const sys::Caller& caller, const ChangedCopy& object, const AttrChange& change) {
     const BorrowedFd fd = object.fd;
-    if (change.size) TRY(set_size(ctx, object.branch, fd, *change.size));
+    // A copy that was made for this has no more than that size already.
+    if (change.size) TRY(insist([&] { return set_size(ctx, object.branch, fd, *change.size); }));
     if (change.uid || change.gid) TRY(change_owner(ctx, object, change));
     if (change.mode) TRY(ctx.tree.set().at(object.branch).ownership().set_mode(fd, *change.mode & 07777));
     if (change.kill_privileges && !change.mode) {
         // A change of owner has taken the capability away already.
         const bool owner = change.uid || change.gid;
-        if (!owner) TRY(kill_privileges(ctx, caller, fd, object.branch));
-        if (owner && object.may_have_set_ids) TRY(clear_set_ids(ctx, caller, fd, object.branch));
+        if (!owner) TRY(insist([&] { return kill_privileges(ctx, caller, fd, object.branch); }));
+        if (owner && object.may_have_set_ids)
+            TRY(insist([&] { return clear_set_ids(ctx, caller, fd, object.branch); }));
     }
     if (change.atime || change.mtime) {
         constexpr timespec kOmit{0, UTIME_OMIT};

@@ -12,6 +12,7 @@
 #include <span>
 #include <vector>
 
+#include "base/insist.h"
 #include "base/log.h"
 #include "overlay/marks.h"
 #include "sys/dirent.h"
@@ -216,7 +217,9 @@ Status WorkDir::move_leaving_whiteout(BorrowedFd dir, const Name& name, const Te
 Status WorkDir::take_away(BorrowedFd dir, const Name& name, bool leave_whiteout) {
     const Temp temp(kTaken, counter_.fetch_add(1, std::memory_order_relaxed));
     TRY(leave_whiteout ? move_leaving_whiteout(dir, name, temp) : sys::rename_entry(dir, name, fd_, temp.name()));
-    if (auto gone = remove_tree(fd_, temp.name(), Remove::marks); !gone) {
+    // As long as it stays a file with other names shows one too many.
+    auto gone = insist([&] { return remove_tree(fd_, temp.name(), Remove::marks); });
+    if (!gone) {
         log::warn("work directory: what was removed stays as {}: {}", temp.name().view(),
                   log::errno_text(gone.error().value()));
     }

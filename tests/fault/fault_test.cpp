@@ -38,12 +38,17 @@ TEST_CASE("faults: layers with metacopies") {
     at_some_calls(Kind::layers, "metacopy=on");
 }
 
+TEST_CASE("faults: each call that removes a name of a file with several, by which its link count is kept") {
+    set_deadline(280, "faults: link counts");
+    Faults(Kind::layers, "metacopy=on", kAllCalls, 1, "unlink a linked one").run();
+}
+
 TEST_CASE("faults: a pool") {
     at_some_calls(Kind::pool, "create=ff");
 }
 
 TEST_CASE("each call: layers" * doctest::skip()) {
-    at_each_call(Kind::layers, "", 1);
+    for (const char* options : {"", "metacopy=on"}) at_each_call(Kind::layers, options, 1);
 }
 
 TEST_CASE("each call: a pool" * doctest::skip()) {

@@ -41,8 +41,12 @@ std::string tree_name(const char* what, std::size_t number) {
 
 }  // namespace
 
-Faults::Faults(Kind kind, std::string options, int calls, int errors)
-    : ground_(kind), options_(std::move(options)), calls_(calls), errors_(errors), operations_(operations_of(kind)) {}
+Faults::Faults(Kind kind, std::string options, int calls, int errors, const char* only)
+    : ground_(kind),
+      options_(std::move(options)),
+      calls_(calls),
+      errors_(errors),
+      operations_(operations_of(kind, only)) {}
 
 void Faults::run() {
     learn();
@@ -116,6 +120,7 @@ void Faults::arm(int call, int error) {
 void Faults::make(Try& one) {
     const Operation& operation = *one.operation;
     if (ended_.contains({&operation, one.round})) return;
+    INFO(std::string(operation.name), ", call ", one.call, ", ", errno_words(one.error));
     if (operation.prepare) operation.prepare(ground_.at(one.tree));
     if (!operation.reads) walk(ground_.at(one.tree));
     const int result = operation.run(ground_.at(one.tree), [&] { arm(one.call, one.error); });

@@ -19,8 +19,9 @@ inline constexpr int kErrorCount = static_cast<int>(std::size(kErrors));
 
 class Faults {
   public:
-    // How many calls of each operation, chosen at random (0: all), and with how many errors each, of kErrors.
-    Faults(Kind kind, std::string options, int calls, int errors);
+    // How many calls of each operation (only: of one), chosen at random (0: all), and with how many errors each, of
+    // kErrors.
+    Faults(Kind kind, std::string options, int calls, int errors, const char* only = nullptr);
     // Ends with an assertion that there is no problem.
     void run();
 

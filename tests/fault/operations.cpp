@@ -280,8 +280,8 @@ void walk(const std::string& tree) {
     }
 }
 
-std::vector<const Operation*> operations_of(Kind kind) {
-    const char* wanted = std::getenv("PLYFS_FAULT_ONLY");
+std::vector<const Operation*> operations_of(Kind kind, const char* only) {
+    const char* wanted = only ? only : std::getenv("PLYFS_FAULT_ONLY");
     const std::string ours = kind == Kind::layers ? "layers" : "pool";
     std::vector<const Operation*> out;
     for (const Operation& operation : kOperations) {

@@ -31,7 +31,7 @@ int chance();
 // So many of the numbers from 1 to `last`, in order; 0: all.
 std::vector<int> some_of(int last, int wanted);
 
-// Those for such a union. PLYFS_FAULT_ONLY=NAME in the environment: only that one.
-std::vector<const Operation*> operations_of(Kind kind);
+// Those for such a union, or only the one of that name; PLYFS_FAULT_ONLY=NAME in the environment says so as well.
+std::vector<const Operation*> operations_of(Kind kind, const char* only = nullptr);
 
 }  // namespace plyfs::test
