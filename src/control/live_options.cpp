@@ -70,6 +70,11 @@ bool is_live(const config::Option& option) {
     return is_policy(option) || find_row(option) != nullptr;
 }
 
+bool has_effect(const config::Option& option) {
+    const Row* row = find_row(option);
+    return is_policy(option) || (row && row->take);
+}
+
 void set_live(config::Config& config, const config::Match& match, std::string_view value) {
     config::Draft draft;
     draft.base = "/";

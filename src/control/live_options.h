@@ -9,6 +9,8 @@
 namespace plyfs::control {
 
 bool is_live(const config::Option& option);
+// Of those that are: a few are taken and change nothing.
+bool has_effect(const config::Option& option);
 
 // Sets one as it is written after -o. Throws BadValue, and nothing is changed.
 void set_live(config::Config& config, const config::Match& match, std::string_view value);

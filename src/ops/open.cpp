@@ -222,9 +222,10 @@ Status prepare_writing(Context& ctx, const Request& request, const NodeRef& node
 }
 
 // As long as somebody may write, the kernel is told attributes that hold for no time, because stores through a map are
-// told to nobody. What it was told before may hold for long.
-void expire_older_attributes(Context& ctx, NodeId id, const Opened& opened) {
-    if (opened.first_writer && opened.handle->passes_through()) expire_attributes(ctx, id);
+// told to nobody. What it was told before may hold for long. And it takes an open that truncates for one that leaves the
+// mode as it was.
+void expire_older_attributes(Context& ctx, NodeId id, const Opened& opened, bool kills) {
+    if (opened.first_writer && (kills || opened.handle->passes_through())) expire_attributes(ctx, id);
 }
 
 Status truncate_opened(Context& ctx, const Request& request, const NodeRef& node, bool kill) {
@@ -303,7 +304,7 @@ Result<Opened> open(Context& ctx, const Request& request, NodeId id, int flags, 
         granted = grant(ctx, request, node, id, flags);
     } while (request.may_block && granted.failed_with(EINPROGRESS));
     Opened opened = TRY(std::move(granted));
-    expire_older_attributes(ctx, id, opened);
+    expire_older_attributes(ctx, id, opened, kill && (flags & O_TRUNC));
     Status ready;
     if (flags & O_TRUNC) ready = insist([&] { return truncate_opened(ctx, request, node, kill); });
     // The daemon's own descriptor is opened now, so that what is wrong is said by open(2) and not by a read later.

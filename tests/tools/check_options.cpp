@@ -13,6 +13,7 @@
 #include "app/arguments.h"
 #include "app/texts.h"
 #include "config/options.h"
+#include "control/live_options.h"
 
 namespace {
 
@@ -130,6 +131,24 @@ void check_manual_options(const std::string& page) {
     }
 }
 
+// What the page says of options that can be set while it is mounted: all of them but the policies, by their names.
+void check_live_options(const std::string& page) {
+    const std::size_t begin = page.find("Root may set those that can be changed while it is mounted:");
+    const std::size_t end = page.find("The error is", begin);
+    if (begin == std::string::npos || end == std::string::npos) return fault("manual: no list of what can be set");
+    std::istringstream list(page.substr(begin, end - begin));
+    std::set<std::string> told;
+    for (std::string word; list >> word;) told.insert(word);
+    for (const config::Option& option : config::option_table()) {
+        const std::string name(option.name);
+        const bool live = control::is_live(option) && control::has_effect(option);
+        if (live && option.kind != config::Kind::policy && !told.contains(name)) {
+            fault("manual: does not say that " + name + " can be set while it is mounted");
+        }
+        if (!live && told.contains(name)) fault("manual: says that " + name + " can be set, which it can not");
+    }
+}
+
 void check_manual_flags(const std::string& page, std::optional<app::Caller> never = std::nullopt) {
     std::istringstream all(page);
     std::multiset<std::string> described;
@@ -183,6 +202,7 @@ int main(int argc, char** argv) {
     }
     check_help(app::help_text());
     check_manual_options(pages[0]);
+    check_live_options(pages[0]);
     check_manual_flags(pages[0]);
     check_manual_flags(pages[1], app::Caller::person);
     if (faults == 0) std::cout << "the option table, --help and the manual agree\n";
