@@ -186,7 +186,6 @@ Command parse_command_line(const Invocation& invocation) {
                                                    : Manner::person;
     Arguments arguments = read_arguments(invocation.argv, manner, draft.errors);
     Command command;
-    command.verbose = arguments.verbose;
     command.mount_namespace = arguments.mount_namespace;
     if (arguments.help || arguments.version) {
         command.action = arguments.help ? Action::help : Action::version;
@@ -196,7 +195,7 @@ Command parse_command_line(const Invocation& invocation) {
     for (const auto& flag : arguments.ignored) draft.notices.push_back("unknown argument ignored: " + flag);
     command.action = arguments.fake ? Action::fake : Action::mount;
     draft.sloppy = arguments.sloppy;
-    draft.verbose = arguments.verbose;
+    draft.config.verbose = arguments.verbose;
     auto options = read_option_strings(arguments, draft);
     refuse_remount(options, draft);
     if (manner == Manner::helper) drop_unsaid(options);

@@ -33,7 +33,6 @@ struct Command {
     config::Config config;          // not looked at for help and version
     std::vector<std::string> notices;
     std::string mount_namespace;  // to enter before validate() looks at directories; empty: stay
-    bool verbose = false;
 };
 
 // Throws config::Error (ExitCode::usage) with every fault.

@@ -258,6 +258,7 @@ int serve(config::Config config, Readiness& readiness, const Invocation& invocat
     }
     const int code = session.serve([&](const std::string& how) {
         control->start();
+        if (config.verbose && !config.foreground) say(how);
         readiness.ready();
         choose_log(config);
         log::info("{}", how);  // for the log: a command that has done its work is silent

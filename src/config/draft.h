@@ -29,7 +29,6 @@ struct Draft {
 
     std::string base;      // absolute path of the directory that relative paths are taken from
     bool sloppy = false;   // unknown options are a notice, not a fault (mount -s)
-    bool verbose = false;  // say also which words were left to mount(8)
 
     std::vector<const Option*> seen;
     std::vector<std::string> notices;

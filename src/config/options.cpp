@@ -105,7 +105,7 @@ void set_option(Draft& draft, const Match& match, Value value, std::string_view 
     draft.seen.push_back(match.option);
     if (match.option->set) {
         match.option->set(draft, value);
-    } else if (draft.verbose) {
+    } else if (draft.config.verbose) {
         draft.notices.push_back("option " + std::string(match.word) +
                                 " is for mount(8), which has acted on it; plyfs has nothing to do");
     }

@@ -73,6 +73,19 @@ TEST_CASE("lifecycle: a mount that works says nothing") {
     const Mount mount = Mount::adopt(pool.mnt());
 }
 
+TEST_CASE("lifecycle: -v says with what it is mounted") {
+    for (const std::string supervise : {"off", "on"}) {
+        Pool pool;
+        const std::string options = "supervise=" + supervise + ",transport=devfuse";
+        const Ran ran = run_plyfs({"-v", "-o", options, pool.a + ":" + pool.b, pool.mnt()});
+        CHECK(ran.ok());
+        CHECK_MESSAGE(
+            ran.err.find(": mounted on " + pool.mnt() + ": transport devfuse (asked for)") != std::string::npos,
+            ran.err);
+        const Mount mount = Mount::adopt(pool.mnt());
+    }
+}
+
 TEST_CASE("lifecycle: umount waits for nothing and the daemon ends at once") {
     if (is_standin()) skip("about plyfs itself");
     using Clock = std::chrono::steady_clock;

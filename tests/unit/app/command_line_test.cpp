@@ -84,7 +84,7 @@ TEST_CASE("command line: flags") {
     CHECK(parse({"plyfs", "-fd", "/a", "/m"}).config.log_level == log::Level::debug);
     CHECK(parse({"plyfs", "-r", "/a", "/m"}).config.read_only);
     CHECK_FALSE(parse({"plyfs", "-w", "-o", "ro", "/a", "/m"}).config.read_only);
-    CHECK(parse({"plyfs", "-v", "/a", "/m"}).verbose);
+    CHECK(parse({"plyfs", "-v", "/a", "/m"}).config.verbose);
     CHECK(parse({"plyfs", "-v", "-o", "nofail", "/a", "/m"}).notices[0].starts_with("option nofail is for mount(8)"));
     CHECK(parse({"plyfs", "-nt", "plyfs", "/a", "/m"}).config.branches.size() == 1);
     CHECK(parse({"plyfs", "--foreground", "--debug", "/a", "/m"}).config.debug);

@@ -410,7 +410,7 @@ TEST_CASE("options: words of fstab are left to mount(8)") {
     CHECK(draft.errors == Words{"unknown option 'X-mount.mkdir'; plyfs --help lists those there are"});
     CHECK(draft.notices.empty());
     draft = Draft();
-    draft.verbose = true;
+    draft.config.verbose = true;
     apply_words(draft, split_words("nofail"));
     CHECK(draft.notices.size() == 1);
     CHECK(apply("remount,ro").errors.size() == 1);
