@@ -3,7 +3,7 @@
 // mount; it can be done again; no descriptor, backing file or staged copy is left; what is only read was not touched.
 //
 // In ctest some calls of each operation fail with one error each; PLYFS_FAULT_SEED=NUMBER takes others. By hand all
-// calls in some minutes, and with each error and more options in an hour:
+// calls in some minutes, and with each error and more options in some hours:
 //     build/dev/tests/fault/fault_tests --no-skip -tc='each call*'
 //     build/dev/tests/fault/fault_tests --no-skip -tc='each error*'
 // PLYFS_FAULT_ONLY=OPERATION: that one alone, by its name in operations.cpp.
@@ -19,13 +19,17 @@ constexpr int kSomeCalls = 2, kAllCalls = 0;
 
 void at_some_calls(Kind kind, const std::string& options) {
     set_deadline(280, "faults: " + options);
-    Faults(kind, options, kSomeCalls, 1).run();
+    Faults(kind, options, kSomeCalls, chance()).run();
 }
 
-void at_each_call(Kind kind, const std::string& options, int errors) {
+void at_each_call(Kind kind, const std::string& options, int shift) {
     set_deadline(7200, "each call: " + options);
-    MESSAGE(std::string(kind == Kind::layers ? "layers: " : "pool: ") << options);
-    Faults(kind, options, kAllCalls, errors).run();
+    MESSAGE(std::string(kind == Kind::layers ? "layers: " : "pool: ") << options << ", errors from " << shift);
+    Faults(kind, options, kAllCalls, shift).run();
+}
+
+void with_each_error(Kind kind, const std::string& options) {
+    for (int shift = 0; shift < kErrorCount; ++shift) at_each_call(kind, options, shift);
 }
 
 }  // namespace
@@ -40,7 +44,7 @@ TEST_CASE("faults: layers with metacopies") {
 
 TEST_CASE("faults: each call that removes a name of a file with several, by which its link count is kept") {
     set_deadline(280, "faults: link counts");
-    Faults(Kind::layers, "metacopy=on", kAllCalls, 1, "unlink a linked one").run();
+    Faults(Kind::layers, "metacopy=on", kAllCalls, chance(), "unlink a linked one").run();
 }
 
 TEST_CASE("faults: a pool") {
@@ -48,22 +52,22 @@ TEST_CASE("faults: a pool") {
 }
 
 TEST_CASE("each call: layers" * doctest::skip()) {
-    for (const char* options : {"", "metacopy=on"}) at_each_call(Kind::layers, options, 1);
+    for (const char* options : {"", "metacopy=on"}) at_each_call(Kind::layers, options, chance());
 }
 
 TEST_CASE("each call: a pool" * doctest::skip()) {
-    at_each_call(Kind::pool, "create=ff", 1);
+    at_each_call(Kind::pool, "create=ff", chance());
 }
 
 TEST_CASE("each error: layers" * doctest::skip()) {
     for (const char* options : {"", "metacopy=on", "index=off", "upper-format=overlay-user", "upper-format=aufs",
                                 "passthrough=off", "redirect_dir=off"}) {
-        at_each_call(Kind::layers, options, kErrorCount);
+        with_each_error(Kind::layers, options);
     }
 }
 
 TEST_CASE("each error: a pool" * doctest::skip()) {
     for (const char* options : {"create=ff", "create=rand", "create=epmfs", "create=ff,passthrough=off"}) {
-        at_each_call(Kind::pool, options, kErrorCount);
+        with_each_error(Kind::pool, options);
     }
 }

@@ -41,11 +41,11 @@ std::string tree_name(const char* what, std::size_t number) {
 
 }  // namespace
 
-Faults::Faults(Kind kind, std::string options, int calls, int errors, const char* only)
+Faults::Faults(Kind kind, std::string options, int calls, int shift, const char* only)
     : ground_(kind),
       options_(std::move(options)),
       calls_(calls),
-      errors_(errors),
+      shift_(shift),
       operations_(operations_of(kind, only)) {}
 
 void Faults::run() {
@@ -99,16 +99,13 @@ void Faults::learn() {
 }
 
 void Faults::plan() {
-    const int first = chance();
     for (const Operation* operation : operations_) {
-        for (int round = 0; round < errors_; ++round) {
-            for (int call : some_of(views_[operation].calls + (calls_ ? 0 : kMoreCalls), calls_)) {
-                const int error = kErrors[(call + round + first) % kErrorCount];
-                // What others removed on a branch of a pool is said so by servers: it is not there.
-                if (error == ESTALE && ground_.kind() == Kind::pool) continue;
-                tries_.push_back({operation, tree_name("try", tries_.size()), call, error, round});
-                ground_.make_tree(tries_.back().tree);
-            }
+        for (int call : some_of(views_[operation].calls + (calls_ ? 0 : kMoreCalls), calls_)) {
+            const int error = kErrors[(call + shift_) % kErrorCount];
+            // What others removed on a branch of a pool is said so by servers: it is not there.
+            if (error == ESTALE && ground_.kind() == Kind::pool) continue;
+            tries_.push_back({operation, tree_name("try", tries_.size()), call, error});
+            ground_.make_tree(tries_.back().tree);
         }
     }
 }
@@ -119,7 +116,7 @@ void Faults::arm(int call, int error) {
 
 void Faults::make(Try& one) {
     const Operation& operation = *one.operation;
-    if (ended_.contains({&operation, one.round})) return;
+    if (ended_.contains(&operation)) return;
     INFO(std::string(operation.name), ", call ", one.call, ", ", errno_words(one.error));
     if (operation.prepare) operation.prepare(ground_.at(one.tree));
     if (!operation.reads) walk(ground_.at(one.tree));
@@ -129,7 +126,7 @@ void Faults::make(Try& one) {
     if (seen.came) {
         ++failed_calls_;
     } else {
-        ended_.insert({&operation, one.round});
+        ended_.insert(&operation);
     }
     std::string problem = judge(one, result, seen);
     problem += find_leaks(seen.name);

@@ -19,9 +19,9 @@ inline constexpr int kErrorCount = static_cast<int>(std::size(kErrors));
 
 class Faults {
   public:
-    // How many calls of each operation (only: of one), chosen at random (0: all), and with how many errors each, of
-    // kErrors.
-    Faults(Kind kind, std::string options, int calls, int errors, const char* only = nullptr);
+    // How many calls of each operation (only: of one), chosen at random; 0: all. Each fails with one of kErrors, in
+    // turn; shift says with which of them it begins.
+    Faults(Kind kind, std::string options, int calls, int shift, const char* only = nullptr);
     // Ends with an assertion that there is no problem.
     void run();
 
@@ -36,7 +36,7 @@ class Faults {
     struct Try {
         const Operation* operation = nullptr;
         std::string tree;
-        int call = 0, error = 0, round = 0;
+        int call = 0, error = 0;
         bool made = false, done = false;
         bool unclear = false;  // a problem was told; it need not be told again
     };
@@ -55,11 +55,11 @@ class Faults {
     Gate gate_;
     Ground ground_;
     const std::string options_;
-    const int calls_, errors_;
+    const int calls_, shift_;
     std::vector<const Operation*> operations_;
     std::map<const Operation*, Views> views_;
     std::vector<Try> tries_;
-    std::set<std::pair<const Operation*, int>> ended_;  // operation and round: it has no further calls
+    std::set<const Operation*> ended_;  // it has no further calls
     std::vector<std::string> problems_;
     std::size_t files_ = 0, leftovers_ = 0;  // descriptors of files, staged objects; of those that are there anyway
     int failed_calls_ = 0;
