@@ -42,18 +42,27 @@ class PriorityFlag : public spdlog::custom_flag_formatter {
     std::unique_ptr<spdlog::custom_flag_formatter> clone() const override { return std::make_unique<PriorityFlag>(); }
 };
 
-std::shared_ptr<spdlog::logger> make_stderr() {
-    auto logger = std::make_shared<spdlog::logger>("plyfs", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+std::unique_ptr<spdlog::logger> make_stderr() {
+    auto logger = std::make_unique<spdlog::logger>("plyfs", std::make_shared<spdlog::sinks::stderr_sink_mt>());
     logger->set_pattern("plyfs: %l: %v");
     logger->set_level(spdlog::level::trace);  // the level is checked before formatting, in enabled()
     logger->flush_on(spdlog::level::trace);
     return logger;
 }
 
-// Never destroyed: threads may still log while the process exits.
-std::shared_ptr<spdlog::logger>& logger() {
-    static auto* instance = new std::shared_ptr<spdlog::logger>(make_stderr());
+// None is ever destroyed, also where another one takes its place: threads may still log, also while the process exits.
+std::atomic<spdlog::logger*>& current() {
+    static auto* instance = new std::atomic<spdlog::logger*>(make_stderr().release());
     return *instance;
+}
+
+spdlog::logger* logger() {
+    return current().load(std::memory_order_acquire);
+}
+
+void replace_logger(std::unique_ptr<spdlog::logger> next) {
+    next->set_level(spdlog::level::trace);
+    current().store(next.release(), std::memory_order_release);
 }
 
 spdlog::level::level_enum to_spdlog(Level level) {
@@ -110,20 +119,18 @@ std::string priority_prefix(Level level) {
 
 void to_syslog() {
     auto sink = std::make_shared<spdlog::sinks::syslog_sink_mt>("plyfs", LOG_PID, LOG_DAEMON, true);
-    auto next = std::make_shared<spdlog::logger>("plyfs", sink);
+    auto next = std::make_unique<spdlog::logger>("plyfs", sink);
     next->set_pattern("%v");
-    next->set_level(spdlog::level::trace);
-    logger() = next;
+    replace_logger(std::move(next));
 }
 
 bool to_file(const std::string& path) {
     try {
         auto sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(path);
-        auto next = std::make_shared<spdlog::logger>("plyfs", sink);
+        auto next = std::make_unique<spdlog::logger>("plyfs", sink);
         next->set_pattern("%Y-%m-%d %H:%M:%S.%e [%P] %l: %v");
-        next->set_level(spdlog::level::trace);
         next->flush_on(spdlog::level::trace);
-        logger() = next;
+        replace_logger(std::move(next));
         return true;
     } catch (const spdlog::spdlog_ex&) {
         return false;

@@ -12,7 +12,7 @@ constexpr std::size_t kMostThreads = 512;
 
 }  // namespace
 
-Executor::~Executor() {
+void Executor::finish() {
     std::vector<std::thread> threads;
     {
         MutexLock lock(mutex_);

@@ -15,8 +15,9 @@ namespace plyfs::fuse {
 class Executor {
   public:
     explicit Executor(std::size_t max_threads) : max_threads_(max_threads) {}
-    // Finishes what was posted.
-    ~Executor();
+    ~Executor() { finish(); }
+    // Ends when all that was posted is done, and its threads.
+    void finish();
     // Where the system gives no thread at all, the work is done before this returns.
     void post(std::function<void()> work);
     // To be called once in a while: when nothing was done since the last time, although there is work, all threads may

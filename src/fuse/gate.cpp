@@ -5,27 +5,28 @@ namespace plyfs::fuse {
 thread_local Gate::Pass Gate::pass_;
 
 Gate::Pass::~Pass() {
-    if (gate) gate->inside_.fetch_sub(1);
+    if (inside) of->fetch_sub(1);
 }
 
 // Counted before the gate is looked at: whoever has closed it sees us, or we see it closed.
 void Gate::enter() {
-    inside_.fetch_add(1);
+    inside_->fetch_add(1);
     while (closed_.load()) {
-        inside_.fetch_sub(1);
+        inside_->fetch_sub(1);
         {
             MutexLock lock(mutex_);
             while (closed_.load()) opened_.wait(mutex_);
         }
-        inside_.fetch_add(1);
+        inside_->fetch_add(1);
     }
-    pass_.gate = this;
+    if (pass_.of != inside_) pass_.of = inside_;
+    pass_.inside = true;
 }
 
 void Gate::leave() {
-    if (!pass_.gate) return;
-    pass_.gate = nullptr;
-    inside_.fetch_sub(1);
+    if (!pass_.inside) return;
+    pass_.inside = false;
+    inside_->fetch_sub(1);
 }
 
 void Gate::close() {

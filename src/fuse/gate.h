@@ -4,7 +4,7 @@
 #pragma once
 
 #include <atomic>
-#include <chrono>
+#include <memory>
 
 #include "base/mutex.h"
 
@@ -20,17 +20,20 @@ class Gate {
     // Nobody enters from now on.
     void close();
     void open();
-    bool is_empty() const { return inside_.load() == 0; }
+    bool is_empty() const { return inside_->load() == 0; }
 
   private:
-    // Of each thread: where it is inside, so that one that ends is not counted for ever.
+    using Count = std::shared_ptr<std::atomic<int>>;
+    // Of each thread: where it is inside, so that one that ends is not counted for ever. Nobody waits for the end of
+    // those that libfuse makes beyond its limit, which may come after the gate's.
     struct Pass {
-        Gate* gate = nullptr;
+        Count of;
+        bool inside = false;
         ~Pass();
     };
     static thread_local Pass pass_;
 
-    std::atomic<int> inside_{0};
+    const Count inside_ = std::make_shared<std::atomic<int>>(0);
     std::atomic<bool> closed_{false};
     Mutex mutex_;
     CondVar opened_;

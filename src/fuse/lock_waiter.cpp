@@ -10,7 +10,7 @@ constexpr auto kRetry = std::chrono::milliseconds(5);
 
 }  // namespace
 
-LockWaiter::~LockWaiter() {
+void LockWaiter::stop() {
     std::thread thread;
     std::list<Wait> left;
     {
@@ -20,8 +20,11 @@ LockWaiter::~LockWaiter() {
     }
     wake_.notify_all();
     if (thread.joinable()) thread.join();
-    MutexLock lock(mutex_);
-    for (auto& wait : waits_) wait.answer(Errno(EINTR));
+    {
+        MutexLock lock(mutex_);
+        left = std::move(waits_);
+    }
+    for (auto& wait : left) wait.answer(Errno(EINTR));
 }
 
 void LockWaiter::wait(Wait wait) {

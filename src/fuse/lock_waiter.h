@@ -19,8 +19,9 @@ class LockWaiter {
         std::function<void(Status)> answer;                                 // called once
     };
     explicit LockWaiter(ops::Context& ctx) : ctx_(ctx) {}
+    ~LockWaiter() { stop(); }
     // Whoever still waits is answered EINTR: the mount is gone.
-    ~LockWaiter();
+    void stop();
     void wait(Wait wait);
 
   private:

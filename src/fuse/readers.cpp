@@ -30,22 +30,22 @@ void let_signal_in() {
 thread_local Readers::Seat Readers::seat_;
 
 Readers::Seat::~Seat() {
-    if (!readers) return;
-    MutexLock lock(readers->mutex_);
-    readers->seats_.erase(this);
+    if (!among) return;
+    MutexLock lock(among->mutex);
+    among->all.erase(this);
 }
 
 void Readers::take_seat() {
     let_signal_in();
-    seat_.readers = this;
+    seat_.among = seats_;
     seat_.thread = ::pthread_self();
-    MutexLock lock(mutex_);
-    seats_.insert(&seat_);
+    MutexLock lock(seats_->mutex);
+    seats_->all.insert(&seat_);
 }
 
 // Said before it is looked whether they are held: whoever holds them sees us, or we see that.
 Readers::Reading::Reading(Readers& readers) {
-    if (!seat_.readers) readers.take_seat();
+    if (!seat_.among) readers.take_seat();
     seat_.reads.store(true);
     while (readers.held_.load()) {
         seat_.reads.store(false);
@@ -66,8 +66,8 @@ void Readers::wait_until_let_go() {
 // Whether nobody had to be called. Who has not begun to read when the signal comes is called again.
 bool Readers::call_out() {
     bool out = true;
-    MutexLock lock(mutex_);
-    for (const Seat* seat : seats_) {
+    MutexLock lock(seats_->mutex);
+    for (const Seat* seat : seats_->all) {
         if (!seat->reads.load()) continue;
         out = false;
         ::pthread_kill(seat->thread, kSignal);

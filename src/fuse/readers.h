@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <memory>
 #include <unordered_set>
 
 #include "base/mutex.h"
@@ -28,10 +29,16 @@ class Readers {
     };
 
   private:
-    // Of each thread, as long as that lives.
+    struct Seat;
+    struct Seats {
+        Mutex mutex;
+        std::unordered_set<Seat*> all GUARDED_BY(mutex);
+    };
+    // Of each thread, as long as that lives. Nobody waits for the end of those that libfuse makes beyond its limit,
+    // which may come after ours.
     struct Seat {
         ~Seat();
-        Readers* readers = nullptr;
+        std::shared_ptr<Seats> among;
         pthread_t thread{};
         std::atomic<bool> reads{false};
     };
@@ -40,10 +47,10 @@ class Readers {
     void wait_until_let_go();
     bool call_out();
 
+    const std::shared_ptr<Seats> seats_ = std::make_shared<Seats>();
     std::atomic<bool> held_{false};
     Mutex mutex_;
     CondVar let_go_;
-    std::unordered_set<Seat*> seats_ GUARDED_BY(mutex_);
 };
 
 }  // namespace plyfs::fuse

@@ -144,6 +144,7 @@ struct Session::Impl {
     bool hand_over_connection(std::string& failure);
     void let_supervisor_go();
     void detach();
+    void end();
     void unmount();
     void set_read_ahead(fuse_conn_info& conn) const;
     void mind_overdue();
@@ -169,6 +170,7 @@ struct Session::Impl {
     std::function<void(const std::string&)> ready;
     std::function<void()> leave = [] { ::_exit(0); };
     bool mounted = false;
+    bool by_helper = false;  // to be unmounted
     std::unique_ptr<SessionCache> cache;
     std::unique_ptr<ChangeWatch> changes;
     std::optional<sys::Guard> guard;
@@ -260,20 +262,31 @@ std::string Session::Impl::leave_late() {
 
 void Session::Impl::unmount() {
     let_supervisor_go();
-    if (server.takeover.count() > 0) return detach();
-    fuse_session_unmount(session);
+    detach();
 }
 
-// As libfuse does it: nothing is left to be done after an umount, and the connection ends first, so that nobody waits
-// for an answer of ours.
+// Who still answers must not find the session gone. What is left to be done may take long, and the mount is gone by
+// then; only where it takes fusermount3 to undo it, which libfuse knows, it comes last.
+void Session::Impl::end() {
+    server.executor.finish();
+    server.lock_waiter.stop();
+    if (!session) return;
+    if (by_helper) fuse_session_unmount(session);
+    fuse_session_destroy(session);
+}
+
+// Nothing is left to be done after an umount, and the connection ends first, so that nobody waits for an answer of
+// ours. The number of its descriptor stays taken: who still answers must not write into another file.
 void Session::Impl::detach() {
     pollfd device{fuse_session_fd(session), POLLIN, 0};
     const bool ended = ::poll(&device, 1, 0) == 1 && (device.revents & POLLERR) != 0;
-    if (ended) return;
     if (auto nowhere = sys::open_nowhere(); nowhere) {
         if (!sys::replace(BorrowedFd(device.fd), *nowhere)) log::debug("the connection is kept");
     }
-    if (auto done = sys::detach_mount(mountpoint); !done) {
+    if (ended) return;
+    const auto done = sys::detach_mount(mountpoint);
+    by_helper = done.failed_with(EPERM) && server.takeover.count() == 0;
+    if (!done && !by_helper) {
         log::warn("{} can not be unmounted: {}", mountpoint, log::errno_text(done.error().value()));
     }
 }
@@ -358,7 +371,7 @@ Session::Session(const config::Config& config, Tree& tree, TransportChoice trans
 
 Session::~Session() {
     unmount();
-    if (impl_->session) fuse_session_destroy(impl_->session);
+    impl_->end();
 }
 
 void Session::watch_changes(std::unique_ptr<ChangeWatch> watch, std::string reason) {
