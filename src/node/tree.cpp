@@ -194,7 +194,9 @@ Result<Layers> Tree::open_all(const NodeRef& dir, const std::vector<BranchIndex>
         auto fd = dir_on(dir, branch);
         if (fd) {
             out.push_back({branch, std::move(*fd)});
-        } else if (!is_gone(fd.error())) {
+        } else if (!is_gone(fd.error()) || (set_->rules().fixed && fd.failed_with(ESTALE))) {
+            // What a layer has is not passed over because its server says that it has another directory there: whoever
+            // walks again finds that one.
             return fd.error();
         }
     }
