@@ -19,6 +19,10 @@ class Errno {
     constexpr int value() const { return value_; }
     friend constexpr bool operator==(Errno a, Errno b) { return a.value_ == b.value_; }
     friend constexpr bool operator==(Errno a, int b) { return a.value_ == b; }
+    // What lacked was ours, memory or descriptors: it tells nothing of the file that was asked about.
+    constexpr bool is_own_lack() const {
+        return value_ == ENOMEM || value_ == EMFILE || value_ == ENFILE || value_ == EINTR || value_ == EAGAIN;
+    }
 
   private:
     int value_;

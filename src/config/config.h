@@ -136,7 +136,7 @@ struct Config {
     std::string log_file;  // absolute; empty: syslog
     bool foreground = false;
     bool verbose = false;  // said on the terminal: what it is mounted with, and which words were left to mount(8)
-    bool debug = false;  // every request is logged; implies foreground
+    bool debug = false;    // every request is logged; implies foreground
 };
 
 }  // namespace plyfs::config

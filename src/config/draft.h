@@ -27,8 +27,8 @@ struct Draft {
     bool mountpoint_told = false;  // that it is missing or faulty has been said
     std::optional<log::Level> log_level;
 
-    std::string base;      // absolute path of the directory that relative paths are taken from
-    bool sloppy = false;   // unknown options are a notice, not a fault (mount -s)
+    std::string base;     // absolute path of the directory that relative paths are taken from
+    bool sloppy = false;  // unknown options are a notice, not a fault (mount -s)
 
     std::vector<const Option*> seen;
     std::vector<std::string> notices;

@@ -6,18 +6,23 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <system_error>
+#include <thread>
 
 #include "base/log.h"
 #include "base/mutex.h"
 #include "control/socket_place.h"
 #include "node/blocked_signals.h"
 #include "sys/mounted.h"
+#include "sys/open.h"
+#include "sys/process.h"
 
 namespace plyfs::control {
 namespace {
 
 constexpr std::size_t kMostConnections = 16;
+constexpr std::chrono::milliseconds kPause{100};
 constexpr std::size_t kLongestLine = std::size_t{64} << 10;
 constexpr std::size_t kMostWaiting = std::size_t{1} << 20;  // answers that a client does not read
 
@@ -109,6 +114,7 @@ void SocketServer::start() {
     if (!pipe) return log::warn("nobody answers on {}: {}", file_.path, log::errno_text(pipe.error().value()));
     outbox_ = std::make_shared<Outbox>();
     outbox_->pipe = std::move(*pipe);
+    keep_spare();
     const BlockedSignals blocked;
     try {
         thread_ = std::thread([this] { run(); });
@@ -156,9 +162,29 @@ void SocketServer::make_room() {
     connections_.erase(silent);
 }
 
+void SocketServer::keep_spare() {
+    if (spare_.valid()) return;
+    if (auto made = sys::open_nowhere()) spare_ = std::move(*made);
+}
+
+// A client that is left in the queue would wait for long, and we be called for it again at once.
+void SocketServer::refuse_for_want() {
+    log::warn_rarely("a client of the control socket is refused: {}", sys::no_descriptor_text());
+    spare_.reset();
+    if (auto fd = sys::accept_one(listening_)) {
+        const std::string line = line_of(refusal("the daemon can not answer: " + sys::no_descriptor_text()));
+        if (!sys::send_some(*fd, line)) log::debug("who was refused has gone");
+    } else {
+        std::this_thread::sleep_for(kPause);
+    }
+    keep_spare();
+}
+
 void SocketServer::take_in() {
     auto fd = sys::accept_one(listening_);
+    if (fd.failed_with(EMFILE) || fd.failed_with(ENFILE)) return refuse_for_want();
     if (!fd) return;
+    keep_spare();
     const auto peer = sys::peer_of(*fd);
     if (!peer || !may_ask(*peer)) {
         const std::string line = line_of(refusal("only root and the user who has mounted may ask"));

@@ -35,6 +35,8 @@ class SocketServer {
     struct Connection;
     struct Outbox;
     void run();
+    void keep_spare();
+    void refuse_for_want();
     void take_in();
     void make_room();
     void read_from(Connection& from);
@@ -46,6 +48,7 @@ class SocketServer {
     const Mount mount_;
     sys::SocketFile file_;
     UniqueFd listening_;
+    UniqueFd spare_;  // given up for a moment, to tell a client that there are no more
     std::map<std::uint64_t, std::unique_ptr<Connection>> connections_;
     std::uint64_t next_ = 1;
     std::shared_ptr<Outbox> outbox_;

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "sys/caller.h"
+#include "sys/process.h"
 
 namespace plyfs::fuse {
 
@@ -50,7 +51,10 @@ void Call::fail(Errno e) const {
     if (log::enabled(log::Level::trace)) {
         log::message(log::Level::trace, "{}: {}", control::slot_name(slot_), log::errno_text(e.value()));
     }
-    fuse_reply_err(req_, e.value());
+    // Not the caller's limit.
+    const bool lacks = e == EMFILE;
+    if (lacks) log::warn_rarely("requests are answered ENFILE: {}", sys::no_descriptor_text());
+    fuse_reply_err(req_, lacks ? ENFILE : e.value());
     count_time();
 }
 

@@ -89,7 +89,7 @@ int reply_count(fuse_req_t req, std::size_t count) {
 void on_write(fuse_req_t req, fuse_ino_t, const char* data, std::size_t size, off_t offset, fuse_file_info* fi) {
     const bool kill = kills_privileges(req, fi);
     const auto bytes = std::as_bytes(std::span(data, size));
-    const auto at = static_cast<std::uint64_t>(offset);
+    const ops::WriteAt at{static_cast<std::uint64_t>(offset), (fi->flags & O_APPEND) && !fi->writepage};
     Call call(req, Slot::write);
     auto* handle = call.file(fi);
     if (!handle) return call.fail(Errno(ESTALE));

@@ -18,9 +18,13 @@ Status SessionCache::expire_name(NodeId dir, std::string_view name) {
     return status_of(fuse_lowlevel_notify_expire_entry(session_, dir, name.data(), name.size()));
 }
 
-// Of the data the kernel decides by them.
+// By them the kernel decides of the content: by the size and the time of the last change, not of the status.
 Status SessionCache::expire_attributes(NodeId id) {
     return status_of(fuse_lowlevel_notify_inval_inode(session_, id, -1, 0));
+}
+
+Status SessionCache::expire_object(NodeId id) {
+    return status_of(fuse_lowlevel_notify_inval_inode(session_, id, 0, 0));
 }
 
 void SessionCache::abandon() {

@@ -18,6 +18,7 @@ class SessionCache : public KernelCache {
 
     Status expire_name(NodeId dir, std::string_view name) override;
     Status expire_attributes(NodeId id) override;
+    Status expire_object(NodeId id) override;
     void trust(bool watched) override { on_trust_(watched); }
     void abandon() override;
 

@@ -28,11 +28,6 @@ constexpr Seconds kMindEvery = 250ms;
 // On a network. Longer than a look takes that only found the processors busy.
 constexpr Seconds kLate = 700ms;
 
-// Of the branch: what lacked was ours.
-bool tells_nothing(Errno e) {
-    return e == ENOMEM || e == EMFILE || e == ENFILE || e == EINTR || e == EAGAIN;
-}
-
 bool is_mount_root(const sys::Stat& st) {
     return (st.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
 }
@@ -148,10 +143,10 @@ void BranchWatch::give_up(BranchIndex branch) {
 void BranchWatch::look_at(Post& post) {
     Branch& branch = tree_.set().at(post.branch);
     const auto st = insist([&] { return sys::stat_path(branch.path().c_str()); });
-    if (!st && tells_nothing(st.error())) return;
+    if (!st && st.error().is_own_lack()) return;
     if (branch.present()) {
         const auto held = insist([&] { return sys::stat_fd(branch.root()); });
-        if (!held && tells_nothing(held.error())) return;
+        if (!held && held.error().is_own_lack()) return;
         if (st && held && sys::key_of(*st) == sys::key_of(*held)) return;
         // It was taken away meanwhile, for not answering.
         if (branch.hangs()) return;

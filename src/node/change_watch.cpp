@@ -74,6 +74,7 @@ void ChangeWatch::run() {
     while (!stopping_.load() && !gave_up_) {
         const bool others = hear_all();
         places_.rest();
+        if (places_.missed()) doubt("what changed could not be looked at for want of memory or descriptors");
         tell_all();
         tell_again();
         look_at_branches();
@@ -205,7 +206,7 @@ Status ChangeWatch::tell_kernel(const Item& item) {
         telling_ = true;
     }
     const auto& [id, name] = item;
-    Status told = name.empty() ? cache_->expire_attributes(id) : cache_->expire_name(id, name);
+    Status told = name.empty() ? cache_->expire_object(id) : cache_->expire_name(id, name);
     MutexLock lock(mutex_);
     telling_ = false;
     rests_.notify_all();

@@ -59,13 +59,15 @@ Result<ChangedPlaces::Found> ChangedPlaces::open(std::uint64_t fs, const sys::Fi
 }
 
 // The node that shows a directory which lies at this path on one branch or another.
-NodeRef ChangedPlaces::node_at(std::string_view path) const {
+NodeRef ChangedPlaces::node_at(std::string_view path) {
     for (const auto& branch : tree_.set().all()) {
         if (!branch->present()) continue;
         auto at = walk_from_root(branch->root(), path);
+        if (!at) note_lack(at.error());
         const auto name = at ? Name::parse(at->name) : at.error();
         if (!name) continue;
         const auto st = branch->stat_at(at->dir, *name);
+        if (!st) note_lack(st.error());
         if (!st || !sys::is_dir(*st)) continue;
         if (NodeRef node = tree_.nodes().find(sys::key_of(*st))) return node;
     }
@@ -81,6 +83,8 @@ bool ChangedPlaces::find_by_path(std::uint64_t fs, const sys::FileHandle& dir, N
         const auto fd = open_on(on, dir);
         const auto path = fd ? sys::path_of(*fd) : fd.error();
         const auto top = sys::path_of(tree_.set().at(on.branch).root());
+        if (!path) note_lack(path.error());
+        if (!top) note_lack(top.error());
         if (!path || !top) return true;
         const auto rest = below(*path, *top);
         if (!rest) continue;
@@ -100,6 +104,7 @@ NodeRef ChangedPlaces::find_dir(std::uint64_t fs, const sys::FsEvents::Handle& d
     }
     const auto handle = dir.copy();
     const auto found = open(fs, handle);
+    if (!found) note_lack(found.error());
     if (!found) return {};
     NodeRef node = tree_.nodes().find(sys::key_of(found->st));
     const bool inside = node || find_by_path(fs, handle, node);
@@ -113,6 +118,7 @@ NodeRef ChangedPlaces::find_dir(std::uint64_t fs, const sys::FsEvents::Handle& d
 NodeRef ChangedPlaces::find_object(std::uint64_t fs, const sys::FsEvents::Handle& object, bool is_dir) {
     if (is_dir) return find_dir(fs, object);
     const auto found = open(fs, object.copy());
+    if (!found) note_lack(found.error());
     return found ? tree_.nodes().find(sys::key_of(found->st)) : NodeRef();
 }
 

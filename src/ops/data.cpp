@@ -33,10 +33,12 @@ auto on_behalf_of_user(Context& ctx, const FileHandle& handle, F change) -> decl
 }
 
 // The error counts even if it comes after some bytes, which `most` tells: there may be room for the rest elsewhere.
-Result<std::size_t> write_all(BorrowedFd fd, std::span<const std::byte> data, std::uint64_t offset, std::size_t& most) {
-    std::size_t done = 0;
+// What an earlier attempt appended goes with the file.
+Result<std::size_t> write_all(BorrowedFd fd, std::span<const std::byte> data, WriteAt at, std::size_t& most) {
+    std::size_t done = at.append ? most : 0;
     while (done < data.size()) {
-        const auto written = sys::write_at(fd, data.subspan(done), offset + done);
+        const auto rest = data.subspan(done);
+        const auto written = at.append ? sys::append(fd, rest) : sys::write_at(fd, rest, at.offset + done);
         if (!written && done > 0 && sys::always_appends(fd)) break;
         done += TRY(written);
         most = std::max(most, done);
@@ -107,14 +109,16 @@ Result<std::size_t> read(Context& ctx, FileHandle& handle, std::span<std::byte> 
 }
 
 Result<std::size_t> write(Context& ctx, const Request& request, FileHandle& handle, std::span<const std::byte> data,
-                          std::uint64_t offset, bool kill) {
+                          WriteAt at, bool kill) {
     if (ctx.tree.pool().files.null_io) return data.size();
+    // An earlier process may have appended it already, and where is not known.
+    if (request.resent) at.append = false;
     std::size_t most = 0;  // of what was written by any attempt
     auto written =
-        with_room(ctx, request, handle.node(), {offset + data.size(), data.size()}, [&]() -> Result<std::size_t> {
+        with_room(ctx, request, handle.node(), {at.offset + data.size(), data.size()}, [&]() -> Result<std::size_t> {
             const auto fd = TRY(handle.descriptor(ctx));
             if (kill) TRY(kill_privileges(ctx, request.caller, *fd, LockedNode(*handle.node())->winner));
-            return on_behalf_of_user(ctx, handle, [&] { return write_all(*fd, data, offset, most); });
+            return on_behalf_of_user(ctx, handle, [&] { return write_all(*fd, data, at, most); });
         });
     const bool part = !written && !written.failed_with(EINPROGRESS) && most > 0;
     return part ? Result<std::size_t>(most) : written;

@@ -12,9 +12,15 @@
 namespace plyfs::ops {
 
 Result<std::size_t> read(Context& ctx, FileHandle& handle, std::span<std::byte> buffer, std::uint64_t offset);
-// kill: the kernel asks for setuid and the like to be taken away.
+struct WriteAt {
+    std::uint64_t offset = 0;
+    // O_APPEND, and no page that was changed through a map: at the end of the file, wherever that is by now. Others may
+    // have appended on the branch since the kernel was told of the size by which it has the offset.
+    bool append = false;
+};
+// kill_privileges: the kernel asks for setuid and the like to be taken away.
 Result<std::size_t> write(Context& ctx, const Request& request, FileHandle& handle, std::span<const std::byte> data,
-                          std::uint64_t offset, bool kill_privileges);
+                          WriteAt at, bool kill_privileges);
 Status fsync(Context& ctx, FileHandle& handle, bool data_only);
 // Whether close(2) waits for flush(), by the option flush-on-close: what the branch's file system does at a close, such
 // as to send what it gathered (NFS).

@@ -28,8 +28,8 @@ bool wants_write(int flags) {
     return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
 }
 
-// What our own descriptor of a file is opened with: the kernel counts offsets and appends itself, and bypassing the
-// page cache is between the kernel and the caller.
+// What our own descriptor of a file is opened with: the kernel counts offsets, each write says whether it appends, and
+// bypassing the page cache is between the kernel and the caller.
 int descriptor_flags(int flags) {
     return flags & (O_ACCMODE | O_SYNC | O_DSYNC);
 }
@@ -222,8 +222,8 @@ Status prepare_writing(Context& ctx, const Request& request, const NodeRef& node
 }
 
 // As long as somebody may write, the kernel is told attributes that hold for no time, because stores through a map are
-// told to nobody. What it was told before may hold for long. And it takes an open that truncates for one that leaves the
-// mode as it was.
+// told to nobody. What it was told before may hold for long. And it takes an open that truncates for one that leaves
+// the mode as it was.
 void expire_older_attributes(Context& ctx, NodeId id, const Opened& opened, bool kills) {
     if (opened.first_writer && (kills || opened.handle->passes_through())) expire_attributes(ctx, id);
 }
@@ -237,6 +237,16 @@ Status truncate_opened(Context& ctx, const Request& request, const NodeRef& node
     auto done = setattr(ctx, request, id, change);
     if (!done) return done.error();
     return {};
+}
+
+// The kernel compares size and time of the last change, which may be what they were although others have written.
+bool is_as_opened_before(const NodeRef& node, BorrowedFd file) {
+    const auto st = sys::stat_fd(file);
+    const std::int64_t now = st ? st->stx_ctime.tv_sec * std::int64_t{1000000000} + st->stx_ctime.tv_nsec : 0;
+    LockedNode state(*node);
+    const bool same = now != 0 && state->rare->opened_as == now;
+    state->rare.set(&Rare::opened_as, now);
+    return same;
 }
 
 }  // namespace
@@ -309,7 +319,9 @@ Result<Opened> open(Context& ctx, const Request& request, NodeId id, int flags, 
     if (flags & O_TRUNC) ready = insist([&] { return truncate_opened(ctx, request, node, kill); });
     // The daemon's own descriptor is opened now, so that what is wrong is said by open(2) and not by a read later.
     if (ready && !opened.handle->passes_through()) {
-        if (auto fd = opened.handle->descriptor(ctx); !fd) ready = fd.error();
+        auto fd = opened.handle->descriptor(ctx);
+        if (!fd) ready = fd.error();
+        if (fd && opened.keep_cache) opened.keep_cache = is_as_opened_before(node, **fd);
     }
     if (ready && !wants_write(flags)) {
         LockedNode state(*node);

@@ -1,6 +1,7 @@
 #include "sys/file_io.h"
 
 #include <fcntl.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 namespace plyfs::sys {
@@ -21,10 +22,14 @@ Result<std::size_t> read_at(BorrowedFd fd, std::span<std::byte> buffer, std::uin
     return done;
 }
 
-Result<std::size_t> write_at(BorrowedFd fd, std::span<const std::byte> data, std::uint64_t offset) {
+namespace {
+
+// write: of what is left, after so many bytes.
+template <typename Write>
+Result<std::size_t> write_all(std::span<const std::byte> data, Write write) {
     std::size_t done = 0;
     while (done < data.size()) {
-        const ssize_t n = ::pwrite(fd.get(), data.data() + done, data.size() - done, static_cast<off_t>(offset + done));
+        const ssize_t n = write(data.subspan(done), done);
         if (n >= 0) {
             done += static_cast<std::size_t>(n);
         } else if (errno != EINTR) {
@@ -33,6 +38,21 @@ Result<std::size_t> write_at(BorrowedFd fd, std::span<const std::byte> data, std
         }
     }
     return done;
+}
+
+}  // namespace
+
+Result<std::size_t> write_at(BorrowedFd fd, std::span<const std::byte> data, std::uint64_t offset) {
+    return write_all(data, [&](std::span<const std::byte> rest, std::size_t done) {
+        return ::pwrite(fd.get(), rest.data(), rest.size(), static_cast<off_t>(offset + done));
+    });
+}
+
+Result<std::size_t> append(BorrowedFd fd, std::span<const std::byte> data) {
+    return write_all(data, [&](std::span<const std::byte> rest, std::size_t) {
+        const iovec part{const_cast<std::byte*>(rest.data()), rest.size()};
+        return ::pwritev2(fd.get(), &part, 1, 0, RWF_APPEND);
+    });
 }
 
 Status close_copy(BorrowedFd fd) {

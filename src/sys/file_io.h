@@ -13,6 +13,8 @@ namespace plyfs::sys {
 Result<std::size_t> read_at(BorrowedFd fd, std::span<std::byte> buffer, std::uint64_t offset);
 // Writes all, unless an error comes after some: then the count so far.
 Result<std::size_t> write_at(BorrowedFd fd, std::span<const std::byte> data, std::uint64_t offset);
+// The same at the end of the file, wherever that is by now.
+Result<std::size_t> append(BorrowedFd fd, std::span<const std::byte> data);
 // Closes a duplicate, which is a close as far as the file system is concerned, and says what it said.
 Status close_copy(BorrowedFd fd);
 // O_APPEND: the offset is not looked at, so nothing can be written twice.

@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <sched.h>
 #include <spawn.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -63,6 +64,13 @@ Result<UniqueFd> open_own_program() {
     UniqueFd fd(::open(kOwnProgram, O_RDONLY | O_CLOEXEC));
     if (!fd.valid()) return Errno::last();
     return fd;
+}
+
+std::string no_descriptor_text() {
+    struct rlimit limit {};
+    const bool known = ::getrlimit(RLIMIT_NOFILE, &limit) == 0;
+    return "it has no descriptor left" + (known ? " of " + std::to_string(limit.rlim_cur) : std::string()) +
+           "; close files, or raise the limit (LimitNOFILE= of a service, ulimit -n)";
 }
 
 Result<Pipe> make_pipe() {

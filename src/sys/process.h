@@ -27,6 +27,9 @@ Result<std::string> own_program();
 // To be executed, also where it is gone.
 Result<UniqueFd> open_own_program();
 
+// For a log and whoever asks: what is the matter when EMFILE comes, and how to mend it.
+std::string no_descriptor_text();
+
 struct Pipe {
     UniqueFd reader;
     UniqueFd writer;

@@ -3,7 +3,9 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,6 +15,7 @@
 #include <thread>
 
 #include "pool_ground.h"
+#include "support/plyctl.h"
 #include "support/stats.h"
 
 using namespace plyfs::test;
@@ -271,4 +274,83 @@ TEST_CASE("coherence: one branch twice the same file system, and one seen throug
     write_file(disk / "elsewhere/f", "x");
     CHECK(eventually([&] { return done("changes.heard") > 0; }, kSeen));
     CHECK(done("changes.expired") == 0);
+}
+
+TEST_CASE("coherence: what others append on the branch stays, also where the daemon writes") {
+    for (const std::string how : {"", ",passthrough=off"}) {
+        PoolGround ground("ab");
+        write_file(ground.at('a', "f"), "one\n");
+        const auto mount = mount_pool(ground, "a:b", kLong + how);
+        const UniqueFd fd = open_file(*mount / "f", O_RDWR | O_APPEND);
+        const auto add = [&](const std::string& text) {
+            REQUIRE(::write(fd.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()));
+        };
+        add("mount 1\n");
+        append(ground.at('a', "f"), "branch: twenty characters\n");
+        add("mount 2\n");
+        const std::string all = "one\nmount 1\nbranch: twenty characters\nmount 2\n";
+        CHECK(read_file(ground.at('a', "f")) == all);
+        CHECK(eventually([&] { return read_file(*mount / "f") == all; }, kSeen));
+        // A page that is changed through a map has its place, whatever the descriptor does otherwise.
+        void* map = ::mmap(nullptr, 3, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
+        REQUIRE(map != MAP_FAILED);
+        std::memcpy(map, "ONE", 3);
+        OK(::msync(map, 3, MS_SYNC));
+        OK(::munmap(map, 3));
+        CHECK(read_file(ground.at('a', "f")) == "ONE" + all.substr(3));
+    }
+}
+
+TEST_CASE("coherence: other content of the same size and time is seen without passthrough") {
+    for (const std::string how : {"coherence=watch", "coherence=timeout,timeout=0"}) {
+        PoolGround ground("ab");
+        const std::string at = ground.at('a', "f");
+        const timespec times[2] = {{1000, 0}, {1000, 0}};
+        const auto put = [&](const std::string& text) {
+            write_fd(open_file(at, O_WRONLY).get(), text, 0);
+            OK(::utimensat(AT_FDCWD, at.c_str(), times, 0));
+        };
+        write_file(at, "AAAA");
+        put("AAAA");
+        const Mount mount("minfreespace=0,passthrough=off," + how, ground.branches("a:b"), ground.mnt);
+        REQUIRE(read_file(mount / "f") == "AAAA");
+        put("BBBB");
+        CHECK(eventually([&] { return read_file(mount / "f") == "BBBB"; }, kSeen));
+        if (how != "coherence=watch") continue;
+        const UniqueFd fd = open_file(mount / "f", O_RDONLY);
+        void* map = ::mmap(nullptr, 4, PROT_READ, MAP_SHARED, fd.get(), 0);
+        REQUIRE(map != MAP_FAILED);
+        REQUIRE(std::memcmp(map, "BBBB", 4) == 0);
+        put("CCCC");
+        CHECK(eventually([&] { return std::memcmp(map, "CCCC", 4) == 0; }, kSeen));
+        OK(::munmap(map, 4));
+    }
+}
+
+TEST_CASE("coherence: without a descriptor left the daemon says so, and changes are not missed for good") {
+    PoolGround ground("ab");
+    ground.fill("a:k/f a:gone");
+    const auto mount = mount_pool(ground, "a:b", kLong + ",passthrough=off");
+    REQUIRE(lstat_of(*mount / "k").st_mode % 01000 == 0755);
+    REQUIRE(exists(*mount / "gone"));
+    const rlimit few = {100, 100};
+    OK(::prlimit(mount->pid(), RLIMIT_NOFILE, &few, nullptr));
+    std::vector<UniqueFd> held;
+    int fd = 0;
+    while (held.size() < 200 && (fd = ::open((*mount / ("new" + std::to_string(held.size()))).c_str(),
+                                             O_RDWR | O_CREAT | O_CLOEXEC, 0644)) >= 0) {
+        held.emplace_back(fd);
+    }
+    // Not the caller's limit.
+    CHECK(fd < 0);
+    CHECK(errno == ENFILE);
+    const Ran status = run_plyctl({"status", mount->path()});
+    CHECK_FALSE(status.ok());
+    CHECK_MESSAGE(status.err.find("no descriptor left of 100") != std::string::npos, status.err);
+    OK(::chmod(ground.at('a', "k").c_str(), 0700));
+    OK(::unlink(ground.at('a', "gone").c_str()));
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    held.clear();
+    CHECK(eventually([&] { return lstat_of(*mount / "k").st_mode % 01000 == 0700; }, kSeen));
+    CHECK(eventually([&] { return !exists(*mount / "gone"); }, kSeen));
 }

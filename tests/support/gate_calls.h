@@ -43,6 +43,7 @@ inline constexpr Watched kWatched[] = {
     {SYS_copy_file_range, "copy_file_range"},
     {SYS_pread64, "pread64"},
     {SYS_pwrite64, "pwrite64"},
+    {SYS_pwritev2, "pwritev2"},
     {SYS_lseek, "lseek"},
     {SYS_ioctl, "ioctl"},
     {SYS_fcntl, "fcntl"},

@@ -122,7 +122,7 @@ class Mounted : public World {
         REQUIRE(made);
         told.insert(made->entry.id);
         CHECK(
-            ops::write(*context_, request(), *made->opened.handle, std::as_bytes(std::span(text)), 0, false).value() ==
+            ops::write(*context_, request(), *made->opened.handle, std::as_bytes(std::span(text)), {}, false).value() ==
             text.size());
         ops::release(*context_, made->opened.handle);
     }

@@ -18,7 +18,7 @@ Result<ops::Opened> open(Mounted& mount, NodeId id, int flags, pid_t pid = 100) 
 }
 
 std::string write(Mounted& mount, ops::FileHandle& handle, std::string_view text) {
-    auto done = ops::write(mount.ctx(), Mounted::request(), handle, std::as_bytes(std::span(text)), 0, false);
+    auto done = ops::write(mount.ctx(), Mounted::request(), handle, std::as_bytes(std::span(text)), {}, false);
     return done ? std::to_string(*done) : "error " + std::to_string(done.error().value());
 }
 
