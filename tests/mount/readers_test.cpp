@@ -2,6 +2,7 @@
 // mixture of the two files, whatever becomes of the page cache in between.
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "support/check.h"
@@ -75,4 +76,23 @@ TEST_CASE("readers: snapshot, an old descriptor goes on reading the original, al
     CHECK(read_fd(reader.get()) == pattern(kOld));
     CHECK(read_file(tree / "f") == pattern(kNew, 2));
     CHECK(read_file(tree.upper + "/f") == pattern(kNew, 2));
+}
+
+TEST_CASE("readers: snapshot, an old descriptor has the original's size, so that all of it can be mapped") {
+    for (const std::size_t size : {kNew, std::size_t{100}}) {
+        Layers tree;
+        write_file(tree.lower2 + "/f", pattern(kOld));
+        tree.mount("copyup-readers=snapshot");
+        const auto reader = open_file(tree / "f", O_RDONLY);
+        rewrite(tree / "f", pattern(size, 2));
+        for (int i = 0; i < 2; ++i) {
+            struct stat st;
+            OK(::fstat(reader.get(), &st));
+            CHECK(st.st_size == kOld);
+            CHECK(::lseek(reader.get(), 0, SEEK_END) == kOld);
+            CHECK(read_fd(reader.get()) == pattern(kOld));
+            OK(::fchmod(reader.get(), 0600));  // which has the kernel ask anew
+        }
+        CHECK(stat_of(tree / "f").st_size == static_cast<off_t>(size));
+    }
 }
