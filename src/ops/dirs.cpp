@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "node/origin.h"
 #include "ops/parts.h"
@@ -20,6 +21,9 @@ constexpr std::int64_t kSettledAfter = 100'000'000;  // nanoseconds
 
 // Of a listing whose place is not known any more: no offset of any entry.
 constexpr std::int64_t kNowhere = -1;
+
+// How often a directory is read again because files of the pool have moved meanwhile.
+constexpr int kMostLooks = 8;
 
 Result<std::vector<DirPart>> parts_of(const Layers& layers) {
     std::vector<DirPart> parts;
@@ -87,7 +91,7 @@ class DirReading {
         // Entries are looked at one by one then, and likely looked for later.
         if (plus_) listing.collect_names(ctx_.tree.names_means());
         const SharedNames had = listing.names();
-        if (offset != handle_.at_ || offset == 0) TRY(listing.seek(offset));
+        if (offset != handle_.at_ || offset == 0) TRY(seek(offset));
         if (listing.names() && listing.names() != had) {
             ctx_.tree.keep_names(handle_.node_, handle_.layers_replaced_, listing.names());
         }
@@ -115,6 +119,22 @@ class DirReading {
     }
 
   private:
+    // A file that moves to another branch meanwhile is listed, once.
+    Status seek(std::int64_t offset) NO_THREAD_SAFETY_ANALYSIS {
+        const auto& moves = ctx_.tree.counters().relocations;
+        auto before = moves.load(std::memory_order_acquire);
+        TRY(handle_.listing_.seek(offset));
+        for (int looks = 0; offset == 0 && looks < kMostLooks; ++looks) {
+            const auto now = moves.load(std::memory_order_acquire);
+            if (now == std::exchange(before, now)) break;
+            auto layers = ctx_.tree.layers_of(handle_.node_);
+            if (!layers || layers->size() < 2) break;
+            handle_.devices_ = devices_of(TRY(parts_of(*layers)));
+            TRY(handle_.listing_.look_again(std::move(*layers)));
+        }
+        return {};
+    }
+
     // A copy-up or a creation since the directory was opened may have given it another branch.
     Status refresh() NO_THREAD_SAFETY_ANALYSIS {
         ctx_.tree.hear_names();
@@ -148,7 +168,10 @@ class DirReading {
         if (!plus_) {
             const auto layer = std::find_if(layers.begin(), layers.end(),
                                             [&](const Layer& one) { return one.branch == entry.branch; });
-            const std::uint64_t device = handle_.devices_[static_cast<std::size_t>(layer - layers.begin())];
+            const auto place = static_cast<std::size_t>(layer - layers.begin());
+            // What moved away may have been the last that a part had.
+            const std::uint64_t device =
+                layer != layers.end() ? handle_.devices_[place] : ctx_.tree.set().at(entry.branch).device();
             auto inode = ctx_.tree.shown_inodes().of(ctx_.tree.set(), device, entry.ino);
             if (TRY(may_show_another(entry))) {
                 const sys::FileKey own{device, entry.ino, 0, static_cast<std::uint32_t>(DTTOIF(entry.type))};
@@ -172,6 +195,12 @@ class DirReading {
         auto found = find_winner(ctx_.tree.set(), *among, name);
         if (names && (found ? found->other_name : !found.failed_with(ENOENT))) {
             among = &layers;
+            found = find_winner(ctx_.tree.set(), *among, name);
+        }
+        Layers now;
+        if (found.failed_with(ENOENT) && ctx_.tree.counters().relocations.load(std::memory_order_acquire) != 0) {
+            if (auto layers_now = ctx_.tree.layers_of(handle_.node_)) now = std::move(*layers_now);
+            among = &now;
             found = find_winner(ctx_.tree.set(), *among, name);
         }
         if (found.failed_with(ENOENT)) return true;

@@ -42,6 +42,10 @@ class Listing::Snapshot {
         std::erase_if(items_, [](const Item& item) { return item.type == DT_WHT; });
         seen_ = {};
     }
+    // What it holds keeps its place.
+    void begin_again() {
+        for (const Item& item : items_) seen_.insert(item.name);
+    }
     const std::vector<Item>& items() const { return items_; }
 
   private:
@@ -122,45 +126,61 @@ Result<bool> next_of(sys::DirReader& reader, sys::DirEntry& entry) {
 
 }  // namespace
 
-Status Listing::load() {
-    auto snapshot = std::make_unique<Snapshot>();
+// names: null: they are not collected.
+Status Listing::read_layers(Snapshot& into, LayerNames::Builder* names) {
     std::vector<std::string> beside;
-    const bool collects = means_ && !names_;
-    LayerNames::Builder names(*set_, means_, kMostNames);
     for (const Layer& layer : layers_) {
         auto dir = sys::open_dir_for_reading(layer.fd());
         if (!dir && is_gone(dir.error()) && layers_.size() > 1) continue;
         sys::DirReader reader(TRY(std::move(dir)));
         sys::DirEntry entry;
         bool aufs_names = false;
-        if (collects) names.begin(layer, reader.fd());
+        if (names) names->begin(layer, reader.fd());
         while (TRY(next_of(reader, entry))) {
-            if (collects && !entry.is_dot()) names.add(entry.name);
+            if (names && !entry.is_dot()) names->add(entry.name);
             if (entry.is_dot() && &layer != &layers_.front()) continue;
             if (TRY(skips(layer, entry))) continue;
             aufs_names |= marks::is_aufs_name(entry.name);
             if (entry.type != kAufsMark) {
-                snapshot->add(entry, layer.branch, entry.type);
+                into.add(entry, layer.branch, entry.type);
             } else if (const auto name = marks::hidden_by(entry.name); !name.empty()) {
                 beside.emplace_back(name);
             }
         }
         // They hide nothing of their own layer.
-        for (const auto& name : beside) snapshot->add({.name = name}, layer.branch, DT_WHT);
+        for (const auto& name : beside) into.add({.name = name}, layer.branch, DT_WHT);
         beside.clear();
         layer.dir->note_aufs_names(aufs_names);
-        if (collects) names.end(layer);
+        if (names) names->end(layer);
     }
+    return {};
+}
+
+Status Listing::load() {
+    auto snapshot = std::make_unique<Snapshot>();
+    LayerNames::Builder names(*set_, means_, kMostNames);
+    const bool collects = means_ && !names_ && layers_.size() > 1;
+    TRY(read_layers(*snapshot, collects ? &names : nullptr));
     if (collects) names_ = names.finish();
     snapshot->finish();
     snapshot_ = std::move(snapshot);
     return {};
 }
 
+Status Listing::look_again(Layers layers) {
+    if (!snapshot_) return {};
+    layers_ = std::move(layers);
+    names_ = nullptr;
+    snapshot_->begin_again();
+    auto read = read_layers(*snapshot_, nullptr);
+    snapshot_->finish();
+    return read;
+}
+
 Status Listing::seek(std::int64_t offset) {
     repeat_ = false;
     if (layers_.empty()) return {};
-    if (layers_.size() == 1) {
+    if (is_single()) {
         if (!reader_) reader_ = std::make_unique<sys::DirReader>(TRY(sys::open_dir_for_reading(layers_[0].fd())));
         return reader_->seek(offset);
     }
@@ -187,7 +207,7 @@ Result<bool> Listing::next(ListedEntry& out) {
         out = last_;
         return true;
     }
-    if (layers_.size() == 1) {
+    if (is_single()) {
         if (!TRY(next_single(out))) return false;
         last_ = out;
         return true;

@@ -36,6 +36,10 @@ class Listing {
     Status seek(std::int64_t offset);
     // False at the end.
     Result<bool> next(ListedEntry& out);
+    // What lies there by now and was not found before, behind what was: names move from one layer to another, and one
+    // that came to a layer which had been read already, from one that had not, was missed. Of a listing that was read
+    // whole.
+    Status look_again(Layers layers);
     // Gives the last entry again at the next call: it did not fit the reply.
     void unread() { repeat_ = true; }
     // What the layers were found to have; null before a merged directory was read, and for a single one.
@@ -50,6 +54,9 @@ class Listing {
     Result<bool> next_single(ListedEntry& out);
     Result<bool> skips(const Layer& layer, sys::DirEntry& entry) const;
     Status load();
+    Status read_layers(Snapshot& into, LayerNames::Builder* names);
+    // Also where others were added since it began: its offsets are what they were.
+    bool is_single() const { return layers_.size() == 1 && !snapshot_; }
 
     std::shared_ptr<const BranchSet> set_;
     Layers layers_;

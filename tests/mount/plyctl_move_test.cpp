@@ -4,8 +4,11 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <filesystem>
+#include <thread>
 
 #include "base/json.h"
 #include "support/check.h"
@@ -98,6 +101,37 @@ TEST_CASE("plyctl: drain empties a branch, with all that files are") {
     CHECK(run_plyctl({"drain", pool.mnt(), pool.b}).out.find("0 objects") != std::string::npos);
     write_file(pool / "new", "new");
     CHECK(left_on(pool.b).empty());
+}
+
+TEST_CASE("plyctl: listings beside a drain lack nothing and have nothing twice") {
+    constexpr std::size_t kFiles = 1500;
+    // Moved to the branch that is listed first, and to the one that is listed last.
+    for (const bool to_first : {true, false}) {
+        Pool pool;
+        const std::string from = to_first ? pool.b : pool.a;
+        make_dirs(pool.a + "/d");
+        make_dirs(pool.b + "/d");
+        for (std::size_t i = 0; i < kFiles; ++i) write_file(from + "/d/" + std::to_string(i), "x");
+        pool.mount("minfreespace=0");
+        std::atomic<bool> done{false};
+        Ran ran;
+        std::thread drain([&] {
+            ran = run_plyctl({"drain", pool.mnt(), from}, 60);
+            done = true;
+        });
+        std::size_t listings = 0, wrong = 0;
+        while (!done) {
+            auto names = list_dir(pool / "d");
+            ++listings;
+            std::sort(names.begin(), names.end());
+            const bool twice = std::adjacent_find(names.begin(), names.end()) != names.end();
+            if (names.size() != kFiles || twice) ++wrong;
+        }
+        drain.join();
+        CHECK_MESSAGE(ran.ok(), ran.err);
+        CHECK_MESSAGE(wrong == 0, listings);
+        CHECK_FALSE(exists(from + "/d"));
+    }
 }
 
 TEST_CASE("plyctl: drain leaves what is in use, says so, and takes it the next time") {
