@@ -10,7 +10,7 @@ readonly kInodes=1600000 # of the image: there have to be enough for the most fi
 
 # grow KIND COUNT...: measures in $work/KIND/COUNT, the first another one each round.
 grow() {
-  local kind=$1 row i count round
+  local kind=$1 row i count round figure
   shift
   local counts=("$@")
   for ((round = 0; round < rounds; ++round)); do
@@ -19,7 +19,8 @@ grow() {
       for ((i = 0; i < ${#counts[@]}; ++i)); do
         count=${counts[(i + round) % ${#counts[@]}]}
         [[ $kind != files ]] || find "$work/files/$count" -newer "$work/disk.img" >/dev/null # known to the kernel and us
-        note_figure growth "$kind" "$row" "$count" "$(measure_operations "$work/$kind/$count" "$row")"
+        figure=$(measure_operations "$work/$kind/$count" "$row") || fail "$row with $count $kind could not be measured"
+        note_figure growth "$kind" "$row" "$count" "$figure"
       done
     done
   done
@@ -45,7 +46,7 @@ inside_lowers() {
   local count i list from
   for count in "${kLowerCounts[@]}"; do
     from=$work/disk/lowers/$count list=
-    mkdir -p "$from"/{upper,work}
+    mkdir -p "$from"/{upper,work,all}
     for ((i = 0; i < count; ++i)); do
       mkdir -p "$from/$i/read"
       list+=:$from/$i
