@@ -421,29 +421,33 @@ void forget(Context& ctx, NodeId id, std::uint64_t count) {
 namespace {
 
 // What those who have an earlier id of it open go on reading: another file than the node's by now.
-std::shared_ptr<Backing> kept_original(const NodeRef& node, NodeId id) {
-    LockedNode state(*node);
-    if (id == state->face.id) return nullptr;
-    const Face* face = state->face_of(id);
+std::shared_ptr<Backing> kept_original(LockedNode& node, NodeId id) {
+    if (id == node->face.id) return nullptr;
+    const Face* face = node->face_of(id);
     if (!face || !face->opens || !face->opens->backing) return nullptr;
     const auto& backing = face->opens->backing;
-    return backing->generation() != node->data_generation() && backing->path().valid() ? backing : nullptr;
+    return backing->generation() != node.node().data_generation() && backing->path().valid() ? backing : nullptr;
 }
 
 }  // namespace
 
 Result<Attr> getattr(Context& ctx, NodeId id) {
     const NodeRef node = TRY(node_of(ctx, id));
-    auto st = TRY(stat_to_show(ctx, node));
-    // Size and bytes belong together: who maps as much as he is told there is would be killed for what is not there.
-    if (const auto kept = kept_original(node, id)) {
-        if (const auto own = sys::stat_fd(kept->path())) {
-            st.stx_size = own->stx_size;
-            st.stx_blocks = own->stx_blocks;
-        }
+    const auto st = TRY(stat_to_show(ctx, node));
+    Attr out;
+    std::shared_ptr<Backing> kept;
+    {
+        LockedNode state(*node);
+        out = show(ctx, state, id, st);
+        kept = kept_original(state, id);
     }
-    LockedNode state(*node);
-    return show(ctx, state, id, st);
+    // Size and bytes belong together: who maps as much as he is told there is would be killed for what is not there.
+    const auto own = kept ? sys::stat_fd(kept->path()) : Errno(ENOENT);
+    if (own) {
+        out.st.stx_size = own->stx_size;
+        out.st.stx_blocks = own->stx_blocks;
+    }
+    return out;
 }
 
 }  // namespace plyfs::ops
