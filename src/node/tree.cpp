@@ -175,6 +175,10 @@ Result<SharedDir> Tree::enter_on(const NodeRef& node, const NodeRef& parent, con
     return Errno(ESTALE);
 }
 
+bool Tree::tells_gone(Errno e) const {
+    return is_gone(e) && !(e == ESTALE && set_->rules().fixed);
+}
+
 Result<Layers> Tree::layers_of(const NodeRef& dir) {
     std::vector<BranchIndex> branches;
     {
@@ -194,9 +198,7 @@ Result<Layers> Tree::open_all(const NodeRef& dir, const std::vector<BranchIndex>
         auto fd = dir_on(dir, branch);
         if (fd) {
             out.push_back({branch, std::move(*fd)});
-        } else if (!is_gone(fd.error()) || (set_->rules().fixed && fd.failed_with(ESTALE))) {
-            // What a layer has is not passed over because its server says that it has another directory there: whoever
-            // walks again finds that one.
+        } else if (!tells_gone(fd.error())) {
             return fd.error();
         }
     }
@@ -309,7 +311,10 @@ auto Tree::with_place(const NodeRef& node, Use use)
             found->data_generation = place.data_generation;
             return found;
         }
-        if (!found && !is_gone(found.error())) return found;
+        if (!found && !tells_gone(found.error())) {
+            if (found.failed_with(ESTALE)) dirs_.drop(*place.parent, place.branch);
+            return found;
+        }
         LockedNode state(*node);
         const bool moved = node->generation() != place.generation || state->winner != place.branch;
         if (moved || state->links.empty() || state->links[0] != Link{place.parent, place.name}) continue;

@@ -205,6 +205,9 @@ class Tree : NodeTable::Observer {
     Result<std::string> path_on(const NodeRef& node, BranchIndex branch);
     Result<SharedDir> enter_on(const NodeRef& node, const NodeRef& parent, const LayerDir& in, BranchIndex branch);
     void pass_over_late(Node& node, sys::Stat& st, std::vector<BranchIndex>& parts) const;
+    // What an open said of a name. Nobody takes anything from a layer: a server's ESTALE is a fault there, which
+    // whoever walks again may be spared.
+    bool tells_gone(Errno e) const;
     Result<Layers> open_all(const NodeRef& dir, const std::vector<BranchIndex>& branches);
     struct Choice;
     void settle_root(LockedNode& root, BranchIndex leaving = -1);
