@@ -311,7 +311,7 @@ int go_on(Command& command, const Invocation& invocation, SupervisorState& left)
     log::set_level(config.debug ? log::Level::debug : config.log_level);
     choose_log(config);
     if (config.layered) config::validate(config);
-    config::drop_labels(config, config::find_host_facts());
+    config::fit_to_host(config, config::find_host_facts());
     Readiness readiness;
     if (!left.device.valid() && !wait_for_daemon(left)) return 0;
     return serve_supervised(config, readiness, invocation, std::move(left));
@@ -323,7 +323,7 @@ int run_mount(Command& command, const Invocation& invocation) {
     config::Config& config = command.config;
     const config::HostFacts host = config::find_host_facts();
     config::check_host(host);
-    for (const auto& notice : config::drop_labels(config, host)) say(notice);
+    for (const auto& notice : config::fit_to_host(config, host)) say(notice);
     if (config.lazy_umount && command.action == Action::mount) detach_old_mount(config);
     for (const auto& notice : config::validate(config)) say(notice);
     log::set_level(config.debug ? log::Level::debug : config.log_level);

@@ -129,6 +129,8 @@ struct Config {
     std::optional<unsigned> read_ahead_kib;  // of the mount and of the branches' devices
     bool lazy_umount = false;                // a FUSE mount that is on the mountpoint is detached first
 
+    std::vector<std::string> overruled;  // options that a file sets and the command line sets otherwise
+
     // What was given, on the command line or in a file, by options' names: as it was written.
     std::map<std::string, std::string> written;
 

@@ -1,6 +1,7 @@
 #include "config/draft.h"
 
 #include <algorithm>
+#include <initializer_list>
 #include <set>
 
 #include "config/error.h"
@@ -11,6 +12,16 @@ namespace plyfs::config {
 namespace {
 
 constexpr std::size_t kMostLowers = 500;  // as the kernel's overlayfs
+
+// A fault of options together: told with the place of the first of them that was written in a file.
+void refuse(Draft& draft, std::initializer_list<std::string_view> options, const std::string& what) {
+    std::string place;
+    for (const std::string_view option : options) {
+        const auto found = draft.places.find(std::string(option));
+        if (found != draft.places.end() && place.empty()) place = found->second + ": ";
+    }
+    draft.errors.push_back(place + what);
+}
 
 void settle_layers(Draft& draft) {
     Config& config = draft.config;
@@ -27,22 +38,22 @@ void settle_layers(Draft& draft) {
         config.layers.readers = CopyUpReaders::follow;
     }
     if (draft.branches) {
-        draft.errors.push_back("branches= and lowerdir= exclude each other; use one of them");
+        refuse(draft, {"branches", "lowerdir"}, "branches= and lowerdir= exclude each other; use one of them");
     }
     if (lowers.empty() && draft.errors.empty()) {
-        draft.errors.push_back(draft.datadirs.empty()
-                                   ? "upperdir= has no layer below it; name one with lowerdir="
-                                   : "data-only layers have no layer above them; name one with lowerdir=");
+        refuse(draft, {"upperdir", "datadir+"},
+               draft.datadirs.empty() ? "upperdir= has no layer below it; name one with lowerdir="
+                                      : "data-only layers have no layer above them; name one with lowerdir=");
     }
     if (count > kMostLowers) {
-        draft.errors.push_back("lowerdir= names " + std::to_string(count) + " directories; the most is " +
-                               std::to_string(kMostLowers));
+        refuse(draft, {"lowerdir", "lowerdir+"},
+               "lowerdir= names " + std::to_string(count) + " directories; the most is " + std::to_string(kMostLowers));
     }
     if (!draft.upperdir.empty()) {
         config.branches.push_back({draft.upperdir, BranchMode::rw, "upperdir=" + draft.upperdir});
         if (config.workdir.empty()) {
-            draft.errors.push_back(
-                "upperdir= needs workdir=; name an empty directory beside upperdir, on the same file system");
+            refuse(draft, {"upperdir"},
+                   "upperdir= needs workdir=; name an empty directory beside upperdir, on the same file system");
         }
     } else if (!config.workdir.empty()) {
         draft.notices.push_back("option workdir has no effect without upperdir=: nothing can be changed");
@@ -68,7 +79,8 @@ void settle_missing(Draft& draft) {
     PoolOptions& pool = draft.config.pool;
     pool.missing = draft.missing.value_or(pool.mount_timeout > 0 ? BranchesMissing::wait : BranchesMissing::fail);
     if (pool.missing == BranchesMissing::wait && pool.mount_timeout == 0) {
-        draft.errors.push_back("branches-missing=wait does not say how long; add branches-mount-timeout=SECONDS");
+        refuse(draft, {"branches-missing"},
+               "branches-missing=wait does not say how long; add branches-mount-timeout=SECONDS");
     }
     if (pool.missing != BranchesMissing::wait && (pool.mount_timeout > 0 || pool.mount_timeout_fail)) {
         draft.notices.push_back(
@@ -77,9 +89,11 @@ void settle_missing(Draft& draft) {
     }
 }
 
+// Each as name=value.
 void refuse_both(Draft& draft, const std::string& a, const std::string& b, std::string_view about) {
-    draft.errors.push_back("options " + a + " and " + b + " both say " + std::string(about) +
-                           "; leave one of them out");
+    const auto name_of = [](const std::string& word) { return std::string_view(word).substr(0, word.find('=')); };
+    refuse(draft, {name_of(a), name_of(b)},
+           "options " + a + " and " + b + " both say " + std::string(about) + "; leave one of them out");
 }
 
 // Words of ours for what mergerfs' policies say as well.
@@ -140,8 +154,9 @@ void settle_pool(Draft& draft) {
         if (branch.mode != BranchMode::ro) writable += branch.pattern ? 2 : 1;  // a pattern may be of many
     }
     if (!config.workdir.empty() && writable > 1) {
-        draft.errors.push_back("workdir= serves one writable branch, and there are " + std::to_string(writable) +
-                               "; leave workdir= out, then each prepares changes inside itself");
+        refuse(draft, {"workdir"},
+               "workdir= serves one writable branch, and there are " + std::to_string(writable) +
+                   "; leave workdir= out, then each prepares changes inside itself");
     } else if (!config.workdir.empty() && writable == 0) {
         draft.notices.push_back("option workdir has no effect without a writable branch");
         config.workdir.clear();
@@ -152,7 +167,8 @@ void refuse_duplicates(Draft& draft) {
     std::set<std::string> seen;
     for (const BranchSpec& branch : draft.config.branches) {
         if (seen.insert(branch.path).second) continue;
-        draft.errors.push_back("directory " + branch.path + " is named twice; name each branch once");
+        refuse(draft, {"branches", "lowerdir", "lowerdir+"},
+               "directory " + branch.path + " is named twice; name each branch once");
     }
 }
 
@@ -184,16 +200,20 @@ void note_misplaced(Draft& draft) {
 void settle_supervision(Draft& draft, bool root) {
     Config& config = draft.config;
     if (config.seccomp && !root) {
-        draft.errors.push_back("seccomp=on needs root: a user's mounts are taken away by another program, fusermount3");
+        refuse(draft, {"seccomp"},
+               "seccomp=on needs root: a user's mounts are taken away by another program, fusermount3");
     }
     if (!config.supervise) return;
-    if (config.drop_in) draft.errors.push_back("supervise=on is not for container engines, which do that themselves");
+    if (config.drop_in) {
+        refuse(draft, {"supervise"}, "supervise=on is not for container engines, which do that themselves");
+    }
     if (config.transport == Transport::io_uring) {
-        draft.errors.push_back(
-            "supervise=on and transport=io_uring: rings end with the daemon that has them; leave one of them out");
+        refuse(draft, {"supervise", "transport"},
+               "supervise=on and transport=io_uring: rings end with the daemon that has them; leave one of them out");
     }
     if (config.locks == Locks::forward) {
-        draft.errors.push_back("supervise=on and locks=forward: the daemon's locks end with it; leave one of them out");
+        refuse(draft, {"supervise", "locks"},
+               "supervise=on and locks=forward: the daemon's locks end with it; leave one of them out");
     }
     config.transport = Transport::devfuse;
 }

@@ -2,6 +2,7 @@
 // earlier one; settle() makes the Config of it. Faults are collected, so that all are reported at once.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -31,6 +32,7 @@ struct Draft {
     bool sloppy = false;  // unknown options are a notice, not a fault (mount -s)
 
     std::vector<const Option*> seen;
+    std::map<std::string, std::string> places;  // of options that a file set: "pool.yaml:7:5", by the options' names
     std::vector<std::string> notices;
     std::vector<std::string> errors;
 };

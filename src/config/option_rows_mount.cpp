@@ -47,7 +47,8 @@ void set_request_size(Draft& draft, const Value& value) {
 }
 
 void set_read_ahead(Draft& draft, const Value& value) {
-    if (value.number < 0) throw BadValue("it can not be less than 0");
+    constexpr int kMost = 1 << 20;
+    if (value.number < 0 || value.number > kMost) throw BadValue("use a number of KiB from 0 to 1048576");
     draft.config.read_ahead_kib.reset();
     if (value.number > 0) draft.config.read_ahead_kib = static_cast<unsigned>(value.number);
 }

@@ -96,6 +96,11 @@ void note_written(Draft& draft, const Match& match, std::string_view written) {
     noted += std::string(match.word) + "=" + std::string(written) + "\n";
 }
 
+// What a file sets has its place noted once it is set; words come after it.
+void note_overruled(Draft& draft, const std::string& name) {
+    if (draft.places.erase(name) > 0 && !name.ends_with('+')) draft.config.overruled.push_back(name);
+}
+
 }  // namespace
 
 void set_option(Draft& draft, const Match& match, Value value, std::string_view written) {
@@ -103,6 +108,7 @@ void set_option(Draft& draft, const Match& match, Value value, std::string_view 
     if (match.negative) value.on = !value.on;
     value.name = match.word;
     draft.seen.push_back(match.option);
+    note_overruled(draft, std::string(match.option->name));
     if (match.option->set) {
         match.option->set(draft, value);
     } else if (draft.config.verbose) {

@@ -19,6 +19,10 @@ namespace {
 
 namespace fs = boost::filesystem;
 
+// Since Linux 6.13; it was 256 before.
+constexpr const char* kMostPages = "/proc/sys/fs/fuse/max_pages_limit";
+constexpr std::uint64_t kPage = 4096;
+
 // A directory that was found, and what is needed to compare it with the others.
 struct Place {
     std::string path;   // canonical
@@ -275,18 +279,33 @@ HostFacts find_host_facts() {
     std::ifstream known("/proc/filesystems");
     for (std::string line; std::getline(known, line);) facts.selinux = facts.selinux || line.ends_with("selinuxfs");
     facts.fuse_device_opens = facts.fuse_device && std::fstream(device.string()).is_open();
+    std::uint64_t pages = 0;
+    if (std::ifstream(kMostPages) >> pages) facts.max_request = pages * kPage;
     return facts;
 }
 
-std::vector<std::string> drop_labels(Config& config, const HostFacts& facts) {
-    std::vector<std::string> notices;
-    if (facts.selinux) return notices;
+namespace {
+
+void drop_labels(Config& config, std::vector<std::string>& notices) {
     std::erase_if(config.kernel_options, [&](const std::string& word) {
         const std::string name = word.substr(0, word.find('='));
         if (!name.ends_with("context")) return false;
         notices.push_back("option " + name + " has no effect: SELinux is not in use");
         return true;
     });
+}
+
+}  // namespace
+
+std::vector<std::string> fit_to_host(Config& config, const HostFacts& facts) {
+    std::vector<std::string> notices;
+    if (!facts.selinux) drop_labels(config, notices);
+    if (config.max_request > facts.max_request) {
+        notices.push_back("option fuse-msg-size: this kernel sends at most " +
+                          std::to_string(facts.max_request / kPage) +
+                          " pages of 4K; sysctl fs.fuse.max_pages_limit raises that where it is there");
+        config.max_request = facts.max_request;
+    }
     return notices;
 }
 

@@ -3,6 +3,7 @@
 // with what to do about it.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -25,14 +26,16 @@ std::vector<std::string> find_rule_members(std::vector<PlacementRule>& rules, co
 // What the machine and the caller must bring along for any mount.
 struct HostFacts {
     bool root = false;
-    bool fuse_device = false;        // /dev/fuse is there
-    bool fuse_device_opens = false;  // and we may use it
-    bool selinux = false;            // the kernel knows labels
+    bool fuse_device = false;                // /dev/fuse is there
+    bool fuse_device_opens = false;          // and we may use it
+    bool selinux = false;                    // the kernel knows labels
+    std::uint64_t max_request = 256 * 4096;  // bytes of data in one request, at most
 };
 HostFacts find_host_facts();
 // Throws Error: ExitCode::usage when the caller may not mount, ExitCode::system when the machine can not.
 void check_host(const HostFacts& facts);
-// Labels (context= and its like) are taken out where the kernel would refuse a mount with any; returns notices.
-std::vector<std::string> drop_labels(Config& config, const HostFacts& facts);
+// Takes out what this machine can not do, and returns notices: labels (context= and its like) where the kernel would
+// refuse a mount with any, and requests that are larger than it sends.
+std::vector<std::string> fit_to_host(Config& config, const HostFacts& facts);
 
 }  // namespace plyfs::config

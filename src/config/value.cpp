@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <limits>
 
 #include "config/branch_spec.h"
 #include "config/error.h"
@@ -91,9 +92,12 @@ MinFree parse_min_free(std::string_view word) {
 int parse_number(std::string_view word) {
     int number = 0;
     const auto [end, fault] = std::from_chars(word.data(), word.data() + word.size(), number);
-    if (fault != std::errc() || end != word.data() + word.size()) {
-        throw BadValue(quoted(word) + " is no whole number");
+    const bool whole = end == word.data() + word.size();
+    // What is too much for a number is too much for every option: they say what is not.
+    if (whole && fault == std::errc::result_out_of_range) {
+        return word.starts_with('-') ? std::numeric_limits<int>::min() : std::numeric_limits<int>::max();
     }
+    if (fault != std::errc() || !whole) throw BadValue(quoted(word) + " is no whole number");
     return number;
 }
 

@@ -65,7 +65,7 @@ bool parse_bool(std::string_view word);           // on off true false yes no 1 
 double parse_seconds(std::string_view word);      // 0 and up, fractions allowed
 std::uint64_t parse_size(std::string_view word);  // "4096", "128K", "1M"
 MinFree parse_min_free(std::string_view word);    // a size, or "5%"
-int parse_number(std::string_view word);
+int parse_number(std::string_view word);          // the nearest there is, of one that is out of range
 std::uint32_t parse_id(std::string_view word);
 // "disk:shown:count:disk:shown:count..."; a colon in front, as some callers write one, is passed over.
 std::vector<IdRange> parse_id_ranges(std::string_view list);

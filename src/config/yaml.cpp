@@ -48,6 +48,7 @@ class Reader {
         if (!seen.insert(match->option).second) return fault(key.Mark(), name, "set twice; leave one of them");
         try {
             read_value(name, *match, node);
+            draft_.places[std::string(match->option->name)] = place_of(key.Mark());
         } catch (const BadValue& e) {
             fault(node.IsNull() ? key.Mark() : node.Mark(), name, e.what());
         }

@@ -40,6 +40,20 @@ Json run_counters(const Call& call) {
     return merged(answer(), counters_json(call.mount.ctx, call.mount.requests));
 }
 
+std::string why_untold(const std::string& name) {
+    const auto match = config::find_option(name);
+    if (!match) return config::unknown_option(name);
+    const config::Option& option = *match->option;
+    std::string why = "its value is not told; get without a name lists those that are";
+    if (option.use != config::Use::both) {
+        why = option.use == config::Use::pool ? "it is about pools, and these are layers"
+                                              : "it is about layers, and this is a pool";
+    }
+    if (option.kind == config::Kind::ignored) why = "it has no effect";
+    if (option.name == "timeout") why = "it sets entry_timeout, attr_timeout and negative_timeout; ask for these";
+    return "option " + name + ": " + why;
+}
+
 Json run_get(const Call& call) {
     Json options = Json::object();
     if (!call.request["option"].is_string()) {
@@ -48,11 +62,7 @@ Json run_get(const Call& call) {
     }
     const std::string& name = call.request["option"].text();
     const auto value = call.mount.options.value(name);
-    if (!value) {
-        const bool known = config::find_option(name).has_value();
-        return refusal(known ? "option " + name + ": its value is not told; get without a name lists those that are"
-                             : config::unknown_option(name));
-    }
+    if (!value) return refusal(why_untold(name));
     options.add(name, *value);
     return std::move(answer().add("options", std::move(options)));
 }
@@ -151,7 +161,10 @@ Json run_reload(const Call& call) {
     }
     if (!again.faults.empty()) return faults_json("nothing is changed, the configuration has {} faults", again.faults);
     const auto done = call.mount.options.reload(call.mount.ctx, std::move(*again.config));
-    return std::move(answer().add("changed", names_json(done.changed)).add("kept", names_json(done.kept)));
+    return std::move(answer()
+                         .add("changed", names_json(done.changed))
+                         .add("kept", names_json(done.kept))
+                         .add("overruled", names_json(done.overruled)));
 }
 
 // rw and nc differ in what a policy may choose alone. With ro the whole mount is another one: it is held through a

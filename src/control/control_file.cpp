@@ -27,9 +27,8 @@ std::optional<std::string_view> option_of(std::string_view attribute) {
 
 // Of layers, what is about pools says nothing.
 bool concerns(const config::Config& config, std::string_view name) {
-    if (!config.layered) return true;
     const auto match = config::find_option(name);
-    return match && match->option->use != config::Use::pool;
+    return !match || match->option->use != (config.layered ? config::Use::pool : config::Use::layers);
 }
 
 void apply(ops::Context& ctx, const config::Config& config) {
@@ -116,9 +115,7 @@ std::vector<ControlFile::NamedValue> ControlFile::values() const {
 
 std::string ControlFile::list(NodeId id) const {
     std::string out;
-    for (const std::string_view name : told_options()) {
-        out.append(kPrefixes[id - kFirstId]).append(name).push_back('\0');
-    }
+    for (const auto& [name, told] : values()) out.append(kPrefixes[id - kFirstId]).append(name).push_back('\0');
     return out;
 }
 
@@ -159,7 +156,7 @@ Status ControlFile::change(ops::Context& ctx, std::string_view name, std::string
         return Errno(told ? EROFS : ENODATA);
     }
     if (!concerns(config_, name)) {
-        why = "it is about pools, and these are layers";
+        why = config_.layered ? "it is about pools, and these are layers" : "it is about layers, and this is a pool";
         return Errno(EROFS);
     }
     if (!is_live(*match->option)) {
@@ -193,11 +190,19 @@ ControlFile::Reloaded ControlFile::reload(ops::Context& ctx, config::Config fres
         if (was == is && (!was || before->second == after->second)) continue;
         (is_live(option) ? out.changed : out.kept).push_back(name);
     }
+    out.overruled = fresh.overruled;
     // Also what was set by hand since gives way to what is written.
+    const config::Config before = config_;
     for (const config::Option& option : config::option_table()) {
         if (!is_live(option)) continue;
         take_live(option, fresh, config_);
         take_written(option, fresh, config_);
+    }
+    for (const auto& [set, value] : amendments_.options) {
+        const auto match = config::find_option(set);
+        const std::string name(match ? match->option->name : std::string_view(set));
+        const bool told = std::find(out.changed.begin(), out.changed.end(), name) != out.changed.end();
+        if (!told && option_value(before, name) != option_value(config_, name)) out.changed.push_back(name);
     }
     apply(ctx, config_);
     amendments_.reloaded = true;

@@ -52,6 +52,7 @@ class ControlFile {
     struct Reloaded {
         std::vector<std::string> changed;
         std::vector<std::string> kept;
+        std::vector<std::string> overruled;  // by the command line of the mount
     };
     Reloaded reload(ops::Context& ctx, config::Config fresh);
     config::Config config() const {

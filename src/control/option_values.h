@@ -1,4 +1,5 @@
-// The options of a pool as text, by mergerfs' names, for whoever asks a running mount.
+// The options of a mount as text, as they are written, for whoever asks one that runs. Those that mergerfs has by its
+// names.
 #pragma once
 
 #include <optional>

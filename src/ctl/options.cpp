@@ -88,6 +88,10 @@ int run_reload(const Words& words) {
         print(name + ": " + (changed.empty() ? "nothing changed" : "changed: " + changed) + "\n");
         const std::string kept = list_text(answer["kept"]);
         if (!kept.empty()) print(name + ": not while it is mounted, unmount and mount it for: " + kept + "\n");
+        const std::string overruled = list_text(answer["overruled"]);
+        if (!overruled.empty()) {
+            print(name + ": the command line of the mount goes before the file for: " + overruled + "\n");
+        }
     }
     return 0;
 }

@@ -363,6 +363,39 @@ TEST_CASE("plyctl: fsck says where copies differ") {
     CHECK(json_of({"fsck", "--content", g.mnt})["found"].items().size() == 1);
 }
 
+TEST_CASE("plyctl: reload names what was set by hand, and what the command line goes before") {
+    Ground g;
+    const std::string file = g.scratch / "pool.yaml";
+    const std::string head = "branches: [" + g.a + ", " + g.b + "]\nmountpoint: " + g.mnt + "\n";
+    write_file(file, head + "create: ff\nminfreespace: 0\n");
+    Mount mount("config=" + file + ",create=mfs", "", g.mnt);
+    done({"set", g.mnt, "minfreespace=2M", "func.open=newest"});
+    const Json done_json = json_of({"reload", g.mnt});
+    CHECK(done_json["changed"].write() == R"(["minfreespace","func.open"])");
+    CHECK(done_json["overruled"].write() == R"(["create"])");
+    CHECK(done({"get", g.mnt, "create"}) == "mfs\n");
+    CHECK(has(done({"reload", g.mnt}), "goes before the file for: create"));
+}
+
+TEST_CASE("plyctl: the options that a mount has are told, those of the other use are not") {
+    if (is_standin()) skip("about plyfs itself");
+    Ground g;
+    Mount pool("passthrough=off", g.branches(), g.mnt);
+    CHECK(done({"get", g.mnt, "passthrough"}) == "off\n");
+    CHECK(done({"get", g.mnt, "max-stack-depth"}) == "auto\n");
+    CHECK(has(refused(1, {"get", g.mnt, "metacopy"}), "about layers"));
+    CHECK(has(refused(1, {"get", g.mnt, "timeout"}), "ask for these"));
+    CHECK(has(refused(1, {"get", g.mnt, "threaded"}), "no effect"));
+    Layers layers;
+    layers.mount("metacopy=on");
+    CHECK(done({"get", layers.mnt(), "metacopy"}) == "true\n");
+    CHECK(done({"get", layers.mnt(), "lowerdir"}) == layers.lower + ":" + layers.lower2 + "\n");
+    CHECK(done({"get", layers.mnt(), "upperdir"}) == layers.upper + "\n");
+    CHECK(has(done({"get", layers.mnt()}), "redirect_dir"));
+    CHECK_FALSE(has(done({"get", layers.mnt()}), "category.create"));
+    CHECK(has(refused(1, {"get", layers.mnt(), "create"}), "about pools"));
+}
+
 TEST_CASE("plyctl: config check says all that is wrong, and where") {
     Ground g;
     const std::string file = g.scratch / "c.yaml";

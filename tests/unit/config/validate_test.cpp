@@ -70,13 +70,26 @@ TEST_CASE("labels are dropped where there is no SELinux") {
     config.kernel_options = {"noatime", "context=\"a:b:c:s0:c1,c2\"", "rootcontext=x", "max_read=1"};
     HostFacts facts;
     facts.selinux = true;
-    CHECK(drop_labels(config, facts).empty());
+    CHECK(fit_to_host(config, facts).empty());
     CHECK(config.kernel_options.size() == 4);
     facts.selinux = false;
-    const auto notices = drop_labels(config, facts);
+    const auto notices = fit_to_host(config, facts);
     CHECK(notices == std::vector<std::string>{"option context has no effect: SELinux is not in use",
                                               "option rootcontext has no effect: SELinux is not in use"});
     CHECK(config.kernel_options == std::vector<std::string>{"noatime", "max_read=1"});
+}
+
+TEST_CASE("requests are no larger than the kernel sends, which is said") {
+    Config config;
+    HostFacts facts;
+    facts.max_request = 256 * 4096;
+    config.max_request = 256 * 4096;
+    CHECK(fit_to_host(config, facts).empty());
+    config.max_request = 512 * 4096;
+    const auto notices = fit_to_host(config, facts);
+    REQUIRE(notices.size() == 1);
+    CHECK(notices[0].find("at most 256 pages") != std::string::npos);
+    CHECK(config.max_request == facts.max_request);
 }
 
 TEST_CASE("validate: good configurations, paths made canonical") {

@@ -121,6 +121,28 @@ TEST_CASE("YAML: faults carry file, line, column and key, all at once") {
     }
 }
 
+TEST_CASE("YAML: a fault of options together has the place of the first of them that a file set") {
+    const auto first_fault = [](const std::string& text, const std::string& words) {
+        Draft draft = read(text);
+        draft.config.mountpoint = "/m";
+        apply_words(draft, split_words(words));
+        try {
+            settle(draft, true);
+        } catch (const Error& error) {
+            return error.messages()[0];
+        }
+        return std::string("none");
+    };
+    const std::string pool = "branches: [/a, /b]\n";
+    CHECK(
+        first_fault(pool + "supervise: on\ntransport: io_uring\n", "").starts_with("pool.yaml:2:1: supervise=on and"));
+    CHECK(first_fault(pool + "workdir: /w\n", "").starts_with("pool.yaml:2:1: workdir= serves one"));
+    CHECK(first_fault("branches: [/a, /a]\n", "").starts_with("pool.yaml:1:1: directory /a is named twice"));
+    CHECK(first_fault(pool + "transport: io_uring\n", "supervise=on").starts_with("pool.yaml:2:1: supervise=on and"));
+    CHECK(first_fault(pool + "workdir: /w\n", "workdir=/v").starts_with("workdir= serves one"));
+    CHECK(first_fault("upperdir: /u\n", "lowerdir=/l").starts_with("pool.yaml:1:1: upperdir= needs workdir="));
+}
+
 TEST_CASE("YAML: branches with free space and patterns") {
     const Draft draft = read(
         "branches:\n"
