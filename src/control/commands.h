@@ -30,6 +30,7 @@ struct Mount {
     // leave.
     std::function<std::string(const Succession&)> hand_over;
     std::function<void()> leave;
+    std::function<bool()> leaves;                     // nothing is answered any more, the next daemon does
     std::function<void(std::function<void()>)> post;  // runs it where nobody waits but who has asked
 };
 

@@ -23,6 +23,7 @@ namespace {
 
 constexpr std::size_t kMostConnections = 16;
 constexpr std::chrono::milliseconds kPause{100};
+constexpr std::chrono::milliseconds kLeaving{2};
 constexpr std::size_t kLongestLine = std::size_t{64} << 10;
 constexpr std::size_t kMostWaiting = std::size_t{1} << 20;  // answers that a client does not read
 
@@ -220,6 +221,8 @@ void SocketServer::handle_lines(Connection& from) {
         const std::string line = from.in.substr(0, end);
         from.in.erase(0, end + 1);
         if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+        // For a moment: either the process ends, or it stays after all.
+        while (mount_.leaves()) std::this_thread::sleep_for(kLeaving);
         handle(from, line);
         send_to(from);
     }

@@ -158,6 +158,7 @@ void change_branches(const Call& call, std::string value) {
             return Errno(EBUSY);
         },
         [&server](fuse_req_t req, const control::Succession&) {
+            server.has_answered.store(true);
             const int rc = fuse_reply_err(req, 0);
             leave_to_next(server);
             return rc;

@@ -158,6 +158,7 @@ void stay(Server& server) {
     if (LateStart* late = server.takeover.supervision()->late) late->dismiss();
     server.takeover.readers().let_go();
     open_gate(server);
+    server.has_answered.store(false);
     server.hands_over.store(false);
 }
 

@@ -51,7 +51,8 @@ struct Server {
     sys::BusyReader reader;  // of /dev/fuse
     Overdue overdue;
     Takeover takeover{reader};
-    std::atomic<bool> hands_over{false};  // to the next daemon (fuse/handover.h)
+    std::atomic<bool> hands_over{false};    // to the next daemon (fuse/handover.h)
+    std::atomic<bool> has_answered{false};  // that it does: whatever is asked from then on is for the next one
     // Where there was no supervisor: leaves everything to the one that was started; returns why not.
     std::function<std::string()> leave_late;
     ChangeWatch* changes = nullptr;  // null: there is none

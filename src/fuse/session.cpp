@@ -410,6 +410,7 @@ control::Mount Session::control(std::function<control::ReadAgain()> read_config)
             std::move(read_config),
             impl_->succession(),
             [&server] { leave_to_next(server); },
+            [&server] { return server.has_answered.load(); },
             [&server](std::function<void()> work) { server.executor.post(std::move(work)); }};
 }
 

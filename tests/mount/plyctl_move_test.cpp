@@ -104,7 +104,7 @@ TEST_CASE("plyctl: drain empties a branch, with all that files are") {
 }
 
 TEST_CASE("plyctl: listings beside a drain lack nothing and have nothing twice") {
-    constexpr std::size_t kFiles = 1500;
+    constexpr std::size_t kFiles = 500;
     // Moved to the branch that is listed first, and to the one that is listed last.
     for (const bool to_first : {true, false}) {
         Pool pool;

@@ -371,7 +371,7 @@ TEST_CASE("plyctl: reload names what was set by hand, and what the command line 
     Mount mount("config=" + file + ",create=mfs", "", g.mnt);
     done({"set", g.mnt, "minfreespace=2M", "func.open=newest"});
     const Json done_json = json_of({"reload", g.mnt});
-    CHECK(done_json["changed"].write() == R"(["minfreespace","func.open"])");
+    CHECK(done_json["changed"].write() == R"(["func.open","minfreespace"])");
     CHECK(done_json["overruled"].write() == R"(["create"])");
     CHECK(done({"get", g.mnt, "create"}) == "mfs\n");
     CHECK(has(done({"reload", g.mnt}), "goes before the file for: create"));
