@@ -124,6 +124,15 @@ bool is_short_of_space(Context& ctx, const NodeRef& node) {
     return ctx.tree.is_short(branch);
 }
 
+// The descriptor of a file that was just made writes, and the kernel keeps what is registered: the branch's file system
+// would tell of a writer until RELEASE, and a file that somebody writes to can not move.
+Located without_writing(Context& ctx, const Located& created) {
+    Located out{{}, created.st, created.branch, created.generation, created.data_generation};
+    if (!ctx.tree.can_move_files()) return out;
+    if (auto path = sys::reopen(created.fd, O_PATH)) out.fd = std::move(*path);
+    return out;
+}
+
 // Decides and counts; the counts rise before the kernel hears of the open. `created`: the file, if it was just made.
 Result<Opened> grant(Context& ctx, const Request& request, const NodeRef& node, NodeId id, int flags,
                      Located* created = nullptr) {
@@ -178,7 +187,11 @@ Result<Opened> grant(Context& ctx, const Request& request, const NodeRef& node, 
             }
         }
         Located found;
-        if (!created || !created->fd.valid()) found = TRY(insist([&] { return ctx.tree.find_content(node); }));
+        if (created && created->fd.valid()) {
+            found = without_writing(ctx, *created);
+        } else {
+            found = TRY(insist([&] { return ctx.tree.find_content(node); }));
+        }
         Located& object = found.fd.valid() ? found : *created;
         if (TRY(register_backing(ctx, node, id, object, can_pass_through)) == Granted::again) continue;
         LockedNode state(*node);

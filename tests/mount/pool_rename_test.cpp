@@ -239,6 +239,23 @@ TEST_CASE("pool rename: what was written beside a file of a read-only branch is 
     CHECK(read_file(g.at('b', "g")) == "b:g");
 }
 
+// The descriptor that made it stayed registered with the kernel, and was taken for somebody who writes.
+TEST_CASE("pool rename: a file that somebody still reads is saved over another since the one who made it closed it") {
+    PoolGround g;
+    g.fill("b/g");
+    Mount mount("timeout=0,create=ff,func.create=lfs", g.branches("a:b=ro:c"), g.mnt);
+    write_file(g.at('c', "fill"), pattern(100000));
+    UniqueFd maker = open_file(mount / "new", O_CREAT | O_RDWR);
+    write_fd(maker.get(), "new", 0);
+    const UniqueFd reader = open_file(mount / "new", O_RDONLY);
+    FAILS(EXDEV, rename2(mount / "new", mount / "g"));
+    maker.reset();
+    OK(rename2(mount / "new", mount / "g"));
+    CHECK(read_fd(reader.get()) == "new");
+    CHECK(read_file(mount / "g") == "new");
+    CHECK(g.where("g") == "ab");
+}
+
 TEST_CASE("pool rename: what is written on the branch while a file is carried from there is not lost") {
     PoolGround g;
     const std::string content(8 << 20, 'x');
