@@ -23,8 +23,8 @@
 #include "app/upper_layer.h"
 #include "base/log.h"
 #include "base/log_journal.h"
+#include "branch/absent.h"
 #include "branch/probe.h"
-#include "branch/silent.h"
 #include "config/validate.h"
 #include "control/socket_server.h"
 #include "fuse/session.h"
@@ -45,6 +45,9 @@ constexpr int kExitSystem = 2;
 constexpr int kExitMount = 32;
 // Somebody waits for the mount meanwhile.
 constexpr std::chrono::milliseconds kMostSilent{2000};
+// A minute, as long as a supervisor tries to start a daemon.
+constexpr std::chrono::seconds kBetweenTries{1};
+constexpr int kMostTries = 60;
 
 // A share of the descriptor limit for what is kept open only to save opening it again; the rest is for open files.
 constexpr std::size_t kMaxKept = 1500;
@@ -196,25 +199,29 @@ int serve(config::Config config, Readiness& readiness, const Invocation& invocat
     const auto read_config = [invocation] { return read_config_again(invocation); };
     const bool supervised = supervision && supervision->is_supervised();
     if (supervised) control::amend(config, control::read_amendments(supervision->ledger.amendments()), read_config);
-    if (supervised && supervision->takes_over() && !config.layered) pass_over_silent(config, kMostSilent);
+    const bool takes_over = supervised && supervision->takes_over();
+    const auto refuse = [takes_over](const std::string& why) {
+        if (takes_over) log::error("{}", why);  // nobody is at the terminal any more
+        return fail(kExitMount, why);
+    };
+    if (takes_over && !config.layered) pass_over_absent(config, kMostSilent);
     take_niceness(config.niceness);
     ProbeFailure probe;
     const bool changes_layers = config.layered && !config.workdir.empty() && !config.read_only;
     const auto times = config.noatime() ? sys::AccessTimes::none : sys::AccessTimes::as_mounted;
     const auto own = changes_layers ? OwnMount::around(config.branches[0].path, config.workdir, times) : OwnMount();
     const auto set = probe_branches(config, own, probe);
-    if (!set) return fail(kExitMount, probe.message);
+    if (!set) return refuse(probe.message);
     std::string failure;
     UpperLayer upper;
-    if (!open_upper(config, own, set, upper, failure)) return fail(kExitMount, failure);
+    if (!open_upper(config, own, set, upper, failure)) return refuse(failure);
     const auto all = set->all();
     const bool network = std::any_of(all.begin(), all.end(), [](const auto& branch) { return branch->network(); });
-    const auto transport = supervised && supervision->takes_over()
-                               ? fuse::TransportChoice{false, "as the daemon before had it"}
-                               : fuse::choose_transport(config.transport, config.locks, network);
+    const auto transport = takes_over ? fuse::TransportChoice{false, "as the daemon before had it"}
+                                      : fuse::choose_transport(config.transport, config.locks, network);
     const bool needs_ring = config.transport == config::Transport::io_uring && config.locks == config::Locks::local;
     if (needs_ring && !transport.io_uring) {
-        return fail(kExitMount, "transport=io_uring can not be had: " + transport.reason);
+        return refuse("transport=io_uring can not be had: " + transport.reason);
     }
     tell_if_full(config, *set);
     const auto depth = fuse::choose_depth(config, *set);
@@ -232,13 +239,13 @@ int serve(config::Config config, Readiness& readiness, const Invocation& invocat
     std::string coherence;
     auto changes = watch_changes(config, *tree, coherence);
     if (!changes && config.coherence == config::Coherence::watch) {
-        return fail(kExitMount, "coherence=watch can not be had: " + coherence);
+        return refuse("coherence=watch can not be had: " + coherence);
     }
     config.watched = changes != nullptr;
     if (transport.io_uring) supervision = nullptr;
     fuse::Session session(config, *tree, transport, depth, supervision);
     session.watch_changes(std::move(changes), coherence);
-    if (!session.mount(failure)) return fail(kExitMount, failure);
+    if (!session.mount(failure)) return refuse(failure);
     std::optional<BranchWatch> watch(std::in_place, *tree,
                                      BranchWatch::Terms{config.layered, config.pool.space_age, config.branch_timeout});
     const auto read_again = [invocation, at = config.mountpoint] { return read_while_mounted(invocation, at); };
@@ -253,7 +260,7 @@ int serve(config::Config config, Readiness& readiness, const Invocation& invocat
     if (config.seccomp) {
         if (auto given_up = sys::give_up_other_calls(transport.io_uring); !given_up) {
             session.unmount();
-            return fail(kExitMount, "seccomp=on can not be had: " + log::errno_text(given_up.error().value()));
+            return refuse("seccomp=on can not be had: " + log::errno_text(given_up.error().value()));
         }
     }
     const int code = session.serve([&](const std::string& how) {
@@ -304,13 +311,27 @@ int serve_supervised(const config::Config& config, Readiness& readiness, const I
     return supervise({daemon, on_ready, found_first(config), std::move(program), std::move(left)});
 }
 
+// Whoever has no program to go back to waits for layers that are gone: there is a mount to be looked after.
+void validate_layers(config::Config& config, int more_tries) {
+    for (;; --more_tries) {
+        try {
+            config::validate(config);
+            return;
+        } catch (const config::Error& error) {
+            if (more_tries == 0) throw;
+            if (more_tries == kMostTries) log::warn("{}; waited for", error.messages()[0]);
+        }
+        std::this_thread::sleep_for(kBetweenTries);
+    }
+}
+
 // In the place of the program before, whose daemon serves or has just left: the branches of pools are known.
 int go_on(Command& command, const Invocation& invocation, SupervisorState& left) {
     config::Config& config = command.config;
     if (!left.came_back && left.version != fuse::kTakeoverVersion) throw std::runtime_error("another version's mount");
     log::set_level(config.debug ? log::Level::debug : config.log_level);
     choose_log(config);
-    if (config.layered) config::validate(config);
+    if (config.layered) validate_layers(config, left.came_back ? kMostTries : 0);
     config::fit_to_host(config, config::find_host_facts());
     Readiness readiness;
     if (!left.device.valid() && !wait_for_daemon(left)) return 0;

@@ -24,6 +24,9 @@ constexpr int kExitSystem = 2;
 // A daemon that dies sooner than that after its start has not served anybody, and after so many in a row none will.
 constexpr std::chrono::seconds kShort{1};
 constexpr int kMostShort = 5;
+// A daemon that can not take over may do so later: when a layer is there again, or memory.
+constexpr std::chrono::seconds kRetry{1};
+constexpr int kMostRetries = 60;
 // What a daemon that was killed may take to be gone, before it is taken for deaf.
 constexpr std::chrono::seconds kDeafAfter{2};
 // Handles tell by 16 bits which daemon gave them out.
@@ -163,7 +166,13 @@ class Supervisor {
         if (device_.valid()) supervision.told.resume();
         supervision.device = std::move(device_);
         supervision.line = std::move(line);
-        return supervised_.daemon(supervision);
+        if (!supervision.takes_over()) return supervised_.daemon(supervision);
+        try {
+            return supervised_.daemon(supervision);
+        } catch (const std::exception& error) {  // nobody is at the terminal any more
+            log::error("{}", error.what());
+            return kExitSystem;
+        }
     }
 
     // Until the daemon has ended; none: another one is to be started.
@@ -195,6 +204,7 @@ class Supervisor {
                 ledger_.set_answered(true);
                 ledger_.settle();
                 serves_ = true;
+                retries_ = 0;
                 earlier_.reset();
                 break;
             case fuse::kUpgrade:
@@ -244,10 +254,29 @@ class Supervisor {
         become_earlier();
         if (WIFEXITED(status) && next_ && !ends_) short_ = 0;
         if (WIFEXITED(status) && ((next_ && !ends_) || go_back())) return std::nullopt;
-        if (WIFEXITED(status)) return WEXITSTATUS(status);
+        if (WIFEXITED(status)) return can_try_again() ? try_later() : WEXITSTATUS(status);
         const int by = WTERMSIG(status);
         if (ends_ || by == SIGTERM || by == SIGINT || by == SIGHUP) return end_connection();
         return after_death("signal " + std::to_string(by));
+    }
+
+    // Somebody waits for the mount, and no daemon of it has come to serve.
+    bool can_try_again() {
+        if (serves_ || ends_ || !ledger_.answered() || !device_.valid()) return false;
+        pollfd connection{device_.get(), 0, 0};
+        return ::poll(&connection, 1, 0) == 0;  // POLLERR: unmounted meanwhile
+    }
+
+    std::optional<int> try_later() {
+        if (++retries_ > kMostRetries) return give_up("no daemon comes to serve");
+        if (retries_ == 1) log::warn("the daemon did not come to serve; it is tried again for a minute");
+        const timespec pause{kRetry.count(), 0};
+        const auto latest = Clock::now() + kRetry;
+        while (Clock::now() < latest && !ends_) {
+            const int which = ::sigtimedwait(&handled_, nullptr, &pause);
+            ends_ = which > 0 && which != SIGCHLD;
+        }
+        return ends_ ? std::optional<int>(end_connection()) : std::nullopt;
     }
 
     // From a change of the mount with which a daemon did not come to serve.
@@ -296,6 +325,7 @@ class Supervisor {
     Clock::time_point started_;
     std::optional<Clock::time_point> killed_;
     int short_ = 0;
+    int retries_ = 0;
     bool ends_ = false;
     bool serves_ = false;  // the daemon that there is
     bool next_ = false;    // it has asked for another one

@@ -51,10 +51,10 @@ std::string text_of(const std::string& name, const Counters& during) {
     std::uint64_t all = 0;
     for (const auto& [kind, counted] : during.kinds) all += counted.count;
     const double share = kernel_share(during);
-    std::string out = fmt::format("{}: {:.0f} requests a second; ", shown(name), rate(all, during));
+    std::string out = fmt::format("{}: {:.0f} requests a second\n  ", shown(name), rate(all, during));
     out += share < 0 ? std::string("nothing was opened")
                      : fmt::format("{:.0f}% of opens are served by the kernel", share * 100);
-    out += fmt::format("; by the daemon {:.0f} reads and {:.0f} writes a second\n",
+    out += fmt::format("; the daemon serves {:.0f} reads and {:.0f} writes a second\n",
                        rate(during.requests("read"), during), rate(during.requests("write"), during));
     std::vector<std::vector<std::string>> rows;
     for (const auto& [kind, counted] : busiest(during)) {

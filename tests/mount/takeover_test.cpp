@@ -244,6 +244,63 @@ TEST_CASE("takeover: umount and SIGTERM end all of it") {
     }
 }
 
+TEST_CASE("takeover: a pool goes on without the branch that is gone, and takes it in when it comes") {
+    require_devfuse();
+    Pool pool;
+    write_file(pool.a + "/on_a", "a");
+    write_file(pool.b + "/on_b", "b");
+    pool.mount("supervise=on");
+    const std::string away = pool.a + ".away";
+    OK(::rename(pool.a.c_str(), away.c_str()));
+    kill_daemon(pool);
+    CHECK(read_file(pool / "on_b") == "b");
+    FAILS(ENOENT, ::access((pool / "on_a").c_str(), F_OK));
+    OK(::rename(away.c_str(), pool.a.c_str()));
+    CHECK(eventually([&] { return exists(pool / "on_a"); }, 20000));
+    CHECK(read_file(pool / "on_a") == "a");
+}
+
+namespace {
+
+// A layer that can be taken away: of its own, for what is mounted for a test is compared afterwards.
+struct LayerGround {
+    Scratch scratch;
+    const std::string lower = scratch.dir("lower"), upper = scratch.dir("upper"), away = scratch.path() + "/away";
+    Mount mount{"supervise=on,lowerdir=" + lower + ",upperdir=" + upper + ",workdir=" + scratch.dir("work"), "",
+                scratch.dir("mnt")};
+    pid_t daemon() const { return static_cast<pid_t>(mount.stats()["pid"]); }
+};
+
+}  // namespace
+
+TEST_CASE("takeover: whoever asks waits until a layer that is gone is there again") {
+    require_devfuse();
+    LayerGround g;
+    write_file(g.mount / "f", "of the mount");
+    const UniqueFd open = open_file(g.mount / "new", O_CREAT | O_RDWR);
+    const pid_t first = g.daemon(), supervisor = parent_of(first);
+    OK(::rename(g.lower.c_str(), g.away.c_str()));
+    OK(::kill(first, SIGKILL));
+    nap(1500);
+    CHECK(is_alive(supervisor));
+    OK(::rename(g.away.c_str(), g.lower.c_str()));
+    CHECK(read_file(g.mount / "f") == "of the mount");
+    write_fd(open.get(), "on", 0);
+    CHECK(read_file(g.upper + "/new") == "on");
+    CHECK(g.daemon() != first);
+}
+
+TEST_CASE("takeover: a mount whose layer stays away can be unmounted") {
+    require_devfuse();
+    LayerGround g;
+    const pid_t first = g.daemon(), supervisor = parent_of(first);
+    OK(::rename(g.lower.c_str(), g.away.c_str()));
+    OK(::kill(first, SIGKILL));
+    nap(1500);
+    OK(::umount2(g.mount.path().c_str(), MNT_DETACH));
+    CHECK(eventually([&] { return !is_alive(supervisor); }, 10000));
+}
+
 TEST_CASE("takeover: a daemon that dies each time ends the mount") {
     require_devfuse();
     Pool pool;

@@ -183,6 +183,40 @@ TEST_CASE("upgrade: a program that does not go on with the mount is left alone")
     CHECK(installed.is_run_by(supervisor));
 }
 
+// The layer is away as long as the new program is there.
+TEST_CASE("upgrade: a program that can not go on gives way to the one before, which waits for a layer that is gone") {
+    Installed installed;
+    const Scratch& scratch = installed.scratch;
+    const std::string layer = scratch.dir("lower"), away = scratch.path() + "/away", upper = scratch.dir("upper");
+    Mount mount("supervise=on,lowerdir=" + layer + ",upperdir=" + upper + ",workdir=" + scratch.dir("work"), "",
+                scratch.dir("mnt"));
+    const pid_t daemon = daemon_of(mount.path()), supervisor = parent_of(daemon);
+    const ino_t before = program_of(supervisor);
+    const UniqueFd open = open_file(mount / "f", O_CREAT | O_RDWR);
+    write_fd(open.get(), "of before", 0);
+    OK(::link(installed.path.c_str(), (scratch.path() + "/old").c_str()));
+    installed.exchange_script(
+        "[ -n \"$PLYFS_SUPERVISOR_QUESTION\" ] && exit 77\n"
+        "mv '" +
+        layer + "' '" + away + "'\n" + "(n=0; while [ $n -lt 600 ] && ! [ /proc/$$/exe -ef '" + scratch.path() +
+        "/old' ]; do n=$((n+1)); sleep 0.05; done\n"
+        " mv '" +
+        away + "' '" + layer +
+        "') </dev/null >/dev/null 2>&1 &\n"
+        "exec '" +
+        installed.original + "' \"$@\"\n");
+    const Ran ran = run_plyctl({"upgrade", mount.path()}, 60);
+    INFO(ran.out, ran.err);
+    REQUIRE(eventually([&] { return is_alive(supervisor) && program_of(supervisor) == before; }, 20000));
+    REQUIRE(eventually([&] { return exists(layer); }, 20000));
+    CHECK(stat_of(open.get()).st_size == 9);
+    write_fd(open.get(), "on", 0);
+    CHECK(read_file(upper + "/f") == "on before");
+    CHECK(daemon_of(mount.path()) == daemon);
+    OK(::kill(daemon, SIGKILL));
+    CHECK(eventually([&] { return daemon_of(mount.path()) != daemon; }, 20000));
+}
+
 TEST_CASE("upgrade: what was mounted without a supervisor has one from then on") {
     Installed installed;
     in_both_modes([](Tree& tree) { write_file(tree.below() + "/f", pattern(300000)); },

@@ -1,4 +1,4 @@
-#include "branch/silent.h"
+#include "branch/absent.h"
 
 #include <algorithm>
 #include <memory>
@@ -20,6 +20,7 @@ struct Answers {
     Mutex mutex;
     CondVar came;
     std::vector<bool> has GUARDED_BY(mutex);
+    std::vector<Errno> gone GUARDED_BY(mutex);  // why; 0: it is there
 };
 
 void ask(const std::shared_ptr<Answers>& answers, std::size_t which, const std::string& path) {
@@ -27,8 +28,8 @@ void ask(const std::shared_ptr<Answers>& answers, std::size_t which, const std::
         const auto st = sys::stat_path(path.c_str());
         MutexLock lock(answers->mutex);
         answers->has[which] = true;
+        if (!st && !st.error().is_own_lack()) answers->gone[which] = st.error();
         answers->came.notify_all();
-        if (!st) log::debug("branch {}: {}", path, log::errno_text(st.error().value()));
     };
     try {
         std::thread(wait_for_it).detach();
@@ -40,11 +41,12 @@ void ask(const std::shared_ptr<Answers>& answers, std::size_t which, const std::
 
 }  // namespace
 
-void pass_over_silent(config::Config& config, std::chrono::milliseconds most) {
+void pass_over_absent(config::Config& config, std::chrono::milliseconds most) {
     const auto answers = std::make_shared<Answers>();
     {
         MutexLock lock(answers->mutex);
         for (const auto& branch : config.branches) answers->has.push_back(branch.missing);
+        answers->gone.resize(config.branches.size(), Errno(0));
     }
     for (std::size_t i = 0; i < config.branches.size(); ++i) {
         if (!config.branches[i].missing) ask(answers, i, config.branches[i].path);
@@ -56,10 +58,11 @@ void pass_over_silent(config::Config& config, std::chrono::milliseconds most) {
     };
     while (!all_have() && Clock::now() < latest) answers->came.wait_for(answers->mutex, latest - Clock::now());
     for (std::size_t i = 0; i < config.branches.size(); ++i) {
-        if (answers->has[i]) continue;
+        const int why = answers->gone[i].value();
+        if (answers->has[i] && why == 0) continue;
         config.branches[i].missing = true;
-        log::warn("branch {} does not answer; taken over without it, it is taken in when it does",
-                  config.branches[i].path);
+        log::warn("branch {}: {}; taken over without it, it is taken in when it comes", config.branches[i].path,
+                  why == 0 ? std::string("it does not answer") : log::errno_text(why));
     }
 }
 

@@ -1,0 +1,16 @@
+// Branches that are not there when a daemon takes a mount over.
+#pragma once
+
+#include <chrono>
+
+#include "config/config.h"
+
+namespace plyfs {
+
+// For a daemon that takes a pool over, with somebody waiting for every file: a branch that does not answer in time, or
+// that is gone, is taken for missing, until it is there (node/branch_watch): the mount has to go on with the others,
+// whatever branches-missing says of its beginning. Says so in the log. All are asked at once, each by a thread that
+// goes on to wait.
+void pass_over_absent(config::Config& config, std::chrono::milliseconds most);
+
+}  // namespace plyfs
