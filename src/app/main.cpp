@@ -205,6 +205,9 @@ int serve(config::Config config, Readiness& readiness, const Invocation& invocat
         return fail(kExitMount, why);
     };
     if (takes_over && !config.layered) pass_over_absent(config, kMostSilent);
+    if (takes_over && config.layered) {
+        if (const auto absent = find_absent_layer(config)) return refuse(*absent);
+    }
     take_niceness(config.niceness);
     ProbeFailure probe;
     const bool changes_layers = config.layered && !config.workdir.empty() && !config.read_only;

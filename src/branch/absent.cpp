@@ -20,15 +20,20 @@ struct Answers {
     Mutex mutex;
     CondVar came;
     std::vector<bool> has GUARDED_BY(mutex);
-    std::vector<Errno> gone GUARDED_BY(mutex);  // why; 0: it is there
+    std::vector<std::string> gone GUARDED_BY(mutex);  // why; empty: it is there
 };
 
-void ask(const std::shared_ptr<Answers>& answers, std::size_t which, const std::string& path) {
-    const auto wait_for_it = [answers, which, path] {
-        const auto st = sys::stat_path(path.c_str());
+std::string why_gone(const config::BranchSpec& branch, const Result<sys::Stat>& found) {
+    if (found) return branch.mount_root && !sys::is_mount_root(*found) ? "its file system is not mounted" : "";
+    return found.error().is_own_lack() ? "" : log::errno_text(found.error().value());
+}
+
+void ask(const std::shared_ptr<Answers>& answers, std::size_t which, const config::BranchSpec& branch) {
+    const auto wait_for_it = [answers, which, branch] {
+        const auto st = sys::stat_path(branch.path.c_str());
         MutexLock lock(answers->mutex);
         answers->has[which] = true;
-        if (!st && !st.error().is_own_lack()) answers->gone[which] = st.error();
+        answers->gone[which] = why_gone(branch, st);
         answers->came.notify_all();
     };
     try {
@@ -46,10 +51,10 @@ void pass_over_absent(config::Config& config, std::chrono::milliseconds most) {
     {
         MutexLock lock(answers->mutex);
         for (const auto& branch : config.branches) answers->has.push_back(branch.missing);
-        answers->gone.resize(config.branches.size(), Errno(0));
+        answers->gone.resize(config.branches.size());
     }
     for (std::size_t i = 0; i < config.branches.size(); ++i) {
-        if (!config.branches[i].missing) ask(answers, i, config.branches[i].path);
+        if (!config.branches[i].missing) ask(answers, i, config.branches[i]);
     }
     const auto latest = Clock::now() + most;
     MutexLock lock(answers->mutex);
@@ -58,12 +63,20 @@ void pass_over_absent(config::Config& config, std::chrono::milliseconds most) {
     };
     while (!all_have() && Clock::now() < latest) answers->came.wait_for(answers->mutex, latest - Clock::now());
     for (std::size_t i = 0; i < config.branches.size(); ++i) {
-        const int why = answers->gone[i].value();
-        if (answers->has[i] && why == 0) continue;
+        const std::string why = answers->has[i] ? answers->gone[i] : "it does not answer";
+        if (why.empty()) continue;
         config.branches[i].missing = true;
-        log::warn("branch {}: {}; taken over without it, it is taken in when it comes", config.branches[i].path,
-                  why == 0 ? std::string("it does not answer") : log::errno_text(why));
+        log::warn("branch {}: {}; taken over without it, it is taken in when it comes", config.branches[i].path, why);
     }
+}
+
+std::optional<std::string> find_absent_layer(const config::Config& config) {
+    for (const auto& branch : config.branches) {
+        if (!branch.mount_root) continue;
+        const std::string why = why_gone(branch, sys::stat_path(branch.path.c_str()));
+        if (!why.empty()) return "layer " + branch.path + ": " + why;
+    }
+    return std::nullopt;
 }
 
 }  // namespace plyfs

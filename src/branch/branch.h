@@ -56,6 +56,7 @@ class Branch {
         std::uint64_t mount = 0;  // the root's, as sys::mount_of() has it
         Ownership ownership;
         bool present = true;        // false: root leads nowhere
+        bool mount_root = false;    // it was one when the mount began
         config::MinFree min_free;   // neither given: nothing is kept free
         bool own_min_free = false;  // not the pool's
         double space_age = 1;       // seconds for which a look at the space is believed
@@ -96,6 +97,7 @@ class Branch {
     bool takes_new_names() const { return mode() == config::BranchMode::rw && !p_.read_only_fs; }
 
     // Whether its file system is there: false while it is not mounted, or was taken out of the machine.
+    bool was_mount_root() const { return p_.mount_root; }
     bool present() const { return present_.load(std::memory_order_acquire); }
     // The root leads nowhere from now on, so that nothing of ours keeps the file system busy; and to what came back.
     // For one thread at a time; whoever borrowed the root goes on with one of the two.

@@ -127,6 +127,7 @@ std::optional<Branch::Parts> probe_branch(const config::Config& config, const co
     parts.mode = config.read_only ? config::BranchMode::ro : spec.mode;
     parts.path = spec.path;
     parts.present = !spec.missing;
+    parts.mount_root = spec.mount_root;
     parts.min_free = spec.min_free.value_or(config.pool.min_free);
     parts.own_min_free = spec.min_free.has_value();
     // What may not be changed has to be copied up to be renamed, and a copy is of the file.

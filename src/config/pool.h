@@ -33,6 +33,7 @@ struct BranchSpec {
     std::optional<MinFree> min_free;  // unset: as the pool's
     bool pattern = false;             // `path` is one for glob(3), which validation puts the directories in place of
     bool missing = false;             // found so at mount time, and allowed to be
+    bool mount_root = false;          // of a file system, by itself: found so by validate(), and expected from then on
     bool holds_mountpoint = false;    // a layer with the mountpoint in it, such as "/"; found by validate()
 };
 

@@ -30,6 +30,7 @@ struct Place {
     sys::FileKey key;
     std::uint64_t device = 0;
     std::uint64_t mount = 0;  // 0: the kernel does not tell
+    bool mount_root = false;
     bool read_only = false;
     bool writable_branch = false;
     bool lower = false;  // a layer below the upper one: never written to, as overlayfs has it
@@ -87,6 +88,7 @@ class Survey {
         place.key = sys::key_of(*st);
         place.device = sys::device_of(*st);
         place.mount = (st->stx_mask & STATX_MNT_ID) != 0 ? st->stx_mnt_id : 0;
+        place.mount_root = sys::is_mount_root(*st);
         place.read_only = (space->f_flag & ST_RDONLY) != 0;
         return place;
     }
@@ -122,6 +124,7 @@ std::vector<Place> look_at_branches(Config& config, Survey& survey) {
         auto place = survey.look(branch.path, label, how_to_mend(config, branch));
         if (!place) continue;
         branch.path = place->path;
+        branch.mount_root = place->mount_root;
         place->lower = config.layered && branch.mode == BranchMode::ro;
         place->writable_branch = branch.mode != BranchMode::ro && !config.read_only;
         places.push_back(std::move(*place));
@@ -301,9 +304,9 @@ std::vector<std::string> fit_to_host(Config& config, const HostFacts& facts) {
     std::vector<std::string> notices;
     if (!facts.selinux) drop_labels(config, notices);
     if (config.max_request > facts.max_request) {
-        notices.push_back("option fuse-msg-size: this kernel sends at most " +
-                          std::to_string(facts.max_request / kPage) +
-                          " pages of 4K; sysctl fs.fuse.max_pages_limit raises that where it is there");
+        notices.push_back("option fuse-msg-size has no effect beyond " + std::to_string(facts.max_request / kPage) +
+                          " pages of 4K, the most that this kernel sends; sysctl fs.fuse.max_pages_limit has it since "
+                          "Linux 6.13");
         config.max_request = facts.max_request;
     }
     return notices;

@@ -19,6 +19,7 @@ Json branch_json(const config::BranchSpec& branch) {
     if (branch.min_free && branch.min_free->bytes) out.add("free", *branch.min_free->bytes);
     if (branch.min_free && branch.min_free->share) out.add("share", *branch.min_free->share);
     if (branch.missing) out.add("missing", true);
+    if (branch.mount_root) out.add("mount_root", true);
     return out;
 }
 
@@ -31,6 +32,7 @@ config::BranchSpec branch_of(const Json& json) {
     if (bytes) branch.min_free->bytes = json["free"].number();
     if (share) branch.min_free->share = json["share"].real();
     branch.missing = json["missing"].is_true();
+    branch.mount_root = json["mount_root"].is_true();
     return branch;
 }
 

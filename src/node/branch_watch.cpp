@@ -28,10 +28,6 @@ constexpr Seconds kMindEvery = 250ms;
 // On a network. Longer than a look takes that only found the processors busy.
 constexpr Seconds kLate = 700ms;
 
-bool is_mount_root(const sys::Stat& st) {
-    return (st.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
-}
-
 }  // namespace
 
 BranchWatch::BranchWatch(Tree& tree, const Terms& terms) : tree_(tree), terms_(terms) {
@@ -41,7 +37,9 @@ BranchWatch::BranchWatch(Tree& tree, const Terms& terms) : tree_(tree), terms_(t
         post->branch = static_cast<BranchIndex>(branch->index());
         if (branch->present()) {
             const auto st = sys::stat_path(branch->path().c_str());
-            post->was_mount = st && is_mount_root(*st);
+            post->was_mount = st && sys::is_mount_root(*st);
+        } else if (branch->was_mount_root()) {
+            post->was_mount = true;
         } else {
             // One that does not answer is not to be asked; when it goes, what it was mounted on is not the branch.
             post->was_mount = sys::find_mounted(branch->path()).has_value();
@@ -158,8 +156,8 @@ void BranchWatch::look_at(Post& post) {
     if (!root) return;
     const auto marker = sys::find_mount_marker(*root);
     if (marker == sys::MountMarker::awaits_branch) return;
-    if (marker == sys::MountMarker::none && post.was_mount && !is_mount_root(*st)) return;
-    post.was_mount = is_mount_root(*st);
+    if (marker == sys::MountMarker::none && post.was_mount && !sys::is_mount_root(*st)) return;
+    post.was_mount = sys::is_mount_root(*st);
     // It hangs, and did before it was looked at.
     if (branch.hangs()) return;
     tree_.bring_branch_back(post.branch, std::move(*root));

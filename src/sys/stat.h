@@ -40,6 +40,10 @@ std::uint64_t device_of(const Stat& st);
 inline bool is_dir(const Stat& st) {
     return S_ISDIR(st.stx_mode);
 }
+// Of a path: something is mounted there.
+inline bool is_mount_root(const Stat& st) {
+    return (st.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+}
 inline bool is_regular(const Stat& st) {
     return S_ISREG(st.stx_mode);
 }

@@ -260,6 +260,30 @@ TEST_CASE("takeover: a pool goes on without the branch that is gone, and takes i
     CHECK(read_file(pool / "on_a") == "a");
 }
 
+TEST_CASE("takeover: what a branch's disk was mounted on is not taken for it") {
+    require_devfuse();
+    Scratch scratch;
+    const std::string a = scratch.dir("a"), b = scratch.dir("b");
+    const auto mount_a = [&] { OK(::mount("none", a.c_str(), "tmpfs", 0, "size=4m")); };
+    mount_a();
+    Mount mount("supervise=on,minfreespace=0,create=ff", a + ":" + b, scratch.dir("mnt"));
+    write_file(mount / "before", "x");
+    CHECK(exists(a + "/before"));
+    OK(::umount2(a.c_str(), MNT_DETACH));
+    const auto daemon = [&] { return static_cast<pid_t>(mount.stats()["pid"]); };
+    const pid_t first = daemon();
+    OK(::kill(first, SIGKILL));
+    REQUIRE(eventually([&] { return daemon() != first; }, 20000));
+    write_file(mount / "new", "x");
+    CHECK(list_dir(a).empty());
+    CHECK(exists(b + "/new"));
+    mount_a();
+    write_file(a + "/back", "x");
+    CHECK(eventually([&] { return exists(mount / "back"); }, 10000));
+    mount.unmount();
+    OK(::umount2(a.c_str(), MNT_DETACH));
+}
+
 namespace {
 
 // A layer that can be taken away: of its own, for what is mounted for a test is compared afterwards.

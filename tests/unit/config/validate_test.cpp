@@ -88,7 +88,7 @@ TEST_CASE("requests are no larger than the kernel sends, which is said") {
     config.max_request = 512 * 4096;
     const auto notices = fit_to_host(config, facts);
     REQUIRE(notices.size() == 1);
-    CHECK(notices[0].find("at most 256 pages") != std::string::npos);
+    CHECK(notices[0].find("beyond 256 pages") != std::string::npos);
     CHECK(config.max_request == facts.max_request);
 }
 
