@@ -142,7 +142,7 @@ void on_listxattr(fuse_req_t req, fuse_ino_t id, std::size_t size) {
         return;
     }
     if (refused) return call.fail(Errno(refused));
-    call.run([id](ops::Context& ctx, const ops::Request&) { return ops::listxattr(ctx, id); },
+    call.run([id](ops::Context& ctx, const ops::Request& request) { return ops::listxattr(ctx, request, id); },
              [size](fuse_req_t to, const std::string& names) { return reply_value(to, names, size); });
 }
 

@@ -127,16 +127,29 @@ void on_rmdir(fuse_req_t req, fuse_ino_t parent, const char* raw) {
         });
 }
 
+// The kernel takes it that the object has the new name; it may be a link to where the object is now. Not by whoever
+// answers: the kernel holds the directory until it is answered.
+void expire_later(Server& server, fuse_ino_t parent, const Name& name) {
+    KernelCache* cache = server.ctx.kernel_cache;
+    if (!cache) return;
+    server.executor.post([cache, parent, name = name.str()] {
+        if (!cache->expire_name(parent, name)) log::debug("the kernel does not know {} any more", name);
+    });
+}
+
 void on_rename(fuse_req_t req, fuse_ino_t parent, const char* raw, fuse_ino_t new_parent, const char* new_raw,
                unsigned flags) {
-    Call(req, Slot::rename)
-        .run([=, name = OwnedName(raw), new_name = OwnedName(new_raw)](ops::Context& ctx,
-                                                                       const ops::Request& request) -> Status {
-            const Name to = TRY(new_name.get());
-            auto renamed = ops::rename(ctx, request, parent, TRY(name.get()), new_parent, to, flags);
-            if (flags & RENAME_EXCHANGE) return renamed;
-            return ops::renamed_before(ctx, request, std::move(renamed), new_parent, to);
-        });
+    Call call(req, Slot::rename);
+    call.run([=, &server = call.server(), name = OwnedName(raw), new_name = OwnedName(new_raw)](
+                 ops::Context& ctx, const ops::Request& request) -> Status {
+        const Name to = TRY(new_name.get());
+        auto renamed = ops::rename(ctx, request, parent, TRY(name.get()), new_parent, to, flags);
+        if (renamed && ctx.tree.pool().rename_instead != config::LinkInstead::none) {
+            expire_later(server, new_parent, to);
+        }
+        if (flags & RENAME_EXCHANGE) return renamed;
+        return ops::renamed_before(ctx, request, std::move(renamed), new_parent, to);
+    });
 }
 
 // How a file that was created and opened is answered, and taken back if the kernel does not take that.

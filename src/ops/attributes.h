@@ -35,7 +35,7 @@ Result<std::string> readlink(Context& ctx, NodeId id);
 
 // Names as the user of the mount knows them (overlay/marks.h). size 0 asks for the size.
 Result<std::size_t> getxattr(Context& ctx, NodeId id, const char* name, std::span<std::byte> buffer);
-Result<std::string> listxattr(Context& ctx, NodeId id);
+Result<std::string> listxattr(Context& ctx, const Request& request, NodeId id);
 Status setxattr(Context& ctx, const Request& request, NodeId id, const char* name, std::span<const std::byte> value,
                 int flags);
 Status removexattr(Context& ctx, const Request& request, NodeId id, const char* name);

@@ -65,9 +65,32 @@ Result<Entry> symlink(Context& ctx, const Request& request, NodeId parent, const
                       [&](BorrowedFd dir, const Name& as) { return sys::make_symlink(dir, as, target); });
 }
 
+namespace {
+
+// The kernel opens what is answered to CREATE without asking whether the caller may open it, so what is there already
+// is for another walk (ESTALE), which finds it and asks. But what this caller has just made by the same request is his.
+Result<Created> open_own(Context& ctx, const Request& request, NodeId parent_id, const Name& name, int flags) {
+    const Entry entry = TRY(lookup(ctx, parent_id, name));
+    const bool own = request.resent && S_ISREG(entry.attr.st.stx_mode) && entry.attr.st.stx_uid == request.caller.uid;
+    auto opened = own ? open(ctx, request, entry.id, flags & ~O_CREAT) : Errno(ESTALE);
+    if (!opened) {
+        forget(ctx, entry.id, 1);
+        return opened.error();
+    }
+    return Created{entry, *opened};
+}
+
+}  // namespace
+
 Result<Created> create(Context& ctx, const Request& request, NodeId parent_id, const Name& name, int flags,
                        mode_t mode) {
     const NodeRef parent = TRY(node_of(ctx, parent_id));
+    // The kernel may remember that the name is missing, and others have made it on any branch since: another file
+    // beside would hide theirs.
+    if (!(flags & O_EXCL) && !ctx.tree.set().rules().fixed) {
+        auto there = open_own(ctx, request, parent_id, name, flags);
+        if (there || !there.failed_with(ENOENT)) return there;
+    }
     UniqueFd file;
     auto placed = place(ctx, request, parent, name, {.type = S_IFREG}, [&](BorrowedFd dir, const Name& as) -> Status {
         file = TRY(sys::open_file(dir, as, creation_flags(flags), mode & 07777));
@@ -83,13 +106,7 @@ Result<Created> create(Context& ctx, const Request& request, NodeId parent_id, c
         return Created{entry, *opened};
     }
     if (!placed.failed_with(EEXIST) || (flags & O_EXCL)) return placed.error();
-    const Entry entry = TRY(lookup(ctx, parent_id, name));
-    auto opened = open(ctx, request, entry.id, flags & ~O_CREAT);
-    if (!opened) {
-        forget(ctx, entry.id, 1);
-        return opened.error();
-    }
-    return Created{entry, *opened};
+    return open_own(ctx, request, parent_id, name, flags);
 }
 
 Result<Created> tmpfile(Context& ctx, const Request& request, NodeId parent_id, int flags, mode_t mode) {

@@ -88,8 +88,20 @@ Result<std::vector<ChangedCopy>> copies_to_link(Context& ctx, const Request& req
     return copies_to_change(ctx, node, config::Function::link, request.copy_up_metadata());
 }
 
+// Nobody may come at what is moved who could not before: what somebody else made or opened there takes nothing, nor is
+// an ACL copied.
+Status require_same_rights(Context& ctx, const NodeRef& dir, const NodeRef& original, const sys::Stat& like) {
+    const auto st = TRY(ctx.tree.stat_object(dir));
+    if (st.stx_mode != like.stx_mode || st.stx_uid != like.stx_uid || st.stx_gid != like.stx_gid) return Errno(EXDEV);
+    for (const NodeRef& one : {dir, original}) {
+        if (getxattr(ctx, id_of(one), "system.posix_acl_access", {})) return Errno(EXDEV);
+    }
+    return {};
+}
+
 // A directory of the union below the one for moved objects, looking like the one whose path it has.
-Result<NodeRef> enter_moved_dir(Context& ctx, const NodeRef& parent, const Name& name, const sys::Stat& like) {
+Result<NodeRef> enter_moved_dir(Context& ctx, const NodeRef& parent, const Name& name, const NodeRef& original) {
+    const auto like = TRY(ctx.tree.stat_object(original));
     const NodeId id = id_of(parent);
     const Request daemon{};
     auto entry = lookup(ctx, id, name);
@@ -100,12 +112,16 @@ Result<NodeRef> enter_moved_dir(Context& ctx, const NodeRef& parent, const Name&
     forget(ctx, entry->id, 1);
     if (!node) return Errno(ESTALE);
     if (!node->is_dir()) return Errno(EXDEV);
-    if (!made) return node;
+    if (!made) {
+        TRY(require_same_rights(ctx, node, original, like));
+        return node;
+    }
     AttrChange change;
     change.mode = like.stx_mode & 07777U;
     change.uid = like.stx_uid;
     change.gid = like.stx_gid;
     TRY(setattr(ctx, daemon, id_of(node), change));
+    TRY(require_same_rights(ctx, node, original, like));
     return node;
 }
 
@@ -123,11 +139,9 @@ Result<NodeRef> find_moved_dir(Context& ctx, const NodeRef& original) {
         node = std::move(parent);
     }
     const NodeRef root = ctx.tree.nodes().find(kRootId);
-    auto like = TRY(ctx.tree.stat_object(root));
-    NodeRef at = TRY(enter_moved_dir(ctx, root, TRY(Name::parse(kMovedDir)), like));
+    NodeRef at = TRY(enter_moved_dir(ctx, root, TRY(Name::parse(kMovedDir)), root));
     for (auto step = way.rbegin(); step != way.rend(); ++step) {
-        like = TRY(ctx.tree.stat_object(step->parent));
-        at = TRY(enter_moved_dir(ctx, at, TRY(Name::parse(step->name)), like));
+        at = TRY(enter_moved_dir(ctx, at, TRY(Name::parse(step->name)), step->parent));
     }
     return at;
 }

@@ -6,9 +6,12 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <memory>
+
 #include "support/check.h"
 #include "support/files.h"
 #include "support/run.h"
+#include "support/sandbox.h"
 #include "support/trees.h"
 
 using namespace plyfs::test;
@@ -153,5 +156,52 @@ TEST_CASE("killpriv: a program with capabilities keeps them while nobody writes,
               0);
         write_fd(open_file(tree / "cat", O_WRONLY).get(), "\x7f", 0);
         CHECK(get_xattr(tree / "cat", "security.capability") == "(none)");
+    });
+}
+
+TEST_CASE(
+    "killpriv: a change of owner that names nobody takes set-id bits for the owner alone, and none of directories") {
+    if (is_unprivileged()) skip("about several users");
+    for (const bool layers : {true, false}) {
+        CAPTURE(layers);
+        std::unique_ptr<Tree> tree;
+        if (layers) {
+            tree = std::make_unique<Layers>();
+        } else {
+            tree = std::make_unique<Pool>();
+        }
+        const std::string& below = tree->below();
+        write_file(below + "/su", "x", 04755);
+        write_file(below + "/own", "x", 04755);
+        OK(::chown((below + "/own").c_str(), 1000, 1000));
+        OK(::chmod((below + "/own").c_str(), 04755));
+        write_file(below + "/plain", "x", 0644);
+        make_dirs(below + "/dir");
+        OK(::chmod((below + "/dir").c_str(), 02777));
+        tree->mount();
+        const auto chown_as_user = [&](const std::string& name) {
+            const std::string path = *tree / name;
+            return as_user({}, [&] { return err_of(::chown(path.c_str(), -1, -1)); });
+        };
+        CHECK(chown_as_user("su") == EPERM);
+        CHECK(chown_as_user("plain") == 0);
+        CHECK(chown_as_user("dir") == 0);
+        CHECK(chown_as_user("own") == 0);
+        CHECK((stat_of(*tree / "su").st_mode & 07777) == 04755);
+        CHECK((stat_of(*tree / "dir").st_mode & 07777) == 02777);
+        CHECK((stat_of(*tree / "own").st_mode & 07777) == 0755);
+    }
+}
+
+TEST_CASE("xattr: which trusted ones there are is not told to users") {
+    if (is_unprivileged()) skip("about trusted.*");
+    in_both_modes([](Tree& tree) {
+        write_file(tree / "f", "x", 0644);
+        OK(::setxattr((tree / "f").c_str(), "trusted.secret", "1", 1, 0));
+        OK(::setxattr((tree / "f").c_str(), "user.open", "1", 1, 0));
+        const std::string path = tree / "f";
+        const auto length = [&] { return static_cast<int>(::listxattr(path.c_str(), nullptr, 0)); };
+        CHECK(as_user({}, length) == static_cast<int>(sizeof "user.open"));
+        CHECK(length() == static_cast<int>(sizeof "user.open" + sizeof "trusted.secret"));
     });
 }

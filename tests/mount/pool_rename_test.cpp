@@ -401,6 +401,55 @@ TEST_CASE("pool rename: the directories of moved files are as closed as theirs w
     CHECK(st.st_gid == 34);
 }
 
+TEST_CASE("pool rename: a directory for moved files that somebody else made or opened takes none") {
+    PoolGround g;
+    g.fill("a/d/ b/s/f b/t/f");
+    OK(::chmod(g.at('b', "s").c_str(), 0700));
+    Mount mount("timeout=0,create=epff,rename-exdev=rel-symlink", g.branches("a:b"), g.mnt);
+    make_dirs(mount / ".plyfs_rename_exdev/s");
+    OK(::chmod((mount / ".plyfs_rename_exdev/s").c_str(), 0777));
+    make_dirs(mount / ".plyfs_rename_exdev/t");
+    OK(::chown((mount / ".plyfs_rename_exdev/t").c_str(), 12, 34));
+    for (const std::string name : {"s", "t"}) {
+        FAILS(EXDEV, rename2(mount / (name + "/f"), mount / "d/f"));
+        CHECK(read_file(mount / (name + "/f")) == "b:" + name + "/f");
+        CHECK(list_dir(mount / (".plyfs_rename_exdev/" + name)).empty());
+        CHECK_FALSE(exists(mount / "d/f"));
+    }
+}
+
+TEST_CASE("pool rename: where a link has been put in a name's place the kernel looks again") {
+    PoolGround g;
+    g.fill("a/d/ b/s/f");
+    Mount mount("timeout=60,create=epff,rename-exdev=rel-symlink", g.branches("a:b"), g.mnt);
+    OK(rename2(mount / "s/f", mount / "d/f"));
+    CHECK(eventually([&] { return S_ISLNK(lstat_of(mount / "d/f").st_mode); }));
+    OK(::unlink((mount / ".plyfs_rename_exdev/s/f").c_str()));
+    FAILS(ENOENT, ::access((mount / "d/f").c_str(), F_OK));
+}
+
+TEST_CASE("pool create: a name that the kernel remembers as missing is not made beside a file that others made") {
+    PoolGround g;
+    g.fill("a/d/ b/d/");
+    OK(::chmod(g.at('a', "d").c_str(), 0777));
+    OK(::chmod(g.at('b', "d").c_str(), 0777));
+    Mount mount("create=ff,coherence=timeout,negative_timeout=60", g.branches("a:b"), g.mnt);
+    FAILS(ENOENT, ::access((mount / "d/f").c_str(), F_OK));
+    write_file(g.at('b', "d/f"), "of others, ");
+    const UniqueFd more = open_file(mount / "d/f", O_CREAT | O_WRONLY | O_APPEND);
+    write_fd(more.get(), "more", 11);
+    CHECK(g.where("d/f") == "b");
+    CHECK(read_file(mount / "d/f") == "of others, more");
+    // Nor is it opened for whoever may not: on the branch that was chosen, and on another.
+    for (const char branch : {'a', 'b'}) {
+        const std::string name = std::string("d/secret_on_") + branch;
+        FAILS(ENOENT, ::access((mount / name).c_str(), F_OK));
+        write_file(g.at(branch, name), "secret", 0600);
+        const std::string path = mount / name;
+        CHECK(as_user({}, [&] { return try_open(path, O_CREAT | O_RDWR); }) == EACCES);
+    }
+}
+
 TEST_CASE("pool link: on the branches of the file, by policy and path") {
     struct LinkRow {
         const char* options;
