@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/insist.h"
 #include "base/log.h"
 #include "ops/protection.h"
 #include "overlay/marks.h"
@@ -78,9 +79,10 @@ Status make_over_whiteout(Context& ctx, const Request& request, BorrowedFd dir, 
 // directory becomes opaque by itself, then the file goes.
 Status settle_beside(Context& ctx, const Layer& dir, const Name& name) {
     const BranchSet& set = ctx.tree.set();
-    if (!TRY(look_in(set, dir, name, Beside::yes)).beside) return {};
-    if (sys::is_dir(TRY(sys::stat_at(dir.fd(), name)))) {
-        auto opaque = marks::make_opaque(TRY(sys::open_dir_path(dir.fd(), name)), set.marks());
+    if (!TRY(insist([&] { return look_in(set, dir, name, Beside::yes); })).beside) return {};
+    if (sys::is_dir(TRY(insist([&] { return sys::stat_at(dir.fd(), name); })))) {
+        auto opaque = insist(
+            [&]() -> Status { return marks::make_opaque(TRY(sys::open_dir_path(dir.fd(), name)), set.marks()); });
         if (!opaque) {
             TRY(sys::remove_dir(dir.fd(), name));
             return opaque;

@@ -59,6 +59,14 @@ TEST_CASE("faults: each call that changes a file of a layer by a handle, with ea
     for (int shift = 0; shift < kErrorCount; ++shift) Faults(Kind::layers, "", kAllCalls, shift, "fchmod").run();
 }
 
+// What is looked for once a name is made.
+TEST_CASE("faults: each call that makes a name beside AUFS' whiteouts") {
+    set_deadline(280, "faults: upper-format=aufs");
+    for (const char* operation : {"create", "create over a whiteout", "mkdir over a whiteout"}) {
+        for (int shift : {1, 2}) Faults(Kind::layers, "upper-format=aufs", kAllCalls, shift, operation).run();
+    }
+}
+
 TEST_CASE("faults: a pool") {
     at_some_calls(Kind::pool, "create=ff");
 }
