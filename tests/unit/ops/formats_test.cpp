@@ -243,7 +243,7 @@ TEST_CASE("formats: fuse-overlayfs' notes can neither be seen nor made") {
     REQUIRE(::setxattr(mount.at(1, "f").c_str(), "user.fuseoverlayfs.origin", "o", 1, 0) == 0);
     mount.start();
     const NodeId id = mount.id("f");
-    CHECK(ops::listxattr(mount.ctx(), id).value().empty());
+    CHECK(ops::listxattr(mount.ctx(), Mounted::request(), id).value().empty());
     CHECK(ops::getxattr(mount.ctx(), id, "user.fuseoverlayfs.origin", {}).failed_with(ENODATA));
     const std::byte value[] = {std::byte{'y'}};
     CHECK(ops::setxattr(mount.ctx(), Mounted::request(), id, "user.fuseoverlayfs.opaque", value, 0).failed_with(EPERM));

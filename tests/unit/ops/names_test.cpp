@@ -139,16 +139,28 @@ TEST_CASE("names: wrong kinds and missing names") {
     CHECK(made.failed_with(EEXIST));
 }
 
-TEST_CASE("names: create of a file that came to be on a branch meanwhile opens it") {
+TEST_CASE(
+    "names: create of a file that came to be on a branch meanwhile is for another walk, but for the maker's own") {
     PLYFS_NEEDS_ROOT();
     Mounted mount("ww", World::Kind::pool);
     mount.start();
-    write_file(mount.at(0, "file"), "was here");
-    auto made = ops::create(mount.ctx(), Mounted::request(), kRootId, name_of("file"), O_RDWR | O_CREAT, 0644);
-    REQUIRE(made);
-    mount.told.insert(made->entry.id);
-    CHECK(mount.read(*made->opened.handle) == "was here");
-    ops::release(mount.ctx(), made->opened.handle);
+    for (const int branch : {0, 1}) {
+        const std::string name = "file" + std::to_string(branch);
+        write_file(mount.at(branch, name), "was here");
+        auto request = Mounted::request();
+        const auto create = [&] {
+            return ops::create(mount.ctx(), request, kRootId, name_of(name.c_str()), O_RDWR | O_CREAT, 0644);
+        };
+        CHECK(create().failed_with(ESTALE));
+        request.resent = true;
+        auto own = create();
+        REQUIRE(own);
+        mount.told.insert(own->entry.id);
+        CHECK(mount.read(*own->opened.handle) == "was here");
+        ops::release(mount.ctx(), own->opened.handle);
+        request.caller.uid = 1000;
+        CHECK(create().failed_with(ESTALE));
+    }
 }
 
 TEST_CASE("names: a new name goes to the next branch where the first has no room") {
