@@ -94,7 +94,7 @@ Status require_same_rights(Context& ctx, const NodeRef& dir, const NodeRef& orig
     const auto st = TRY(ctx.tree.stat_object(dir));
     if (st.stx_mode != like.stx_mode || st.stx_uid != like.stx_uid || st.stx_gid != like.stx_gid) return Errno(EXDEV);
     for (const NodeRef& one : {dir, original}) {
-        if (getxattr(ctx, id_of(one), "system.posix_acl_access", {})) return Errno(EXDEV);
+        if (ops::getxattr(ctx, id_of(one), "system.posix_acl_access", {})) return Errno(EXDEV);
     }
     return {};
 }

@@ -175,3 +175,21 @@ TEST_CASE("draft: a user's daemon starts fusermount3, and can not give that up")
     draft.config.branches.push_back({"/a", BranchMode::rw, "a"});
     CHECK_THROWS_WITH_AS(settle(draft, false), doctest::Contains("fusermount3"), Error);
 }
+
+TEST_CASE("a number out of range is told the range, however far out it is") {
+    const std::pair<const char*, const char*> kRanges[] = {{"busy-poll", "0 to 10000"},
+                                                           {"threads", "-512 to 512"},
+                                                           {"readahead", "0 to 1048576"},
+                                                           {"scheduling-priority", "-20 to 19"}};
+    for (const auto& [name, range] : kRanges) {
+        for (const char* number : {"10000000", "99999999999999999999", "-99999999999999999999"}) {
+            CAPTURE(name);
+            const Draft draft = draft_of(std::string(name) + "=" + number);
+            REQUIRE(draft.errors.size() == 1);
+            CHECK(draft.errors[0].find(range) != std::string::npos);
+        }
+        const Draft draft = draft_of(std::string(name) + "=7x");
+        REQUIRE(draft.errors.size() == 1);
+        CHECK(draft.errors[0].find("no whole number") != std::string::npos);
+    }
+}

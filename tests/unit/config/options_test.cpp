@@ -497,21 +497,3 @@ TEST_CASE("options: what is on a read-only branch of a pool") {
     CHECK_FALSE(settled("copyup=off").pool.copy_up);
     CHECK_FALSE(settled("whiteouts=off").pool.whiteouts);
 }
-
-TEST_CASE("a number out of range is told the range, however far out it is") {
-    const std::pair<const char*, const char*> kRanges[] = {{"busy-poll", "0 to 10000"},
-                                                           {"threads", "-512 to 512"},
-                                                           {"readahead", "0 to 1048576"},
-                                                           {"scheduling-priority", "-20 to 19"}};
-    for (const auto& [name, range] : kRanges) {
-        for (const char* number : {"10000000", "99999999999999999999", "-99999999999999999999"}) {
-            CAPTURE(name);
-            const Draft draft = apply(std::string(name) + "=" + number);
-            REQUIRE(draft.errors.size() == 1);
-            CHECK(draft.errors[0].find(range) != std::string::npos);
-        }
-        const Draft draft = apply(std::string(name) + "=7x");
-        REQUIRE(draft.errors.size() == 1);
-        CHECK(draft.errors[0].find("no whole number") != std::string::npos);
-    }
-}
