@@ -40,15 +40,13 @@ Json run_counters(const Call& call) {
     return merged(answer(), counters_json(call.mount.ctx, call.mount.requests));
 }
 
-std::string why_untold(const std::string& name) {
+std::string why_untold(const std::string& name, bool layered) {
     const auto match = config::find_option(name);
     if (!match) return config::unknown_option(name);
     const config::Option& option = *match->option;
     std::string why = "its value is not told; get without a name lists those that are";
-    if (option.use != config::Use::both) {
-        why = option.use == config::Use::pool ? "it is about pools, and these are layers"
-                                              : "it is about layers, and this is a pool";
-    }
+    if (option.use == config::Use::pool && layered) why = "it is about pools, and these are layers";
+    if (option.use == config::Use::layers && !layered) why = "it is about layers, and this is a pool";
     if (option.kind == config::Kind::ignored) why = "it has no effect";
     if (option.name == "timeout") why = "it sets entry_timeout, attr_timeout and negative_timeout; ask for these";
     return "option " + name + ": " + why;
@@ -62,7 +60,7 @@ Json run_get(const Call& call) {
     }
     const std::string& name = call.request["option"].text();
     const auto value = call.mount.options.value(name);
-    if (!value) return refusal(why_untold(name));
+    if (!value) return refusal(why_untold(name, call.mount.options.config().layered));
     options.add(name, *value);
     return std::move(answer().add("options", std::move(options)));
 }

@@ -112,15 +112,13 @@ Result<NodeRef> enter_moved_dir(Context& ctx, const NodeRef& parent, const Name&
     forget(ctx, entry->id, 1);
     if (!node) return Errno(ESTALE);
     if (!node->is_dir()) return Errno(EXDEV);
-    if (!made) {
-        TRY(require_same_rights(ctx, node, original, like));
-        return node;
+    if (made) {
+        AttrChange change;
+        change.mode = like.stx_mode & 07777U;
+        change.uid = like.stx_uid;
+        change.gid = like.stx_gid;
+        TRY(setattr(ctx, daemon, id_of(node), change));
     }
-    AttrChange change;
-    change.mode = like.stx_mode & 07777U;
-    change.uid = like.stx_uid;
-    change.gid = like.stx_gid;
-    TRY(setattr(ctx, daemon, id_of(node), change));
     TRY(require_same_rights(ctx, node, original, like));
     return node;
 }

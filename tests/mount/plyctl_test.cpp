@@ -385,6 +385,7 @@ TEST_CASE("plyctl: the options that a mount has are told, those of the other use
     CHECK(done({"get", g.mnt, "max-stack-depth"}) == "auto\n");
     CHECK(has(refused(1, {"get", g.mnt, "metacopy"}), "about layers"));
     CHECK(has(refused(1, {"get", g.mnt, "timeout"}), "ask for these"));
+    CHECK(has(refused(1, {"get", g.mnt, "rules"}), "its value is not told"));
     CHECK(has(refused(1, {"get", g.mnt, "threaded"}), "no effect"));
     Layers layers;
     layers.mount("metacopy=on");
