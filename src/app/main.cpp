@@ -204,7 +204,10 @@ int serve(config::Config config, Readiness& readiness, const Invocation& invocat
         if (takes_over) log::error("{}", why);  // nobody is at the terminal any more
         return fail(kExitMount, why);
     };
-    if (takes_over && !config.layered) pass_over_absent(config, kMostSilent);
+    if (takes_over && !config.layered) {
+        // Branches on trial are not served with unless they are there.
+        pass_over_absent(config, kMostSilent, supervision->ledger.is_trial() ? Absence::silent : Absence::any);
+    }
     if (takes_over && config.layered) {
         if (const auto absent = find_absent_layer(config)) return refuse(*absent);
     }

@@ -46,7 +46,7 @@ void ask(const std::shared_ptr<Answers>& answers, std::size_t which, const confi
 
 }  // namespace
 
-void pass_over_absent(config::Config& config, std::chrono::milliseconds most) {
+void pass_over_absent(config::Config& config, std::chrono::milliseconds most, Absence which) {
     const auto answers = std::make_shared<Answers>();
     {
         MutexLock lock(answers->mutex);
@@ -64,7 +64,7 @@ void pass_over_absent(config::Config& config, std::chrono::milliseconds most) {
     while (!all_have() && Clock::now() < latest) answers->came.wait_for(answers->mutex, latest - Clock::now());
     for (std::size_t i = 0; i < config.branches.size(); ++i) {
         const std::string why = answers->has[i] ? answers->gone[i] : "it does not answer";
-        if (why.empty()) continue;
+        if (why.empty() || (answers->has[i] && which == Absence::silent)) continue;
         config.branches[i].missing = true;
         log::warn("branch {}: {}; taken over without it, it is taken in when it comes", config.branches[i].path, why);
     }
