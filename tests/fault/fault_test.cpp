@@ -59,11 +59,6 @@ TEST_CASE("faults: each call that changes a file of a layer by a handle, with ea
     for (int shift = 0; shift < kErrorCount; ++shift) Faults(Kind::layers, "", kAllCalls, shift, "fchmod").run();
 }
 
-TEST_CASE("faults: each call of an open that truncates, without passthrough") {
-    set_deadline(280, "faults: O_TRUNC");
-    Faults(Kind::layers, "passthrough=off", kAllCalls, 3, "open with O_TRUNC").run();
-}
-
 // What is looked for once a name is made.
 TEST_CASE("faults: each call that makes a name beside AUFS' whiteouts") {
     set_deadline(280, "faults: upper-format=aufs");
