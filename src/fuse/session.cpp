@@ -133,6 +133,7 @@ struct Session::Impl {
     }
 
     void init(fuse_conn_info& conn);
+    void set_page_rule(fuse_conn_info& conn);
     bool is_supervised() const { return supervision && supervision->is_supervised(); }
     std::string leave_late();
     void set_guard();
@@ -308,13 +309,25 @@ void Session::Impl::set_guard() {
     server.facts.coherence_reason = "the connection can not be guarded: " + log::errno_text(made.error().value());
 }
 
+// Of files that the daemon reads and writes. Left to itself the kernel drops all pages of a file as soon as it sees
+// that its time of change is another one, also where that is from its own write. Each read after a write then comes to
+// the daemon; and a page that is dropped after a write(2) has filled it, but before the daemon has written it, is read
+// from the branch as it was, so that for a moment who wrote is given the old bytes. Layers are changed by nobody else,
+// and keep their pages until an open finds other content (ops/open). Of a pool what others write has to be seen.
+void Session::Impl::set_page_rule(fuse_conn_info& conn) {
+    if (layered) fuse_unset_feature_flag(&conn, FUSE_CAP_AUTO_INVAL_DATA);
+    const bool own = layered && fuse_set_feature_flag(&conn, FUSE_CAP_EXPLICIT_INVAL_DATA);
+    server.ctx.exclusive = own;
+    if (!own) fuse_set_feature_flag(&conn, FUSE_CAP_AUTO_INVAL_DATA);
+}
+
 void Session::Impl::init(fuse_conn_info& conn) {
-    for (std::uint64_t flag :
-         {FUSE_CAP_HANDLE_KILLPRIV_V2, FUSE_CAP_PARALLEL_DIROPS, FUSE_CAP_DONT_MASK, FUSE_CAP_READDIRPLUS,
-          FUSE_CAP_READDIRPLUS_AUTO, FUSE_CAP_EXPIRE_ONLY, FUSE_CAP_ATOMIC_O_TRUNC, FUSE_CAP_AUTO_INVAL_DATA,
-          FUSE_CAP_IOCTL_DIR, FUSE_CAP_ASYNC_READ, FUSE_CAP_ASYNC_DIO}) {
+    for (std::uint64_t flag : {FUSE_CAP_HANDLE_KILLPRIV_V2, FUSE_CAP_PARALLEL_DIROPS, FUSE_CAP_DONT_MASK,
+                               FUSE_CAP_READDIRPLUS, FUSE_CAP_READDIRPLUS_AUTO, FUSE_CAP_EXPIRE_ONLY,
+                               FUSE_CAP_ATOMIC_O_TRUNC, FUSE_CAP_IOCTL_DIR, FUSE_CAP_ASYNC_READ, FUSE_CAP_ASYNC_DIO}) {
         if (!fuse_set_feature_flag(&conn, flag)) log::debug("the kernel does not offer FUSE feature {:#x}", flag);
     }
+    set_page_rule(conn);
     const std::uint64_t handles = files.handles ? FUSE_CAP_EXPORT_SUPPORT : FUSE_CAP_NO_EXPORT_SUPPORT;
     const std::uint64_t no_handles = files.handles ? FUSE_CAP_NO_EXPORT_SUPPORT : FUSE_CAP_EXPORT_SUPPORT;
     fuse_unset_feature_flag(&conn, no_handles);

@@ -129,9 +129,9 @@ struct Rare {
     Detours detours;                        // where layers and content are, on branches that have them elsewhere
     std::unique_ptr<std::string> redirect;  // what a writable winner says of it; see marks::read_redirect
     std::unique_ptr<std::string> index;     // its name in the index (overlay/index.h), by which it is found; null: none
-    NodeRef kept;                // to itself while names of the original still lie below: only this node knows the copy
-    NodeRef remembered;          // to itself, so that a file handle leads here until the file is gone
-    std::int64_t opened_as = 0;  // when its status had changed, as of the last open that left pages to the kernel
+    NodeRef kept;               // to itself while names of the original still lie below: only this node knows the copy
+    NodeRef remembered;         // to itself, so that a file handle leads here until the file is gone
+    std::int64_t pages_of = 0;  // when the status of the file had changed that the kernel's pages were read from
     std::uint32_t hidden_links = 0;   // names of the copied-up original that still lie below
     std::uint32_t removed_links = 0;  // names of a read-only winner that whiteouts hide
     std::uint32_t branch_locks = 0;   // locks that opens may hold on the branch's own file (ops/locks)

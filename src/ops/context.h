@@ -31,6 +31,7 @@ struct Context {
     // Of every node id of this mount: a file handle from an earlier one leads nowhere.
     std::uint64_t generation = 0;
     std::atomic<int> half_read{0};        // open directories; their places are of this daemon's branches
+    bool exclusive = false;               // nobody else changes the branches, and the kernel relies on it: layers
     KernelCache* kernel_cache = nullptr;  // of the mount that is served; null: there is none
 };
 

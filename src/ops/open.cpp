@@ -252,14 +252,23 @@ Status truncate_opened(Context& ctx, const Request& request, const NodeRef& node
     return {};
 }
 
-// The kernel compares size and time of the last change, which may be what they were although others have written.
-bool is_as_opened_before(const NodeRef& node, BorrowedFd file) {
+// In nanoseconds; 0: not to be told.
+std::int64_t status_change(BorrowedFd file) {
     const auto st = sys::stat_fd(file);
-    const std::int64_t now = st ? st->stx_ctime.tv_sec * std::int64_t{1000000000} + st->stx_ctime.tv_nsec : 0;
+    return st ? st->stx_ctime.tv_sec * std::int64_t{1000000000} + st->stx_ctime.tv_nsec : 0;
+}
+
+// Whether the pages that the kernel has are the file's. In layers they are while somebody has it open, since all that
+// changes it goes through them; and it is then that dropping them does harm: a page that is being written would be read
+// from the branch before it got there. Elsewhere others may have written, and given the file its old time again.
+bool has_right_pages(Context& ctx, const NodeRef& node, NodeId id, BorrowedFd file) {
+    const std::int64_t now = status_change(file);
     LockedNode state(*node);
-    const bool same = now != 0 && state->rare->opened_as == now;
-    state->rare.set(&Rare::opened_as, now);
-    return same;
+    const bool same = now != 0 && state->rare->pages_of == now;
+    state->rare.set(&Rare::pages_of, now);
+    const Face* face = state->face_of(id);
+    const bool in_use = face && face->opens && face->opens->cached > 1;
+    return same || (ctx.exclusive && in_use);
 }
 
 }  // namespace
@@ -285,6 +294,12 @@ bool FileHandle::passes_through() const {
 
 void FileHandle::keep(const SharedFd& fd, std::uint32_t generation) {
     kept_.keep(fd, generation, [&] { return passes_through() || generation == node_->data_generation(); });
+}
+
+std::int64_t FileHandle::last_written() {
+    if (mode_ != IoMode::cached || !writes()) return 0;
+    const auto fd = kept_.any();
+    return fd ? status_change(*fd) : 0;
 }
 
 void FileHandle::start_with(UniqueFd fd, std::uint32_t generation) {
@@ -334,7 +349,7 @@ Result<Opened> open(Context& ctx, const Request& request, NodeId id, int flags, 
     if (ready && !opened.handle->passes_through()) {
         auto fd = opened.handle->descriptor(ctx);
         if (!fd) ready = fd.error();
-        if (fd && opened.keep_cache) opened.keep_cache = is_as_opened_before(node, **fd);
+        if (fd && opened.keep_cache) opened.keep_cache = has_right_pages(ctx, node, id, **fd);
     }
     if (ready && !wants_write(flags)) {
         LockedNode state(*node);
@@ -362,6 +377,7 @@ void release(Context& ctx, FileHandle* handle) {
     std::unique_ptr<FileHandle> owned(handle);
     std::shared_ptr<Backing> closed_later;
     UniqueFd unpinned;
+    const std::int64_t written = ctx.exclusive ? handle->last_written() : 0;
     {
         LockedNode state(*handle->node());
         if (handle->writes() && state->writers > 0) --state->writers;
@@ -370,6 +386,7 @@ void release(Context& ctx, FileHandle* handle) {
         if (Face* face = state->face_of(handle->id()); face && face->opens) {
             std::erase(face->opens->kept, &handle->kept());
             (handle->mode() == IoMode::cached ? face->opens->cached : face->opens->passthrough) -= 1;
+            if (written != 0) state->rare.set(&Rare::pages_of, written);
             closed_later = end_of_opens(ctx.tree, state, *face);
             unpinned = unpin_closed(state);
         }

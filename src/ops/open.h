@@ -23,6 +23,9 @@ class FileHandle {
     int flags() const { return flags_; }
     bool writes() const;
     bool passes_through() const;
+    // As of its status, when a file was changed that was written through the kernel's pages; 0: it was not, or it is
+    // not known. Nanoseconds.
+    std::int64_t last_written();
 
     // A descriptor with the handle's access, for I/O with explicit offsets; kept by the caller as long as he uses it.
     Result<SharedFd> descriptor(Context& ctx);
