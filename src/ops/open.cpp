@@ -344,13 +344,14 @@ Result<Opened> open(Context& ctx, const Request& request, NodeId id, int flags, 
     Opened opened = TRY(std::move(granted));
     expire_older_attributes(ctx, id, opened, kill && (flags & O_TRUNC));
     Status ready;
-    if (flags & O_TRUNC) ready = insist([&] { return truncate_opened(ctx, request, node, kill); });
-    // The daemon's own descriptor is opened now, so that what is wrong is said by open(2) and not by a read later.
-    if (ready && !opened.handle->passes_through()) {
-        auto fd = opened.handle->descriptor(ctx);
+    // The daemon's own descriptor is opened now, so that what is wrong is said by open(2) and not by a read later; and
+    // before the file is cut, or a copy that is cut already is told of as a failure.
+    if (!opened.handle->passes_through()) {
+        auto fd = insist([&] { return opened.handle->descriptor(ctx); });
         if (!fd) ready = fd.error();
         if (fd && opened.keep_cache) opened.keep_cache = has_right_pages(ctx, node, id, **fd);
     }
+    if (ready && (flags & O_TRUNC)) ready = insist([&] { return truncate_opened(ctx, request, node, kill); });
     if (ready && !wants_write(flags)) {
         LockedNode state(*node);
         ready = require_name(state, request.caller.pid);

@@ -59,6 +59,11 @@ TEST_CASE("faults: each call that changes a file of a layer by a handle, with ea
     for (int shift = 0; shift < kErrorCount; ++shift) Faults(Kind::layers, "", kAllCalls, shift, "fchmod").run();
 }
 
+TEST_CASE("faults: each call of an open that truncates, without passthrough") {
+    set_deadline(280, "faults: O_TRUNC");
+    Faults(Kind::layers, "passthrough=off", kAllCalls, 3, "open with O_TRUNC").run();
+}
+
 TEST_CASE("faults: a pool") {
     at_some_calls(Kind::pool, "create=ff");
 }

@@ -98,6 +98,11 @@ int work_in(const std::string& dir) {
     return Clock::now() - began < std::chrono::milliseconds(1500) ? 0 : ETIME;
 }
 
+// Until it is seen that a look at a branch takes long: there is one each second, 0.7 s are long, seen within 0.25 s.
+void wait_until_late() {
+    nap(2200);
+}
+
 bool is_zombie(pid_t pid) {
     std::ifstream status("/proc/" + std::to_string(pid) + "/status");
     for (std::string line; std::getline(status, line);) {
@@ -130,7 +135,7 @@ TEST_CASE("branch hang: a hundred wait there, nobody elsewhere, they are told in
     }
     const auto began = Clock::now();
     CHECK(eventually([&] { return requests_waiting(mount) >= 100; }));
-    nap(1700);  // until it is seen that a look at it takes long
+    wait_until_late();
     CHECK(in_child([&] { return work_in(mount / "here"); }) == 0);
     struct statvfs space;
     OK(::statvfs(mount.path().c_str(), &space));
@@ -167,7 +172,7 @@ TEST_CASE("branch hang: the mount can be undone meanwhile, and its daemon ends")
         const auto daemon = static_cast<pid_t>(mount.stats()["pid"]);
         CHECK(read_file(mount / "there/f1") == "remote");
         g.branch->hang();
-        nap(1700);
+        wait_until_late();
         if (somebody_waits) {
             // The kernel waits for the answer to what we have read, even if he who asked is killed: umount -f.
             Child stuck([&] { return ::access((mount / "there/f2").c_str(), F_OK) == 0 ? 0 : errno; });
