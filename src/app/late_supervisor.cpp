@@ -22,7 +22,7 @@ constexpr int kMostStart = 10000;  // milliseconds
 void unblock_signals() {
     sigset_t none;
     ::sigemptyset(&none);
-    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    ::pthread_sigmask(SIG_SETMASK, &none, nullptr);
 }
 
 // Who waits for a process in the foreground would take its end for that of the mount, if he can not be told.
@@ -122,7 +122,7 @@ bool wait_for_daemon(SupervisorState& state) {
     if (!sys::send_word(state.line, fuse::kServes)) return false;
     wait_for(state.line, -1);
     const sigset_t blocked = handled_signals();
-    ::sigprocmask(SIG_BLOCK, &blocked, nullptr);
+    ::pthread_sigmask(SIG_BLOCK, &blocked, nullptr);
     auto word = sys::receive_word(state.line);
     if (!word || !*word || (*word)->word != fuse::kKeep) return false;
     state.device = std::move((*word)->descriptors[0]);

@@ -46,7 +46,7 @@ class Supervisor {
           names_(make_memory(ToldNames::bytes(), take(&SupervisorState::names))),
           ledger_(opens_.data()) {
         ::signal(SIGPIPE, SIG_IGN);  // who waits for the first daemon may be gone before we are heard
-        ::sigprocmask(SIG_BLOCK, &handled_, &before_);
+        ::pthread_sigmask(SIG_BLOCK, &handled_, &before_);
         signals_.reset(::signalfd(-1, &handled_, SFD_CLOEXEC | SFD_NONBLOCK));
         if (!signals_.valid()) throw std::runtime_error("signalfd: " + log::errno_text(errno));
         if (supervised_.left) {
@@ -161,7 +161,7 @@ class Supervisor {
         earlier_.reset();
         opens_.descriptor().reset();
         names_.descriptor().reset();
-        ::sigprocmask(SIG_SETMASK, &before_, nullptr);
+        ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
         fuse::Supervision supervision(opens_.data(), names_.data());
         if (device_.valid()) supervision.told.resume();
         supervision.device = std::move(device_);

@@ -69,7 +69,7 @@ Errno leave_state(SupervisorState& state, Execute execute) {
 [[noreturn]] void ask(const Program& program, std::uint32_t version) {
     sigset_t none;
     ::sigemptyset(&none);
-    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    ::pthread_sigmask(SIG_SETMASK, &none, nullptr);
     if (!sys::drop_standard_streams()) ::_exit(1);
     ::setenv(kAsked, fmt::format("{} {}", version, program.cwd).c_str(), 1);
     ::execv(program.path.c_str(), words_of(program.argv).data());

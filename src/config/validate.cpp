@@ -110,7 +110,7 @@ class Survey {
 
 // A mere name may have been meant for a configuration file's.
 std::string how_to_mend(const Config& config, const BranchSpec& branch) {
-    const std::string mend = "create it, or mount the disk that belongs there";
+    std::string mend = "create it, or mount the disk that belongs there";
     if (config.layered || branch.written.find_first_of("/=") != std::string::npos) return mend;
     return mend + "; nor is there a file " + kConfigFolder + "/" + branch.written + ".yaml";
 }

@@ -29,7 +29,7 @@ struct HostFacts {
     bool fuse_device = false;                // /dev/fuse is there
     bool fuse_device_opens = false;          // and we may use it
     bool selinux = false;                    // the kernel knows labels
-    std::uint64_t max_request = 256 * 4096;  // bytes of data in one request, at most
+    std::uint64_t max_request = std::uint64_t{256} * 4096;  // bytes of data in one request, at most
 };
 HostFacts find_host_facts();
 // Throws Error: ExitCode::usage when the caller may not mount, ExitCode::system when the machine can not.

@@ -26,7 +26,7 @@ std::string timeout(C c, std::atomic<double> ops::Timeouts::*which) {
     return seconds(timeouts.*which);
 }
 
-std::string or_none(std::string value) {
+std::string or_none(const std::string& value) {
     return value.empty() ? "none" : value;
 }
 

@@ -76,7 +76,7 @@ std::string CopyFixer::replace(const Name& name, const CopyAt& kept, const CopyA
     if (!synced) return because("a copy can not be prepared", synced.error());
     if (!open_as_found(kept.dir, name, kept.st) || !open_as_found(other.dir, name, other.st))
         return "it was changed meanwhile";
-    const std::string reason = why_in_use(*old, sys::Opener::anybody);
+    std::string reason = why_in_use(*old, sys::Opener::anybody);
     if (!reason.empty()) return reason;
     const auto published = staged->publish_over(other.dir, name);
     return published ? "" : because("the copy can not take its place", published.error());

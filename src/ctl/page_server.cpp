@@ -51,7 +51,7 @@ UniqueFd catch_end() {
     ::sigemptyset(&signals);
     ::sigaddset(&signals, SIGINT);
     ::sigaddset(&signals, SIGTERM);
-    ::sigprocmask(SIG_BLOCK, &signals, nullptr);
+    ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
     UniqueFd fd(::signalfd(-1, &signals, SFD_CLOEXEC));
     if (!fd.valid()) throw Failure("signals can not be waited for: " + log::errno_text(errno));
     return fd;

@@ -24,15 +24,13 @@ void Executor::finish() {
 }
 
 void Executor::post(std::function<void()> work) {
-    bool served;
     {
         MutexLock lock(mutex_);
         // At the end nobody would join it; whoever posts then is a thread that goes on until all is done.
         const bool grows = !stopping_ && queue_.size() >= idle_ && threads_.size() < max_threads_;
-        served = !grows || grow() || !threads_.empty();
-        if (served) queue_.push_back(std::move(work));
+        if (!grows || grow() || !threads_.empty()) queue_.push_back(std::exchange(work, nullptr));
     }
-    if (served) return wake_.notify_one();
+    if (!work) return wake_.notify_one();
     work();
 }
 

@@ -61,7 +61,7 @@ Result<StagedPart> stage_part(Tree& tree, const NodeRef& dir, const NodeRef& par
 
 // A rename of this directory holds it: the name is right until we are done.
 Status publish_part(Tree& tree, LockedNode& state, const NodeRef& dir, BranchIndex branch, StagedPart& staged,
-                    SharedDir parent_dir) {
+                    const SharedDir& parent_dir) {
     auto& layers = state->as_dir.make().layers;
     const Name name = TRY(Name::parse(state->links[0].name));
     KeptTimes keep(parent_dir);
@@ -114,7 +114,7 @@ Status ensure_dir_on(Tree& tree, const NodeRef& dir, BranchIndex branch) {
         if (state->links.empty() || state->links[0].parent != parent) return Errno(ESTALE);
         // Changed since we looked: whoever did that did not find this part among the others.
         if (state->as_dir->said != said) continue;
-        return publish_part(tree, state, dir, branch, staged, std::move(parent_dir));
+        return publish_part(tree, state, dir, branch, staged, parent_dir);
     }
 }
 

@@ -192,7 +192,7 @@ Result<Opened> grant(Context& ctx, const Request& request, const NodeRef& node, 
         } else {
             found = TRY(insist([&] { return ctx.tree.find_content(node); }));
         }
-        Located& object = found.fd.valid() ? found : *created;
+        Located& object = created && !found.fd.valid() ? *created : found;
         if (TRY(register_backing(ctx, node, id, object, can_pass_through)) == Granted::again) continue;
         LockedNode state(*node);
         const bool first = count_writer(state, writes);

@@ -20,7 +20,7 @@ std::shared_ptr<Backing> adopt_backing(Context& ctx, const NodeRef& node, const 
         same = st && sys::key_of(*st) == left.backing;
     }
     const std::uint32_t generation = same ? content->data_generation : node->data_generation() - 1;
-    const BranchIndex branch = content ? content->branch : 0;
+    const BranchIndex branch = content ? content->branch : BranchIndex{0};
     UniqueFd path = same ? std::move(content->fd) : UniqueFd();
     ctx.tree.counters().backings_opened.fetch_add(1, std::memory_order_relaxed);
     return std::make_shared<Backing>(ctx.registrar, left.backing_id, branch, generation, std::move(path),

@@ -205,7 +205,8 @@ SharedNames LayerNames::Builder::finish() {
     return out;
 }
 
-SharedNames read_layer_names(const BranchSet& set, std::span<const Layer> layers, std::shared_ptr<NamesMeans> means) {
+SharedNames read_layer_names(const BranchSet& set, std::span<const Layer> layers,
+                             const std::shared_ptr<NamesMeans>& means) {
     LayerNames::Builder builder(set, means, kMostRead);
     for (const Layer& layer : layers) {
         if (!means->may_know(set, layer.branch)) continue;

@@ -119,6 +119,7 @@ class LayerNames::Builder {
 };
 
 // Reads all layers that may be known. Never null.
-SharedNames read_layer_names(const BranchSet& set, std::span<const Layer> layers, std::shared_ptr<NamesMeans> means);
+SharedNames read_layer_names(const BranchSet& set, std::span<const Layer> layers,
+                             const std::shared_ptr<NamesMeans>& means);
 
 }  // namespace plyfs

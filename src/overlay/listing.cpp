@@ -49,7 +49,7 @@ class Listing::Snapshot {
     const std::vector<Item>& items() const { return items_; }
 
   private:
-    static constexpr std::size_t kChunk = 32 * 1024;
+    static constexpr std::size_t kChunk = std::size_t{32} * 1024;
 
     std::string_view keep(std::string_view name) {
         if (left_ < name.size() + 1) {

@@ -36,7 +36,7 @@ class DirEvents {
     Result<bool> next(Event& out);
 
   private:
-    static constexpr std::size_t kBuffer = 16 * 1024;
+    static constexpr std::size_t kBuffer = std::size_t{16} * 1024;
     explicit DirEvents(UniqueFd fd) : fd_(std::move(fd)) {}
 
     UniqueFd fd_;

@@ -30,7 +30,7 @@ class DirReader {
     BorrowedFd fd() const { return fd_; }
 
   private:
-    static constexpr std::size_t kBuffer = 64 * 1024;
+    static constexpr std::size_t kBuffer = std::size_t{64} * 1024;
     UniqueFd fd_;
     std::unique_ptr<char[]> buffer_;
     std::size_t used_ = 0;

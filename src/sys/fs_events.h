@@ -59,7 +59,7 @@ class FsEvents {
     void wake();
 
   private:
-    static constexpr std::size_t kBuffer = 64 * 1024;
+    static constexpr std::size_t kBuffer = std::size_t{64} * 1024;
     FsEvents(UniqueFd fd, UniqueFd waker) : fd_(std::move(fd)), waker_(std::move(waker)) {}
     Woken wait(std::chrono::milliseconds most, bool events);
     void read_places(std::span<const std::byte> records, Event& out) const;

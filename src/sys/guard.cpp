@@ -21,7 +21,7 @@ const int kParentEnds = SIGRTMIN + 7;
 [[noreturn]] void stand_by(int whom, pid_t parent) {
     sigset_t all, wanted;
     ::sigfillset(&all);
-    ::sigprocmask(SIG_SETMASK, &all, nullptr);
+    ::pthread_sigmask(SIG_SETMASK, &all, nullptr);
     ::sigemptyset(&wanted);
     ::sigaddset(&wanted, kParentEnds);
     ::prctl(PR_SET_NAME, "plyfs-guard");

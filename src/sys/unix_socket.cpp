@@ -106,7 +106,7 @@ Result<std::size_t> receive_some(BorrowedFd connection, std::span<char> buffer) 
 }
 
 Status set_patience(BorrowedFd connection, int milliseconds) {
-    const struct timeval time = {milliseconds / 1000, milliseconds % 1000 * 1000};
+    const struct timeval time = {milliseconds / 1000, milliseconds % 1000 * 1000L};
     for (int way : {SO_RCVTIMEO, SO_SNDTIMEO}) {
         if (::setsockopt(connection.get(), SOL_SOCKET, way, &time, sizeof time) != 0) return Errno::last();
     }

@@ -8,6 +8,7 @@
 
 #include "support/check.h"
 #include "support/files.h"
+#include "support/plyctl.h"
 #include "support/run.h"
 #include "support/transport.h"
 #include "support/trees.h"
@@ -101,6 +102,46 @@ TEST_CASE("fstab: a pool, layers and a read-only merge with mount -a") {
         layers.unmount();
         merge.unmount();
     }
+}
+
+TEST_CASE("fstab: lines of mergerfs, fuse-overlayfs and overlayfs are mounted as plyctl import writes them") {
+    Ground g;
+    write_file(g.disk / "low/f", "from below");
+    write_file(g.disk / "a/one", "1");
+    write_file(g.second / "a/two", "2");
+    for (std::string name : {"up2", "work2"}) g.second.dir(name);
+    const std::string layers = "lowerdir=" + (g.disk / "low") + ",upperdir=", more = "," + g.transport() + " 0 0\n";
+    const std::pair<const char*, std::string> lines[] = {
+        {"mergerfs", (g.disk / "a") + ":" + (g.second / "a") + " " + (g.scratch / "pool") +
+                         " fuse.mergerfs cache.files=partial,dropcacheonclose=true,category.create=mfs,minfreespace=1M,"
+                         "moveonenospc=true,use_ino,fsname=media,nofail" +
+                         more},
+        {"fuse-overlayfs", "overlay " + (g.scratch / "layers") + " fuse.fuse-overlayfs " + layers + (g.disk / "up") +
+                               ",workdir=" + (g.disk / "work") + ",threaded=1" + more},
+        {"overlay", "overlay " + (g.scratch / "merge") + " overlay " + layers + (g.second / "up2") +
+                        ",workdir=" + (g.second / "work2") + ",xino=off" + more}};
+    std::string table;
+    for (const auto& [program, line] : lines) {
+        write_file(g.scratch / "foreign", line);
+        const Ran ran = run_plyctl({"import", program, "--fstab=" + (g.scratch / "foreign")});
+        INFO(ran.out, ran.err);
+        REQUIRE(ran.code == 0);
+        table += ran.out;
+    }
+    g.fstab(table);
+    const Ran ran = bare({mount_tool(), "-a"});
+    INFO(table, ran.out, ran.err);
+    REQUIRE(ran.code == 0);
+    Mount pool = Mount::adopt(g.scratch / "pool"), first = Mount::adopt(g.scratch / "layers"),
+          second = Mount::adopt(g.scratch / "merge");
+    CHECK(list_dir(pool.path()) == std::vector<std::string>{"one", "two"});
+    CHECK(run({"findmnt", "-n", "-o", "SOURCE", pool.path()}).out == "media\n");
+    CHECK(run_plyctl({"get", pool.path(), "category.create"}).out.find("mfs") != std::string::npos);
+    write_file(first / "f", "changed");
+    write_file(second / "g", "new");
+    CHECK(read_file(g.disk / "up/f") == "changed");
+    CHECK(read_file(g.second / "up2/g") == "new");
+    CHECK(read_file(second / "f") == "from below");
 }
 
 TEST_CASE("fstab: helper words -s, -f, -v, and one mount point by name") {
