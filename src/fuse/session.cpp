@@ -324,9 +324,11 @@ void Session::Impl::set_page_rule(fuse_conn_info& conn) {
 void Session::Impl::init(fuse_conn_info& conn) {
     for (std::uint64_t flag : {FUSE_CAP_HANDLE_KILLPRIV_V2, FUSE_CAP_PARALLEL_DIROPS, FUSE_CAP_DONT_MASK,
                                FUSE_CAP_READDIRPLUS, FUSE_CAP_READDIRPLUS_AUTO, FUSE_CAP_EXPIRE_ONLY,
-                               FUSE_CAP_ATOMIC_O_TRUNC, FUSE_CAP_IOCTL_DIR, FUSE_CAP_ASYNC_READ, FUSE_CAP_ASYNC_DIO}) {
+                               FUSE_CAP_ATOMIC_O_TRUNC, FUSE_CAP_IOCTL_DIR, FUSE_CAP_ASYNC_READ}) {
         if (!fuse_set_feature_flag(&conn, flag)) log::debug("the kernel does not offer FUSE feature {:#x}", flag);
     }
+    // After an asynchronous direct write the kernel leaves the pages that were read meanwhile as they are.
+    fuse_unset_feature_flag(&conn, FUSE_CAP_ASYNC_DIO);
     set_page_rule(conn);
     const std::uint64_t handles = files.handles ? FUSE_CAP_EXPORT_SUPPORT : FUSE_CAP_NO_EXPORT_SUPPORT;
     const std::uint64_t no_handles = files.handles ? FUSE_CAP_NO_EXPORT_SUPPORT : FUSE_CAP_EXPORT_SUPPORT;

@@ -182,10 +182,13 @@ Result<Attr> change_copies(Context& ctx, const Request& request, const NodeRef& 
 Status kill_privileges(Context& ctx, const sys::Caller& caller, BorrowedFd file, BranchIndex branch) {
     const Ownership& ownership = ctx.tree.set().at(branch).ownership();
     TRY(clear_set_ids(ctx, caller, file, branch));
-    auto removed = sys::remove_xattr(file, ownership.stored_xattr("security.capability")->c_str());
+    const std::string name = *ownership.stored_xattr("security.capability");
+    auto removed = sys::remove_xattr(file, name.c_str());
     if (removed || removed.failed_with(ENODATA) || removed.failed_with(EOPNOTSUPP)) return {};
-    // Attributes of users are for plain files and directories, so there was none.
-    return ownership.overrides() && removed.failed_with(EPERM) ? Status() : removed;
+    if (!removed.failed_with(EPERM)) return removed;
+    // Attributes of users are for plain files and directories, so there was none. And of a file that can only be
+    // appended to none can be taken away, not even one that is not there.
+    return ownership.overrides() || sys::get_xattr(file, name.c_str(), {}).failed_with(ENODATA) ? Status() : removed;
 }
 
 namespace {

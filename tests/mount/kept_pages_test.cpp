@@ -1,10 +1,15 @@
 // Which pages of a file the kernel keeps where the daemon reads and writes: none is read twice, and none is out of
 // date.
 #include <fcntl.h>
+#include <linux/aio_abi.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
 #include <thread>
 #include <vector>
 
@@ -65,7 +70,61 @@ class Crowd {
     std::atomic<long> wrong_{0};
 };
 
+// One write(2) of a whole file, past the page cache and asynchronous.
+class DirectWriter {
+  public:
+    static constexpr std::size_t kSize = 160 * kPage;
+
+    explicit DirectWriter(const std::string& path)
+        : fd_(open_file(path, O_RDWR | O_CREAT | O_DIRECT)),
+          buffer_(static_cast<char*>(::aligned_alloc(kPage, kSize)), &::free) {
+        OK(static_cast<int>(::syscall(SYS_io_setup, 1, &context_)));
+    }
+    ~DirectWriter() { ::syscall(SYS_io_destroy, context_); }
+    void write(char c) {
+        std::memset(buffer_.get(), c, kSize);
+        iocb one{};
+        one.aio_lio_opcode = IOCB_CMD_PWRITE;
+        one.aio_fildes = static_cast<std::uint32_t>(fd_.get());
+        one.aio_buf = reinterpret_cast<std::uintptr_t>(buffer_.get());
+        one.aio_nbytes = kSize;
+        iocb* all[] = {&one};
+        REQUIRE(::syscall(SYS_io_submit, context_, 1, all) == 1);
+        io_event done{};
+        REQUIRE(::syscall(SYS_io_getevents, context_, 1, 1, &done, nullptr) == 1);
+        REQUIRE(done.res == static_cast<std::int64_t>(kSize));
+    }
+
+  private:
+    UniqueFd fd_;
+    std::unique_ptr<char, decltype(&::free)> buffer_;
+    aio_context_t context_ = 0;
+};
+
 }  // namespace
+
+TEST_CASE("kept pages: what is written asynchronously past the pages is in none of them before") {
+    Layers tree;
+    tree.mount("passthrough=off");
+    DirectWriter writer(tree / "f");
+    writer.write('0');
+    std::atomic<bool> stop{false};
+    std::vector<std::thread> readers;
+    for (int i = 0; i < 2; ++i) {
+        readers.emplace_back([&] {
+            while (!stop) read_fd(open_file(tree / "f", O_RDONLY).get());
+        });
+    }
+    int wrong = 0;
+    for (int round = 0; round < 300; ++round) {
+        const char c = static_cast<char>('a' + round % 26);
+        writer.write(c);
+        if (read_file(tree / "f") != std::string(DirectWriter::kSize, c)) ++wrong;
+    }
+    stop = true;
+    for (std::thread& reader : readers) reader.join();
+    CHECK(wrong == 0);
+}
 
 TEST_CASE("kept pages: of layers a file that is written and read through the daemon is read from memory") {
     Layers tree;

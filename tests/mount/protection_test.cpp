@@ -377,3 +377,22 @@ TEST_CASE("protection: in a pool flags are its branches' own") {
     must_run({"chattr", "-i", pool / "new"});
     pool.unmount();
 }
+
+TEST_CASE("protection: whoever may write appends to a pool's append-only file, also through the daemon") {
+    Pool tree;
+    for (std::string how : {"", "passthrough=off"}) {
+        CAPTURE(how);
+        tree.mount(how);
+        const std::string path = tree / ("log" + how.substr(0, 4));
+        write_file(path, "one");
+        OK(::chmod(path.c_str(), 0666));
+        Flagged flagged('a', path);
+        CHECK(as_user({.uid = 1000, .gid = 1000}, [&] {
+                  const UniqueFd fd(::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
+                  return fd.valid() && ::write(fd.get(), ", two", 5) == 5 ? 0 : errno;
+              }) == 0);
+        CHECK(read_file(path) == "one, two");
+        flagged.clear();
+        tree.unmount();
+    }
+}
