@@ -26,9 +26,9 @@ std::vector<std::string> find_rule_members(std::vector<PlacementRule>& rules, co
 // What the machine and the caller must bring along for any mount.
 struct HostFacts {
     bool root = false;
-    bool fuse_device = false;                // /dev/fuse is there
-    bool fuse_device_opens = false;          // and we may use it
-    bool selinux = false;                    // the kernel knows labels
+    bool fuse_device = false;                               // /dev/fuse is there
+    bool fuse_device_opens = false;                         // and we may use it
+    bool selinux = false;                                   // the kernel knows labels
     std::uint64_t max_request = std::uint64_t{256} * 4096;  // bytes of data in one request, at most
 };
 HostFacts find_host_facts();
