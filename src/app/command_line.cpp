@@ -59,17 +59,6 @@ std::string_view name_of(const config::OptionWord& word) {
     return match ? match->option->name : std::string_view();
 }
 
-// Alone: mount(8) hands back the words of the mount that is there, of which the kernel has written some.
-void refuse_remount(const std::vector<config::OptionWord>& words, const Draft& draft) {
-    for (const auto& word : words) {
-        if (name_of(word) != "remount") continue;
-        Draft refused;
-        refused.base = draft.base;
-        config::apply_words(refused, {word});
-        throw config::Error(config::ExitCode::usage, refused.errors);
-    }
-}
-
 bool names_what_is_merged(const config::OptionWord& word) {
     constexpr std::string_view kNames[] = {"branches", "config", "datadir+", "lowerdir", "lowerdir+", "upperdir"};
     return std::find(std::begin(kNames), std::end(kNames), name_of(word)) != std::end(kNames);
@@ -146,6 +135,34 @@ void apply_words(const std::vector<std::string>& words, Draft& draft) {
     if (draft.config.fsname.empty() && source.size() <= kLongestSource) draft.config.fsname = source;
 }
 
+void drop_unknown(std::vector<config::OptionWord>& words, Draft& draft) {
+    std::erase_if(words, [&](const config::OptionWord& word) {
+        const bool unknown = !config::find_option(word.name);
+        if (unknown) draft.notices.push_back("unknown option '" + word.name + "' ignored because of -s");
+        return unknown;
+    });
+}
+
+// Nothing is merged anew: of the words only the mountpoint matters.
+Command remount_command(const Arguments& arguments, std::vector<config::OptionWord> options, Draft& draft) {
+    if (arguments.read_only) options.push_back({*arguments.read_only ? "ro" : "rw", std::nullopt});
+    Command command;
+    command.action = arguments.fake ? Action::fake_remount : Action::remount;
+    command.mount_namespace = arguments.mount_namespace;
+    command.remount = sort_remount_words(options);
+    config::apply_each(draft, command.remount.of_kernel);
+    if (arguments.sloppy) drop_unknown(command.remount.options, draft);
+    if (arguments.words.empty()) {
+        draft.errors.push_back("remount: no mountpoint; name it as the last word");
+    } else {
+        take_mountpoint(arguments.words.back(), draft);
+    }
+    if (!draft.errors.empty()) throw config::Error(config::ExitCode::usage, draft.errors);
+    command.config = std::move(draft.config);
+    command.notices = std::move(draft.notices);
+    return command;
+}
+
 }  // namespace
 
 Invocation find_invocation(int argc, char** argv) {
@@ -197,7 +214,7 @@ Command parse_command_line(const Invocation& invocation) {
     draft.sloppy = arguments.sloppy;
     draft.config.verbose = arguments.verbose;
     auto options = read_option_strings(arguments, draft);
-    refuse_remount(options, draft);
+    if (manner == Manner::helper && is_remount(options)) return remount_command(arguments, options, draft);
     if (manner == Manner::helper) drop_unsaid(options);
     take_named_file(invocation.config_folder, arguments, options, draft);
     config::apply_words(draft, options);

@@ -1,6 +1,7 @@
 // From argv to a Config. Three callers share it, told apart by the program's own name: a person (`plyfs [-fd]
 // [-o OPTIONS] BRANCHES MOUNTPOINT`, or `plyfs NAME [MOUNTPOINT]` for a file in /etc/plyfs), mount(8) (`mount.plyfs
-// SPEC DIR [-sfnv] [-N ns] [-o OPTIONS] [-t TYPE]`), and container engines that know fuse-overlayfs (`fuse-overlayfs
+// SPEC DIR [-sfnv] [-N ns] [-o OPTIONS] [-t TYPE]`, where only it says remount), and container engines that know
+// fuse-overlayfs (`fuse-overlayfs
 // [-fd] [-o OPTIONS]... [WORDS] MOUNTPOINT`). Reads the configuration file and nothing else of the machine; never
 // relies on PATH.
 #pragma once
@@ -9,13 +10,14 @@
 #include <string_view>
 #include <vector>
 
+#include "app/remount_words.h"
 #include "config/config.h"
 #include "config/config_file.h"
 #include "config/error.h"
 
 namespace plyfs::app {
 
-enum class Action { mount, fake, help, version };
+enum class Action { mount, fake, remount, fake_remount, help, version };
 
 struct Invocation {
     std::vector<std::string> argv;  // with the program's name first, if there is one
@@ -31,6 +33,7 @@ Invocation find_invocation(int argc, char** argv);
 struct Command {
     Action action = Action::mount;  // fake: everything but the mount itself (mount -f)
     config::Config config;          // not looked at for help and version
+    RemountWords remount;           // of remount, which has nothing in config but the mountpoint
     std::vector<std::string> notices;
     std::string mount_namespace;  // to enter before validate() looks at directories; empty: stay
 };

@@ -18,6 +18,7 @@
 #include "app/command_line.h"
 #include "app/daemonize.h"
 #include "app/late_supervisor.h"
+#include "app/remount.h"
 #include "app/supervise.h"
 #include "app/texts.h"
 #include "app/upper_layer.h"
@@ -363,6 +364,13 @@ int run_mount(Command& command, const Invocation& invocation) {
     return config.foreground ? work() : readiness.detach(work);
 }
 
+int run_remount(const Command& command) {
+    for (const auto& notice : command.notices) say(notice);
+    if (!command.mount_namespace.empty()) enter_mount_namespace(command.mount_namespace);
+    remount(command.config.mountpoint, command.remount, command.action == Action::fake_remount);
+    return 0;
+}
+
 // Whether a supervisor of another program could become this one.
 int answer(const Question& question, Invocation invocation) {
     invocation.cwd = question.cwd;
@@ -396,6 +404,9 @@ int run(int argc, char** argv) {
             return print(help_text(called_as));
         case Action::version:
             return print_version(command.config);
+        case Action::remount:
+        case Action::fake_remount:
+            return run_remount(command);
         case Action::mount:
         case Action::fake:
             return run_mount(command, invocation);

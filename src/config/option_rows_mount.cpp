@@ -73,10 +73,7 @@ void set_niceness(Draft& draft, const Value& value) {
 
 constexpr std::string_view kNoTimes = "plyfs keeps no times itself, the branch's file system does";
 
-constexpr const char* kNoRemount =
-    "a daemon can not be given other options in this way; options of a pool are set by setfattr -n user.plyfs.OPTION "
-    "-v VALUE DIR/.plyfs, ro, nodev, nosuid and noexec by mount -o remount,bind,ro DIR, and for everything else "
-    "unmount it and mount it again";
+constexpr const char* kNoRemount = "it is for mount(8): mount -o remount,ro DIR, and plyctl set changes options alone";
 
 constexpr std::string_view kOurs = "plyfs sees to it itself";
 
@@ -310,7 +307,7 @@ constexpr Option kRows[] = {
     {Group::fstab, "x-*", "", "comment", Kind::ignored, "", "", Use::both,
      "x-systemd.automount and the like, comment=TEXT", nullptr},
     {Group::fstab, "remount", "", "", Kind::ignored, "", "", Use::both,
-     "refused: what else changes a mount is said then",
+     "for mount(8): kernel flags and what may change while mounted are changed",
      [](D&, const V&) { throw BadValue(kNoRemount); }},
 };
 // clang-format on

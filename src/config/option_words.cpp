@@ -68,6 +68,10 @@ std::vector<OptionWord> split_words(std::string_view options) {
     return words;
 }
 
+void apply_each(Draft& draft, const std::vector<OptionWord>& words) {
+    for (const OptionWord& word : words) apply_word(draft, word);
+}
+
 void apply_words(Draft& draft, const std::vector<OptionWord>& words) {
     for (const OptionWord& word : words) {
         const auto match = find_option(word.name);

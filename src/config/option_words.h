@@ -22,5 +22,7 @@ std::vector<OptionWord> split_words(std::string_view options);
 // The file named by config= is read first, wherever the word stands, so that words override it. Faults go
 // into the draft.
 void apply_words(Draft& draft, const std::vector<OptionWord>& words);
+// Each word alone: no file is read.
+void apply_each(Draft& draft, const std::vector<OptionWord>& words);
 
 }  // namespace plyfs::config

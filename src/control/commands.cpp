@@ -165,6 +165,27 @@ Json run_reload(const Call& call) {
                          .add("overruled", names_json(done.overruled)));
 }
 
+config::OptionWord word_of(const std::string& written) {
+    const std::size_t mark = written.find('=');
+    if (mark == std::string::npos) return {written, std::nullopt};
+    return {written.substr(0, mark), written.substr(mark + 1)};
+}
+
+// What the kernel does of it is its caller's to do, between a check and this.
+Json run_remount(const Call& call) {
+    std::vector<config::OptionWord> words;
+    for (const auto& written : texts(call.request["options"])) words.push_back(word_of(written));
+    using How = ControlFile::Remount;
+    const auto how = call.request["check"].is_true() ? How::only_check : How::carry_out;
+    auto done = call.mount.options.remount(call.mount.ctx, words, how);
+    if (call.request["writable"].is_true() && call.mount.options.config().read_only) {
+        done.faults.emplace_back(
+            "rw: it was mounted read-only and is served so; unmount it and mount it again, or say ro as well");
+    }
+    if (!done.faults.empty()) return faults_json("nothing is changed, the options have {} faults", done.faults);
+    return std::move(answer().add("changed", names_json(done.changed)));
+}
+
 // rw and nc differ in what a policy may choose alone. With ro the whole mount is another one: it is held through a
 // clone, copied up from and hidden by marks.
 Json run_branch_mode(const Call& call) {
@@ -240,6 +261,7 @@ constexpr Command kCommands[] = {
     {"get",         false, run_get},
     {"set",         false, run_set},
     {"reload",      true,  run_reload},
+    {"remount",     false, run_remount},
     {"branch-mode", true,  run_branch_mode},
     {"branch-add",  true,  run_branch_add},
     {"branch-remove", true, run_branch_remove},

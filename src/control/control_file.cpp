@@ -37,6 +37,42 @@ void apply(ops::Context& ctx, const config::Config& config) {
     ctx.timeouts.set(config);
 }
 
+bool is_written_alike(const config::Option& option, const config::Config& a, const config::Config& b) {
+    const std::string name(option.name);
+    const auto in_a = a.written.find(name);
+    const auto in_b = b.written.find(name);
+    const bool is_in_a = in_a != a.written.end();
+    const bool is_in_b = in_b != b.written.end();
+    return is_in_a == is_in_b && (!is_in_a || in_a->second == in_b->second);
+}
+
+// ENODATA: there is no such option; EROFS: it can not be changed while mounted; EINVAL: that is no value of it.
+Status change_in(config::Config& config, std::string_view name, std::string_view value, std::string& why) {
+    const auto match = config::find_option(name);
+    if (!match) {
+        const bool told = option_value(config, name).has_value();
+        why = told ? "it is no option but a fact" : config::unknown_option(name);
+        return Errno(told ? EROFS : ENODATA);
+    }
+    if (!concerns(config, name)) {
+        why = config.layered ? "it is about pools, and these are layers" : "it is about layers, and this is a pool";
+        return Errno(EROFS);
+    }
+    if (!is_live(*match->option)) {
+        const bool branches = match->option->name == "branches";
+        why = branches ? "plyctl branch add and branch remove change them"
+                       : "it can not change while mounted; unmount and mount again with it";
+        return Errno(EROFS);
+    }
+    try {
+        set_live(config, *match, value);
+    } catch (const config::BadValue& e) {
+        why = e.what();
+        return Errno(EINVAL);
+    }
+    return {};
+}
+
 timespec now() {
     timespec out;
     ::clock_gettime(CLOCK_REALTIME, &out);
@@ -148,29 +184,8 @@ Result<Succession> ControlFile::plan_branches(ops::Context& ctx, std::string_vie
 }
 
 Status ControlFile::change(ops::Context& ctx, std::string_view name, std::string_view value, std::string& why) {
-    const auto match = config::find_option(name);
     MutexLock lock(mutex_);
-    if (!match) {
-        const bool told = option_value(config_, name).has_value();
-        why = told ? "it is no option but a fact" : config::unknown_option(name);
-        return Errno(told ? EROFS : ENODATA);
-    }
-    if (!concerns(config_, name)) {
-        why = config_.layered ? "it is about pools, and these are layers" : "it is about layers, and this is a pool";
-        return Errno(EROFS);
-    }
-    if (!is_live(*match->option)) {
-        const bool branches = match->option->name == "branches";
-        why = branches ? "plyctl branch add and branch remove change them"
-                       : "it can not change while mounted; unmount and mount again with it";
-        return Errno(EROFS);
-    }
-    try {
-        set_live(config_, *match, value);
-    } catch (const config::BadValue& e) {
-        why = e.what();
-        return Errno(EINVAL);
-    }
+    TRY(change_in(config_, name, value, why));
     apply(ctx, config_);
     amendments_.set_option(name, value);
     keep();
@@ -178,17 +193,41 @@ Status ControlFile::change(ops::Context& ctx, std::string_view name, std::string
     return {};
 }
 
+ControlFile::Remounted ControlFile::remount(ops::Context& ctx, const std::vector<config::OptionWord>& words,
+                                            Remount how) {
+    Remounted out;
+    config::Draft said;
+    said.base = "/";
+    config::apply_each(said, words);
+    MutexLock lock(mutex_);
+    config::Config next = config_;
+    Amendments amendments = amendments_;
+    for (const auto& [name, value] : words) {
+        const auto match = config::find_option(name);
+        if (match && is_written_alike(*match->option, said.config, config_)) continue;
+        std::string why;
+        const std::string text = value.value_or("on");
+        if (auto changed = change_in(next, name, text, why); !changed) {
+            out.faults.push_back(changed.failed_with(ENODATA) ? why : "option " + name + ": " + why);
+        }
+        out.changed.push_back(name);
+        amendments.set_option(name, text);
+    }
+    if (how == Remount::only_check || !out.faults.empty() || out.changed.empty()) return out;
+    config_ = std::move(next);
+    amendments_ = std::move(amendments);
+    apply(ctx, config_);
+    keep();
+    log::info("remounted: {} options changed", out.changed.size());
+    return out;
+}
+
 ControlFile::Reloaded ControlFile::reload(ops::Context& ctx, config::Config fresh) {
     Reloaded out;
     MutexLock lock(mutex_);
     for (const config::Option& option : config::option_table()) {
-        const std::string name(option.name);
-        const auto before = config_.written.find(name);
-        const auto after = fresh.written.find(name);
-        const bool was = before != config_.written.end();
-        const bool is = after != fresh.written.end();
-        if (was == is && (!was || before->second == after->second)) continue;
-        (is_live(option) ? out.changed : out.kept).push_back(name);
+        if (is_written_alike(option, config_, fresh)) continue;
+        (is_live(option) ? out.changed : out.kept).emplace_back(option.name);
     }
     out.overruled = fresh.overruled;
     // Also what was set by hand since gives way to what is written.

@@ -12,6 +12,7 @@
 
 #include "base/mutex.h"
 #include "config/config.h"
+#include "config/option_words.h"
 #include "control/amendments.h"
 #include "ops/context.h"
 
@@ -55,6 +56,14 @@ class ControlFile {
         std::vector<std::string> overruled;  // by the command line of the mount
     };
     Reloaded reload(ops::Context& ctx, config::Config fresh);
+    // The options of a remount: one that is written as the mount has it asks for nothing, the others are set, all of
+    // them or, where there is a fault, none. only_check: none in any case.
+    struct Remounted {
+        std::vector<std::string> changed;
+        std::vector<std::string> faults;
+    };
+    enum class Remount { only_check, carry_out };
+    Remounted remount(ops::Context& ctx, const std::vector<config::OptionWord>& words, Remount how);
     config::Config config() const {
         MutexLock lock(mutex_);
         return config_;

@@ -8,6 +8,7 @@
 #include <cstdlib>
 
 #include "sys/glob.h"
+#include "sys/stat.h"
 
 namespace plyfs::control {
 namespace {
@@ -46,6 +47,14 @@ std::vector<std::string> all_dirs() {
         for (const auto& dir : *users) add(dir);
     }
     return dirs;
+}
+
+std::string find_socket(std::uint64_t device) {
+    for (const auto& dir : all_dirs()) {
+        std::string path = dir + "/" + socket_name(device);
+        if (sys::stat_path(path.c_str())) return path;
+    }
+    return {};
 }
 
 }  // namespace plyfs::control

@@ -22,4 +22,7 @@ std::vector<std::string> own_dirs();
 // Where there may be some: those, kSystemDir in any case and, for root, the users'.
 std::vector<std::string> all_dirs();
 
+// The socket of the mount with that device, in the first of them that has it; empty: none that we may see.
+std::string find_socket(std::uint64_t device);
+
 }  // namespace plyfs::control

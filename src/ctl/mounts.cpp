@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <map>
 #include <memory>
@@ -11,6 +10,7 @@
 
 #include "base/log.h"
 #include "config/branch_spec.h"
+#include "control/exchange.h"
 #include "control/socket_place.h"
 #include "ctl/failure.h"
 #include "ctl/text.h"
@@ -26,7 +26,6 @@ using namespace std::chrono_literals;
 constexpr int kPatience = 10000;          // milliseconds
 constexpr auto kManyDaemons = 5000ms;     // one after the other
 constexpr auto kBetweenDaemons = 5000ms;  // a busy machine may take as long to start one
-constexpr std::size_t kLongestAnswer = std::size_t{64} << 20;
 
 // By device; of several the one in the first directory.
 std::map<std::uint64_t, std::string> find_sockets() {
@@ -58,10 +57,8 @@ Mount find_mount_of(const std::string& path) {
                       (found ? " but in the " + found->mounted.type + " on " + shown(found->path) : "") +
                       "; plyctl list shows those there are");
     }
-    Mount mount{found->path, found->mounted.type, found->source, found->mounted.device, found->mounted.root, {}};
-    const auto sockets = find_sockets();
-    if (const auto socket = sockets.find(mount.device); socket != sockets.end()) mount.socket = socket->second;
-    return mount;
+    return {found->path,           found->mounted.type, found->source,
+            found->mounted.device, found->mounted.root, control::find_socket(found->mounted.device)};
 }
 
 UniqueFd connect(const Mount& mount) {
@@ -88,32 +85,15 @@ UniqueFd connect(const Mount& mount) {
 
 std::string exchange(const Mount& mount, const std::string& line, Patience patience) {
     const UniqueFd fd = connect(mount);
-    const auto fail = [&](Errno e) -> Failure {
-        const std::string name = shown(mount.path.empty() ? mount.socket : mount.path);
-        if (e == EAGAIN) {
-            return Failure(name + ": no answer for " + std::to_string(kPatience / 1000) +
-                           " s; a branch of it may hang (its log says more)");
-        }
-        return Failure(name + ": " + log::errno_text(e.value()));
-    };
-    if (patience == Patience::seconds) {
-        if (auto set = sys::set_patience(fd, kPatience); !set) throw fail(set.error());
+    auto answer = control::exchange(fd, line, patience == Patience::seconds ? std::optional(kPatience) : std::nullopt);
+    if (answer) return std::move(*answer);
+    const std::string name = shown(mount.path.empty() ? mount.socket : mount.path);
+    if (answer.failed_with(EPIPE)) throw Ended(name + ": " + log::errno_text(ECONNRESET));
+    if (answer.failed_with(EAGAIN)) {
+        throw Failure(name + ": no answer for " + std::to_string(kPatience / 1000) +
+                      " s; a branch of it may hang (its log says more)");
     }
-    if (auto sent = sys::send_all(fd, line); !sent) {
-        if (sent.failed_with(EPIPE) || sent.failed_with(ECONNRESET)) throw Ended(fail(sent.error()).what());
-        throw fail(sent.error());
-    }
-    std::string answer;
-    std::array<char, 65536> buffer;
-    while (answer.find('\n') == std::string::npos) {
-        const auto got = sys::receive_waiting(fd, buffer);
-        const bool ended = (got && *got == 0) || got.failed_with(ECONNRESET);
-        if (ended && answer.empty()) throw Ended(fail(Errno(ECONNRESET)).what());
-        if (!got) throw fail(got.error());
-        if (*got == 0 || answer.size() > kLongestAnswer) throw fail(Errno(ECONNRESET));
-        answer.append(buffer.data(), *got);
-    }
-    return answer.substr(0, answer.find('\n'));
+    throw Failure(name + ": " + log::errno_text(answer.error().value()));
 }
 
 std::string refusal_text(const Json& answer) {
@@ -223,7 +203,7 @@ InMount locate(const std::string& written) {
 
 Json ask(const Mount& mount, const Json& request, Patience patience) {
     std::string fault;
-    auto answer = Json::read(exchange(mount, request.write() + "\n", patience), fault);
+    auto answer = Json::read(exchange(mount, request.write(), patience), fault);
     const std::string name = shown(mount.path.empty() ? mount.socket : mount.path);
     if (!answer) throw Failure(name + ": its answer is no JSON (" + fault + "); is it the same version?");
     if ((*answer)["busy"].is_true()) throw Busy(name + ": " + refusal_text(*answer));

@@ -47,4 +47,9 @@ Result<UniqueFd> clone_mount(BorrowedFd dir, AccessTimes access_times) {
     return clone(dir, 0, access_times == AccessTimes::none ? without_access_times() : mount_attr{});
 }
 
+Status remount(const std::string& path, unsigned long flags) {
+    if (::mount(nullptr, path.c_str(), nullptr, MS_REMOUNT | flags, nullptr) != 0) return Errno::last();
+    return {};
+}
+
 }  // namespace plyfs::sys

@@ -2,6 +2,8 @@
 // nobody who unmounts it waiting for us.
 #pragma once
 
+#include <string>
+
 #include "base/fd.h"
 #include "base/result.h"
 
@@ -19,5 +21,10 @@ enum class AccessTimes { as_mounted, none };
 // The same as it is, but perhaps noatime, without what is mounted below the directory. EINVAL where that has to stay
 // mounted, as what a user namespace has inherited.
 Result<UniqueFd> clone_mount(BorrowedFd dir, AccessTimes access_times);
+
+// Gives what is mounted there these flags of mount(2) instead of those it has, and its file system those of them that
+// are its own; how access times are kept stays where none of them says it. EBUSY: read-only, with files open for
+// writing.
+Status remount(const std::string& path, unsigned long flags);
 
 }  // namespace plyfs::sys

@@ -1,73 +1,14 @@
 // Three lines of fstab, mounted with mount -a as a booting system does it: through mount.plyfs, with an empty
-// PATH. In a mount namespace of its own, with a private /etc/fstab and a private layer over the folder of the
-// mount helpers.
-#include <sys/mount.h>
-#include <unistd.h>
-
+// PATH.
 #include <algorithm>
 
-#include "support/check.h"
-#include "support/files.h"
+#include "mount/fstab_ground.h"
 #include "support/plyctl.h"
-#include "support/run.h"
-#include "support/transport.h"
-#include "support/trees.h"
 
 using namespace plyfs::test;
 
-namespace {
-
-std::string helper_folder() {
-    char resolved[4096];
-    REQUIRE(::realpath("/sbin", resolved) != nullptr);
-    return resolved;
-}
-
-std::string mount_tool() {
-    return exists("/usr/bin/mount") ? "/usr/bin/mount" : "/bin/mount";
-}
-
-// PATH empty, nothing else in the environment: what systemd and initramfs-tools give.
-Ran bare(const std::vector<std::string>& argv) {
-    std::vector<std::string> all{"/usr/bin/env", "-i", "PATH="};
-    all.insert(all.end(), argv.begin(), argv.end());
-    return run(all, 60);
-}
-
-struct Ground {
-    Ground()
-        : disk("ext4", scratch.path(), "disk", 64),
-          second("ext4", scratch.path(), "second", 64),
-          space("tmpfs", scratch.path(), "space", 16) {
-        if (is_standin()) skip("about plyfs itself");
-        if (!exists(mount_tool())) skip("no mount(8) here");
-        for (std::string name : {"a", "low", "up", "work"}) disk.dir(name);
-        second.dir("a");
-        for (std::string name : {"pool", "layers", "merge"}) scratch.dir(name);
-        // The helper appears beside the system's own, for this namespace only.
-        std::string upper = space.dir("upper"), work = space.dir("work");
-        for (std::string name : {"mount.plyfs", "mount.fuse.plyfs"})
-            OK(::symlink(plyfs_binary().c_str(), (upper + "/" + name).c_str()));
-        helpers = Mounted("overlay", helper_folder(), "overlay", 0,
-                          "lowerdir=" + helper_folder() + ",upperdir=" + upper + ",workdir=" + work);
-    }
-    void fstab(const std::string& lines) {
-        write_file(scratch / "fstab", lines);
-        private_fstab.reset();
-        if (!exists("/etc/fstab")) skip("no /etc/fstab to put a private one over");
-        private_fstab = Mounted(scratch / "fstab", "/etc/fstab", "", MS_BIND, "");
-    }
-    std::string transport() const { return "transport=" + wanted_transport(); }
-
-    Scratch scratch;
-    LoopFs disk, second, space;
-    Mounted helpers, private_fstab;
-};
-
-}  // namespace
-
 TEST_CASE("fstab: a pool, layers and a read-only merge with mount -a") {
-    Ground g;
+    FstabGround g;
     write_file(g.disk / "low/f", "from below");
     write_file(g.disk / "a/one", "1");
     write_file(g.second / "a/two", "2");
@@ -105,7 +46,7 @@ TEST_CASE("fstab: a pool, layers and a read-only merge with mount -a") {
 }
 
 TEST_CASE("fstab: lines of mergerfs, fuse-overlayfs and overlayfs are mounted as plyctl import writes them") {
-    Ground g;
+    FstabGround g;
     write_file(g.disk / "low/f", "from below");
     write_file(g.disk / "a/one", "1");
     write_file(g.second / "a/two", "2");
@@ -145,7 +86,7 @@ TEST_CASE("fstab: lines of mergerfs, fuse-overlayfs and overlayfs are mounted as
 }
 
 TEST_CASE("fstab: helper words -s, -f, -v, and one mount point by name") {
-    Ground g;
+    FstabGround g;
     std::string branches = (g.disk / "a") + "=rw";
     g.fstab(branches + " " + (g.scratch / "pool") + " plyfs noauto,users," + g.transport() + " 0 0\n");
     CHECK(bare({mount_tool(), "-a"}).code == 0);
@@ -165,7 +106,7 @@ TEST_CASE("fstab: helper words -s, -f, -v, and one mount point by name") {
 }
 
 TEST_CASE("fstab: a line that can not be mounted fails as mount(8) says, and the others are mounted") {
-    Ground g;
+    FstabGround g;
     g.fstab((g.disk / "never") + "=rw " + (g.scratch / "pool") + " plyfs " + g.transport() + " 0 0\n" +  //
             (g.disk / "a") + "=rw " + (g.scratch / "merge") + " plyfs " + g.transport() + " 0 0\n");
     Ran ran = bare({mount_tool(), "-a"});
@@ -175,25 +116,4 @@ TEST_CASE("fstab: a line that can not be mounted fails as mount(8) says, and the
     CHECK_FALSE(is_mounted(g.scratch / "pool"));
     REQUIRE(is_mounted(g.scratch / "merge"));
     Mount merge = Mount::adopt(g.scratch / "merge");
-}
-
-TEST_CASE("fstab: a remount is refused and says what can be done, and that can be") {
-    Ground g;
-    g.fstab((g.disk / "a") + "=rw " + (g.scratch / "pool") + " plyfs " + g.transport() + " 0 0\n");
-    REQUIRE(bare({mount_tool(), "-a"}).code == 0);
-    Mount pool = Mount::adopt(g.scratch / "pool");
-    const Ran refused = bare({mount_tool(), "-o", "remount,create=ff", pool.path()});
-    INFO(refused.out, refused.err);
-    CHECK(refused.code == 1);
-    CHECK(std::count(refused.err.begin(), refused.err.end(), '\n') == 1);
-    CHECK(refused.err.find("remount,bind,ro") != std::string::npos);
-    CHECK(refused.err.find("user.plyfs.OPTION") != std::string::npos);
-    write_file(pool / "f", "still there");
-
-    must_run({"setfattr", "-n", "user.plyfs.minfreespace", "-v", "1M", pool / ".plyfs"});
-    const Ran bound = bare({mount_tool(), "-o", "remount,bind,ro", pool.path()});
-    INFO(bound.err);
-    CHECK(bound.code == 0);
-    CHECK(try_open(pool / "f", O_RDWR) == EROFS);
-    CHECK(read_file(pool / "f") == "still there");
 }

@@ -1,0 +1,88 @@
+#include "app/remount_words.h"
+
+#include <sys/mount.h>
+
+#include <algorithm>
+#include <iterator>
+#include <string_view>
+
+#include "config/options.h"
+
+namespace plyfs::app {
+namespace {
+
+constexpr unsigned long kAccessTimes = MS_NOATIME | MS_RELATIME | MS_STRICTATIME;
+
+struct FlagRow {
+    std::string_view word;
+    unsigned long clear;
+    unsigned long set;
+};
+
+// clang-format off
+constexpr FlagRow kFlagRows[] = {
+    {"ro",            0,             MS_RDONLY},
+    {"rw",            MS_RDONLY,     0},
+    {"nosuid",        0,             MS_NOSUID},
+    {"suid",          MS_NOSUID,     0},
+    {"nodev",         0,             MS_NODEV},
+    {"dev",           MS_NODEV,      0},
+    {"noexec",        0,             MS_NOEXEC},
+    {"exec",          MS_NOEXEC,     0},
+    {"sync",          0,             MS_SYNCHRONOUS},
+    {"async",         MS_SYNCHRONOUS, 0},
+    {"dirsync",       0,             MS_DIRSYNC},
+    {"noatime",       kAccessTimes,  MS_NOATIME},
+    {"atime",         kAccessTimes,  MS_RELATIME},  // none of them would leave it as it is
+    {"relatime",      kAccessTimes,  MS_RELATIME},
+    {"norelatime",    MS_RELATIME,   0},
+    {"strictatime",   kAccessTimes,  MS_STRICTATIME},
+    {"nostrictatime", MS_STRICTATIME, 0},
+    {"nodiratime",    0,             MS_NODIRATIME},
+    {"diratime",      MS_NODIRATIME, 0},
+    {"lazytime",      0,             MS_LAZYTIME},
+    {"nolazytime",    MS_LAZYTIME,   0},
+};
+// clang-format on
+
+// fuse(4) and its like in the kernel, fs/fuse/inode.c: fuse_show_options.
+constexpr std::string_view kWrittenByKernel[] = {
+    "user_id", "group_id", "default_permissions", "allow_other", "max_read", "blksize", "rootmode", "fd"};
+
+bool is_written_by_kernel(std::string_view word) {
+    return std::find(std::begin(kWrittenByKernel), std::end(kWrittenByKernel), word) != std::end(kWrittenByKernel);
+}
+
+const FlagRow* find_flag(const config::OptionWord& word) {
+    // sync=0 and sync=1 are words of layers.
+    if (word.value) return nullptr;
+    const auto* row = std::find_if(std::begin(kFlagRows), std::end(kFlagRows),
+                                   [&](const FlagRow& one) { return one.word == word.name; });
+    return row == std::end(kFlagRows) ? nullptr : row;
+}
+
+bool is_for_mount(const config::OptionWord& word) {
+    const auto match = config::find_option(word.name);
+    return match && match->option->group == config::Group::fstab;
+}
+
+}  // namespace
+
+bool is_remount(const std::vector<config::OptionWord>& words) {
+    return std::any_of(words.begin(), words.end(), [](const auto& word) { return word.name == "remount"; });
+}
+
+RemountWords sort_remount_words(const std::vector<config::OptionWord>& words) {
+    RemountWords out;
+    for (const auto& word : words) {
+        if (const FlagRow* row = find_flag(word)) {
+            out.flags = (out.flags & ~row->clear) | row->set;
+            out.of_kernel.push_back(word);
+        } else if (!is_for_mount(word) && !is_written_by_kernel(word.name)) {
+            out.options.push_back(word);
+        }
+    }
+    return out;
+}
+
+}  // namespace plyfs::app

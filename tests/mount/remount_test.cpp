@@ -1,0 +1,164 @@
+// mount -o remount, as mount(8) hands it on: with the words of fstab, or of mountinfo where fstab has none.
+#include <fcntl.h>
+
+#include <algorithm>
+
+#include "mount/fstab_ground.h"
+#include "support/plyctl.h"
+
+using namespace plyfs::test;
+
+namespace {
+
+Ran remount(const std::string& options, const std::string& mountpoint) {
+    return bare({mount_tool(), "-o", options.empty() ? "remount" : "remount," + options, mountpoint});
+}
+
+std::string flags_of(const std::string& mountpoint) {
+    return run({"findmnt", "-n", "-o", "VFS-OPTIONS", mountpoint}).out;
+}
+
+bool has(const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+}
+
+bool is_one_line(const std::string& text) {
+    return std::count(text.begin(), text.end(), '\n') == 1;
+}
+
+struct RemountGround : FstabGround {
+    std::string pool_line(const std::string& options) const {
+        return (disk / "a") + "=rw:" + (second / "a") + "=rw " + (scratch / "pool") + " plyfs " + options + "," +
+               transport() + " 0 0\n";
+    }
+    std::string layers_line(const std::string& options) const {
+        return "plyfs " + (scratch / "layers") + " plyfs lowerdir=" + (disk / "low") + ",upperdir=" + (disk / "up") +
+               ",workdir=" + (disk / "work") + "," + options + "," + transport() + " 0 0\n";
+    }
+};
+
+}  // namespace
+
+TEST_CASE("remount: ro and rw of a pool, with a line in fstab and without") {
+    RemountGround g;
+    g.fstab(g.pool_line("nofail,create=mfs,noatime"));
+    REQUIRE(bare({mount_tool(), "-a"}).code == 0);
+    Mount pool = Mount::adopt(g.scratch / "pool");
+    write_file(pool / "f", "here");
+    for (const bool line : {true, false}) {
+        CAPTURE(line);
+        if (!line) g.fstab("");
+        const Ran ro = remount("ro", pool.path());
+        INFO(ro.out, ro.err);
+        REQUIRE(ro.code == 0);
+        CHECK(ro.err.empty());
+        CHECK(has(flags_of(pool.path()), "ro"));
+        CHECK(has(flags_of(pool.path()), "noatime"));
+        CHECK(try_open(pool / "f", O_RDWR) == EROFS);
+        CHECK(read_file(pool / "f") == "here");
+        const Ran rw = remount("rw", pool.path());
+        INFO(rw.err);
+        REQUIRE(rw.code == 0);
+        write_file(pool / "f", "here");
+    }
+}
+
+TEST_CASE("remount: layers become read-only, with other flags beside it, and writable again") {
+    RemountGround g;
+    write_file(g.disk / "low/f", "below");
+    g.fstab(g.layers_line("nofail"));
+    REQUIRE(bare({mount_tool(), "-a"}).code == 0);
+    Mount layers = Mount::adopt(g.scratch / "layers");
+    const Ran ro = remount("ro,noexec,nosuid", layers.path());
+    INFO(ro.out, ro.err);
+    REQUIRE(ro.code == 0);
+    for (const char* flag : {"ro", "noexec", "nosuid"}) {
+        CAPTURE(flag);
+        CHECK(has(flags_of(layers.path()), flag));
+    }
+    CHECK(try_open(layers / "f", O_RDWR) == EROFS);
+    REQUIRE(remount("rw", layers.path()).code == 0);
+    CHECK_FALSE(has(flags_of(layers.path()), "noexec"));  // fstab does not have it
+    write_file(layers / "f", "above");
+    CHECK(read_file(g.disk / "up/f") == "above");
+}
+
+TEST_CASE("remount: ro waits for nobody who writes, and says so") {
+    RemountGround g;
+    g.fstab(g.pool_line("create=mfs"));
+    REQUIRE(bare({mount_tool(), "-a"}).code == 0);
+    Mount pool = Mount::adopt(g.scratch / "pool");
+    const UniqueFd writer = open_file(pool / "f", O_RDWR | O_CREAT);
+    const Ran busy = remount("ro,create=ff", pool.path());
+    INFO(busy.err);
+    CHECK(busy.code == 32);
+    CHECK(is_one_line(busy.err));
+    CHECK(has(busy.err, "open for writing"));
+    CHECK(has(flags_of(pool.path()), "rw"));
+    CHECK(run_plyctl({"get", pool.path(), "create"}).out == "mfs\n");  // nothing of it
+}
+
+TEST_CASE("remount: what fstab says otherwise by now is set where that can be, or all is refused") {
+    RemountGround g;
+    g.fstab(g.pool_line("create=mfs,minfreespace=1M,nofail"));
+    REQUIRE(bare({mount_tool(), "-a"}).code == 0);
+    Mount pool = Mount::adopt(g.scratch / "pool");
+    g.fstab(g.pool_line("create=ff,minfreespace=1M,nofail"));
+    const Ran live = remount("", pool.path());
+    INFO(live.out, live.err);
+    REQUIRE(live.code == 0);
+    CHECK(run_plyctl({"get", pool.path(), "create"}).out == "ff\n");
+
+    g.fstab(g.pool_line("create=mfs,minfreespace=1M,passthrough=off,nofail"));
+    const Ran refused = remount("ro", pool.path());
+    INFO(refused.out, refused.err);
+    CHECK(refused.code == 1);
+    CHECK(is_one_line(refused.err));
+    CHECK(has(refused.err, "passthrough"));
+    CHECK(has(refused.err, "unmount"));
+    CHECK(has(flags_of(pool.path()), "rw"));
+    CHECK(run_plyctl({"get", pool.path(), "create"}).out == "ff\n");
+
+    const Ran unknown = remount("creat=mfs", pool.path());
+    INFO(unknown.err);
+    CHECK(unknown.code == 1);
+    CHECK(has(unknown.err, "did you mean 'create'?"));
+    CHECK(bare({mount_tool(), "-s", "-o", "remount,creat=mfs", g.scratch / "pool"}).code == 1);  // passthrough=off
+    g.fstab("");
+    CHECK(bare({mount_tool(), "-s", "-o", "remount,creat=mfs", g.scratch / "pool"}).code == 0);
+    const Ran fake = bare({mount_tool(), "-f", "-o", "remount,ro,create=mfs", g.scratch / "pool"});
+    CHECK(fake.code == 0);
+    CHECK(has(flags_of(pool.path()), "rw"));
+    CHECK(run_plyctl({"get", pool.path(), "create"}).out == "ff\n");
+}
+
+TEST_CASE("remount: a mount that was made read-only stays so, and says how it would not") {
+    RemountGround g;
+    g.fstab(g.layers_line("ro"));
+    REQUIRE(bare({mount_tool(), "-a"}).code == 0);
+    Mount layers = Mount::adopt(g.scratch / "layers");
+    CHECK(remount("noexec", layers.path()).code == 0);
+    const Ran refused = remount("rw", layers.path());
+    INFO(refused.err);
+    CHECK(refused.code == 1);
+    CHECK(is_one_line(refused.err));
+    CHECK(has(refused.err, "mount it again"));
+    CHECK(has(flags_of(layers.path()), "ro"));
+}
+
+TEST_CASE("remount: of what is no mount of ours is refused") {
+    RemountGround g;
+    const std::string helper = helper_folder() + "/mount.plyfs";
+    for (const auto& place : {g.scratch / "pool", g.disk.path(), g.scratch / "nowhere"}) {
+        CAPTURE(place);
+        const Ran ran = bare({helper, "plyfs", place, "-o", "rw,remount"});
+        INFO(ran.err);
+        CHECK(ran.code == 32);
+        CHECK(is_one_line(ran.err));
+        CHECK(has(ran.err, "nothing of plyfs is mounted there"));
+    }
+    const Ran person = bare({plyfs_binary(), "-o", "remount,ro", g.disk / "a", g.scratch / "pool"});
+    INFO(person.err);
+    CHECK(person.code == 1);
+    CHECK(has(person.err, "mount -o remount"));
+}
