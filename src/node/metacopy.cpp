@@ -7,6 +7,7 @@
 #include "base/defer.h"
 #include "base/log.h"
 #include "node/source.h"
+#include "overlay/interrupted_copy.h"
 #include "overlay/marks.h"
 #include "sys/attributes.h"
 #include "sys/copy_data.h"
@@ -33,30 +34,30 @@ Status complete_metacopy(Tree& tree, const NodeRef& node, std::uint64_t keep_byt
     };
     const auto time = [](const statx_timestamp& t) { return timespec{t.tv_sec, t.tv_nsec}; };
     // All of this takes file capabilities away and changes the times, and nobody has written yet.
-    const auto capability = sys::get_xattr_all(to, "security.capability");
-    const auto restore_capability = [&] {
-        return capability ? sys::set_xattr(to, "security.capability", *capability) : Status();
-    };
+    BeforeCopy before{time(object.st.stx_atime), time(object.st.stx_mtime), std::nullopt};
+    if (auto capability = sys::get_xattr_all(to, "security.capability")) before.capability = std::move(*capability);
+    note_before_copy(to, before, tree.set().marks());
     if (!drop_data()) log::debug("the blocks of a metacopy were not given back");
     Defer unused([&] {
         if (!drop_data()) log::debug("the blocks of a metacopy were not given back");
-        auto restored = restore_capability();
-        if (restored) restored = sys::set_times(to, time(object.st.stx_atime), time(object.st.stx_mtime));
+        auto restored = put_back(to, before);
+        if (restored) restored = forget_before_copy(to);
         if (!restored)
             log::warn("a file that was not copied up looks changed: {}", log::errno_text(restored.error().value()));
     });
     if (size > 0) {
-        {
-            sys::RegistrationCred reserve;
-            TRY(sys::copy_data(TRY(sys::reopen(content.fd, O_RDONLY)), to, size, cancelled));
-        }
-        TRY(restore_capability());
-        if (tree.layer_options().sync) TRY(TRY(tree.workdir_of(object.branch))->settle_content(to));
+        sys::RegistrationCred reserve;
+        TRY(sys::copy_data(TRY(sys::reopen(content.fd, O_RDONLY)), to, size, cancelled));
     }
+    TRY(put_back(to, before));
+    if (size > 0 && tree.layer_options().sync) TRY(TRY(tree.workdir_of(object.branch))->settle_content(to));
+    TRY(forget_before_copy(to));
     // Truncated it is a changed file, and never seen at its old size without the mark: the rest would be zeros.
     const bool whole = size == object.st.stx_size;
-    if (!whole) TRY(sys::change_size(to, static_cast<off_t>(size)));
-    TRY(sys::set_times(to, time(object.st.stx_atime), whole ? time(object.st.stx_mtime) : timespec{0, UTIME_NOW}));
+    if (!whole) {
+        TRY(sys::change_size(to, static_cast<off_t>(size)));
+        TRY(sys::set_times(to, before.atime, {0, UTIME_NOW}));
+    }
     LockedNode state(*node);
     unused.cancel();  // from here on the mark may be gone
     TRY(marks::clear_metacopy(to));

@@ -77,6 +77,8 @@ Result<OpaqueLetters> opaque_letters(BorrowedFd dir, const MarkRules& rules) {
 
 constexpr std::string_view kRedirect = "redirect";
 constexpr std::string_view kMetacopy = "metacopy";
+constexpr std::string_view kCopying = "copying";
+constexpr std::size_t kLongestNote = 256;
 constexpr std::string_view kProtection = "protattr";
 constexpr std::size_t kLongestProtection = 32;  // a longer value is not overlayfs'
 
@@ -263,6 +265,7 @@ Result<Found> find_marks(BorrowedFd dir, const Name& name, const MarkRules& rule
             const auto mark = attribute.substr(prefix.size());
             if (mark == kRedirect) found.redirect = true;
             if (mark == kMetacopy) found.metacopy = true;
+            if (mark == kCopying) found.copying = true;
             if (mark == kProtection) found.protection = true;
         }
     }
@@ -295,6 +298,25 @@ Status set_metacopy(BorrowedFd object, const MarkRules& rules) {
 Status clear_metacopy(BorrowedFd object) {
     TRY(clear_mark(object, kMetacopy));
     return clear_mark(object, kRedirect);
+}
+
+Result<CopyingNote> read_copying(BorrowedFd dir, const Name& name, const MarkRules& rules) {
+    std::array<std::byte, kLongestNote> value;
+    for (auto prefix : leading_prefixes(rules)) {
+        auto size = sys::get_xattr_at(dir, name.c_str(), std::string(prefix).append(kCopying).c_str(), value);
+        if (!size && !is_no_mark(size.error())) return size.error();
+        if (!size) continue;
+        return CopyingNote{std::string(reinterpret_cast<const char*>(value.data()), *size), prefix == kPrefixes[0]};
+    }
+    return Errno(ENODATA);
+}
+
+Status set_copying(BorrowedFd object, std::string_view text, const MarkRules& rules) {
+    return set_leading_mark(object, kCopying, std::as_bytes(std::span(text)), rules);
+}
+
+Status clear_copying(BorrowedFd object) {
+    return clear_mark(object, kCopying);
 }
 
 Result<sys::Protection> read_protection(BorrowedFd dir, const Name& name, const MarkRules& rules) {

@@ -79,6 +79,7 @@ struct Found {
     bool opaque = false;
     bool redirect = false;
     bool metacopy = false;
+    bool copying = false;
     bool protection = false;
 };
 Result<Found> find_marks(BorrowedFd dir, const Name& name, const MarkRules& rules = {});
@@ -96,6 +97,15 @@ Status set_redirect(BorrowedFd object, const std::string& to, const MarkRules& r
 Status set_metacopy(BorrowedFd object, const MarkRules& rules = {});
 // With its redirect, which means nothing for a file that has its content.
 Status clear_metacopy(BorrowedFd object);
+
+// Copying: its content is being copied into a metacopy (overlay/interrupted_copy), with a note of what that changes.
+struct CopyingNote {
+    std::string text;
+    bool privileged = false;  // nobody can have forged it who owns no more than the object
+};
+Result<CopyingNote> read_copying(BorrowedFd dir, const Name& name, const MarkRules& rules = {});  // ENODATA: none
+Status set_copying(BorrowedFd object, std::string_view text, const MarkRules& rules = {});
+Status clear_copying(BorrowedFd object);
 
 // Protection: immutable and append-only, which the copy's own inode can not be: neither could it be published then, nor
 // take what is copied up into it, nor marks. None for a value that is not overlayfs'.

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "overlay/holders.h"
+#include "overlay/interrupted_copy.h"
 #include "overlay/marks.h"
 #include "sys/open.h"
 
@@ -149,6 +150,10 @@ class Search {
         if (!set_.uses_marks() || is_last_for_content(at.branch) || !sys::is_regular(out_.st)) return {};
         const auto found = TRY(marks::find_marks(dir, name, set_.marks()));
         TRY(note_protection(found, at.branch, dir, name));
+        if (found.metacopy && found.copying && at.branch == 0 && set_.at(0).writable() &&
+            undo_interrupted_copy(dir, name, set_.marks())) {
+            out_.st = TRY(sys::stat_at(dir, name));
+        }
         wants_content_ = TRY(goes_on_to_content(found, at, dir, name));
         return {};
     }

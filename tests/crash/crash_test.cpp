@@ -23,16 +23,23 @@ void at_one_call(Kind kind, const std::string& options, End end, int operations 
     Crashes(kind, options, end, {.operations = operations, .calls = 1}).run();
 }
 
+// -sc='OPTIONS' for one of them alone.
 void at_every_call(Kind kind, const std::string& options, End end) {
-    set_deadline(3600, "every call: " + options);
-    MESSAGE(std::string(kind == Kind::layers ? "layers: " : "pool: ") << options);
-    Crashes(kind, options, end, {}).run();
+    SUBCASE(options.empty() ? "as it is" : options.c_str()) {
+        set_deadline(3600, "every call: " + options);
+        MESSAGE(std::string(kind == Kind::layers ? "layers: " : "pool: ") << options);
+        Crashes(kind, options, end, {}).run();
+    }
 }
 
 }  // namespace
 
 TEST_CASE("crash: layers and a daemon that is killed") {
     at_one_call(Kind::layers, "", End::kill);
+}
+
+TEST_CASE("crash: layers with metacopies and a daemon that is killed") {
+    at_one_call(Kind::layers, "metacopy=on", End::kill);
 }
 
 TEST_CASE("crash: a pool and a daemon that is killed") {
