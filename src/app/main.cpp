@@ -367,7 +367,10 @@ int run_mount(Command& command, const Invocation& invocation) {
 int run_remount(const Command& command) {
     for (const auto& notice : command.notices) say(notice);
     if (!command.mount_namespace.empty()) enter_mount_namespace(command.mount_namespace);
-    remount(command.config.mountpoint, command.remount, command.action == Action::fake_remount);
+    for (const auto& notice :
+         remount(command.config.mountpoint, command.remount, command.action == Action::fake_remount)) {
+        say(notice);
+    }
     return 0;
 }
 

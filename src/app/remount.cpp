@@ -1,6 +1,7 @@
 #include "app/remount.h"
 
 #include <sys/mount.h>
+#include <sys/statvfs.h>
 
 #include <boost/filesystem/operations.hpp>
 
@@ -67,9 +68,14 @@ std::string why_not(Errno error) {
     return log::errno_text(error.value());
 }
 
+bool keeps_no_access_times(const std::string& mountpoint) {
+    struct statvfs facts;
+    return ::statvfs(mountpoint.c_str(), &facts) == 0 && (facts.f_flag & ST_NOATIME) != 0;
+}
+
 }  // namespace
 
-void remount(const std::string& written, const RemountWords& words, bool only_check) {
+std::vector<std::string> remount(const std::string& written, const RemountWords& words, bool only_check) {
     boost::system::error_code fault;
     const auto real = boost::filesystem::canonical(written, fault);
     const std::string mountpoint = fault ? written : real.string();
@@ -78,11 +84,16 @@ void remount(const std::string& written, const RemountWords& words, bool only_ch
         fail(ExitCode::mount, "remount: " + mountpoint + ": nothing of plyfs is mounted there; mount it first");
     }
     ask_daemon(mountpoint, mounted->device, words, true);
-    if (only_check) return;
+    if (only_check) return {};
+    const bool had = keeps_no_access_times(mountpoint);
     if (auto done = sys::remount(mountpoint, words.flags); !done) {
         fail(ExitCode::mount, "remount: " + mountpoint + ": " + why_not(done.error()));
     }
     if (!words.options.empty()) ask_daemon(mountpoint, mounted->device, words, false);
+    if (had == keeps_no_access_times(mountpoint)) return {};
+    return {
+        "remount: access times are kept by the daemon and by the branches' file systems, as before; unmount and "
+        "mount again for noatime or atime to have an effect"};
 }
 
 }  // namespace plyfs::app

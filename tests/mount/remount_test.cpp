@@ -138,6 +138,9 @@ TEST_CASE("remount: a mount that was made read-only stays so, and says how it wo
     REQUIRE(bare({mount_tool(), "-a"}).code == 0);
     Mount layers = Mount::adopt(g.scratch / "layers");
     CHECK(remount("noexec", layers.path()).code == 0);
+    const Ran late = remount("noatime", layers.path());
+    CHECK(late.code == 0);
+    CHECK(has(late.err, "mount again for noatime"));
     const Ran refused = remount("rw", layers.path());
     INFO(refused.err);
     CHECK(refused.code == 1);
