@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -51,6 +52,7 @@ class Crashes {
     std::vector<const Operation*> operations_;
     std::map<const Operation*, Views> views_;
     std::vector<Point> points_;
+    std::set<std::string> replaced_;  // leftovers that are none
     std::vector<std::string> problems_;
     int ends_ = 0, done_ = 0;
 };
