@@ -106,7 +106,7 @@ void Crashes::judge(const Ground& ground, const Operation& operation, const std:
     }
     auto left = ground.leftovers();
     // A file that is about to replace one on another branch has both names, until that one is gone.
-    if (operation.name == "rename from elsewhere") replaced_.insert("two of /" + tree + "/d/f");
+    if (std::string_view(operation.name) == "rename from elsewhere") replaced_.insert("two of /" + tree + "/d/f");
     std::erase_if(left, [&](const std::string& one) { return replaced_.contains(one); });
     if (!left.empty()) problem += "left over: " + left.front();
     if (problem.empty()) return;
