@@ -13,7 +13,7 @@
 namespace plyfs::config {
 namespace {
 
-std::string quoted(std::string_view word) {
+std::string in_quotes(std::string_view word) {
     return "'" + std::string(word) + "'";
 }
 
@@ -27,8 +27,8 @@ int parse_word(std::string_view words, std::string_view text) {
         i = end + 1;
     }
     const std::string near = nearest_word(words, text);
-    throw BadValue("unknown word " + quoted(text) + "; use one of " + known +
-                   (near.empty() ? std::string() : "; did you mean " + quoted(near) + "?"));
+    throw BadValue("unknown word " + in_quotes(text) + "; use one of " + known +
+                   (near.empty() ? std::string() : "; did you mean " + in_quotes(near) + "?"));
 }
 
 }  // namespace
@@ -40,7 +40,7 @@ bool parse_bool(std::string_view word) {
     for (std::string_view no : {"off", "false", "no", "0"}) {
         if (word == no) return false;
     }
-    throw BadValue(quoted(word) + " is neither true nor false");
+    throw BadValue(in_quotes(word) + " is neither true nor false");
 }
 
 double parse_seconds(std::string_view word) {
@@ -48,7 +48,7 @@ double parse_seconds(std::string_view word) {
     double seconds = 0;
     const auto [end, fault] = std::from_chars(word.data(), word.data() + word.size(), seconds);
     if (fault != std::errc() || end != word.data() + word.size() || !(seconds >= 0) || seconds > kLongest) {
-        throw BadValue(quoted(word) + " is no number of seconds; use 0 or more, such as 0.5 or 3600");
+        throw BadValue(in_quotes(word) + " is no number of seconds; use 0 or more, such as 0.5 or 3600");
     }
     return seconds;
 }
@@ -67,7 +67,7 @@ std::uint64_t parse_size(std::string_view word) {
         shift = good ? static_cast<int>(place) * 10 : 0;
     }
     if (!good || (bytes << shift) >> shift != bytes) {
-        throw BadValue(quoted(word) + " is no size; use bytes or a number with K, M, G or T");
+        throw BadValue(in_quotes(word) + " is no size; use bytes or a number with K, M, G or T");
     }
     return bytes << shift;
 }
@@ -77,14 +77,14 @@ MinFree parse_min_free(std::string_view word) {
         try {
             return {.bytes = parse_size(word), .share = std::nullopt};
         } catch (const BadValue&) {
-            throw BadValue(quoted(word) + " is no free space; use bytes, a number with K, M, G or T, or 0% to 100%");
+            throw BadValue(in_quotes(word) + " is no free space; use bytes, a number with K, M, G or T, or 0% to 100%");
         }
     }
     double percent = 0;
     const std::string_view number = word.substr(0, word.size() - 1);
     const auto [end, fault] = std::from_chars(number.data(), number.data() + number.size(), percent);
     if (fault != std::errc() || end != number.data() + number.size() || !(percent >= 0) || percent > 100) {
-        throw BadValue(quoted(word) + " is no share of a branch; use 0% to 100%");
+        throw BadValue(in_quotes(word) + " is no share of a branch; use 0% to 100%");
     }
     return {.bytes = std::nullopt, .share = percent / 100};
 }
@@ -97,7 +97,7 @@ int parse_number(std::string_view word) {
     if (whole && fault == std::errc::result_out_of_range) {
         return word.starts_with('-') ? std::numeric_limits<int>::min() : std::numeric_limits<int>::max();
     }
-    if (fault != std::errc() || !whole) throw BadValue(quoted(word) + " is no whole number");
+    if (fault != std::errc() || !whole) throw BadValue(in_quotes(word) + " is no whole number");
     return number;
 }
 
@@ -106,7 +106,7 @@ std::uint32_t parse_id(std::string_view word) {
     std::uint32_t id = 0;
     const auto [end, fault] = std::from_chars(word.data(), word.data() + word.size(), id);
     if (fault != std::errc() || end != word.data() + word.size() || id == kNobody) {
-        throw BadValue(quoted(word) + " is no user or group id; use a number from 0 to 4294967294");
+        throw BadValue(in_quotes(word) + " is no user or group id; use a number from 0 to 4294967294");
     }
     return id;
 }
@@ -128,7 +128,8 @@ std::vector<IdRange> parse_id_ranges(std::string_view list) {
         i = end + 1;
     }
     if (numbers.empty() || numbers.size() % 3 != 0) {
-        throw BadValue(quoted(list) + " is no list of disk:shown:count; write three numbers for each range of ids, " +
+        throw BadValue(in_quotes(list) +
+                       " is no list of disk:shown:count; write three numbers for each range of ids, " +
                        "such as 0:100000:65536");
     }
     std::vector<IdRange> ranges;
@@ -137,7 +138,7 @@ std::vector<IdRange> parse_id_ranges(std::string_view list) {
         constexpr std::uint64_t kIds = 0xffffffff;
         if (range.count == 0 || std::uint64_t{range.disk} + range.count > kIds ||
             std::uint64_t{range.shown} + range.count > kIds) {
-            throw BadValue("in " + quoted(list) + " a range is empty or goes beyond the last id; its third number " +
+            throw BadValue("in " + in_quotes(list) + " a range is empty or goes beyond the last id; its third number " +
                            "is how many ids it has");
         }
         ranges.push_back(range);

@@ -182,7 +182,8 @@ bool knows(const Command& command, std::string_view flag) {
 const Flag& take_flag(const std::vector<std::string>& argv, std::size_t& at, Words& words) {
     const std::string written = argv[at].substr(2);
     const std::size_t mark = written.find('=');
-    const Flag& flag = find_flag(written.substr(0, mark));
+    const std::string given = written.substr(0, mark);
+    const Flag& flag = find_flag(given);
     const std::string name = "--" + std::string(flag.name);
     if (flag.value.empty()) {
         if (mark != std::string::npos) misuse(name + " takes no value");
