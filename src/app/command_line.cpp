@@ -20,9 +20,6 @@ namespace {
 using config::BadValue;
 using config::Draft;
 
-// The kernel's newer mount interface takes no longer source than this.
-constexpr std::size_t kLongestSource = 255;
-
 // What fuse-overlayfs does unless it is told otherwise.
 void begin_drop_in(const Invocation& invocation, Draft& draft) {
     draft.config.drop_in = true;
@@ -132,7 +129,7 @@ void apply_words(const std::vector<std::string>& words, Draft& draft) {
     }
     std::string source = sources[0];
     for (std::size_t i = 1; i < sources.size(); ++i) source += ":" + sources[i];
-    if (draft.config.fsname.empty() && source.size() <= kLongestSource) draft.config.fsname = source;
+    if (draft.config.fsname.empty() && source.size() <= config::kLongestSource) draft.config.fsname = source;
 }
 
 void drop_unknown(std::vector<config::OptionWord>& words, Draft& draft) {
@@ -150,12 +147,14 @@ Command remount_command(const Arguments& arguments, std::vector<config::OptionWo
     command.action = arguments.fake ? Action::fake_remount : Action::remount;
     command.mount_namespace = arguments.mount_namespace;
     command.remount = sort_remount_words(options);
+    draft.config.verbose = arguments.verbose;
     config::apply_each(draft, command.remount.of_kernel);
     if (arguments.sloppy) drop_unknown(command.remount.options, draft);
     if (arguments.words.empty()) {
         draft.errors.push_back("remount: no mountpoint; name it as the last word");
     } else {
         take_mountpoint(arguments.words.back(), draft);
+        if (arguments.words.size() > 1) command.remount.source = arguments.words.front();
     }
     if (!draft.errors.empty()) throw config::Error(config::ExitCode::usage, draft.errors);
     command.config = std::move(draft.config);

@@ -129,6 +129,17 @@ void detach_old_mount(const config::Config& config) {
     }
 }
 
+// mount -a asks for what is mounted already where it does not know it again: by a first word that is too long to be
+// shown, or another name for it.
+bool is_mounted_already(const config::Config& config) {
+    bool same = false;
+    for (const auto& point : sys::mount_points()) {
+        if (point.path != config.mountpoint) continue;
+        same = point.source == config.fsname && point.mounted.type == "fuse." + config.subtype;
+    }
+    return same;
+}
+
 // A pool that takes no new file from the start has the wrong limit more often than full disks.
 void tell_if_full(const config::Config& config, const BranchSet& set) {
     if (config.layered) return;
@@ -353,6 +364,10 @@ int run_mount(Command& command, const Invocation& invocation) {
     config::check_host(host);
     for (const auto& notice : config::fit_to_host(config, host)) say(notice);
     if (config.lazy_umount && command.action == Action::mount) detach_old_mount(config);
+    if (!config.drop_in && is_mounted_already(config)) {
+        return fail(kExitMount, config.mountpoint + ": " + config.fsname +
+                                    " is mounted there already; change it with mount -o remount, or umount it first");
+    }
     for (const auto& notice : config::validate(config)) say(notice);
     log::set_level(config.debug ? log::Level::debug : config.log_level);
     if (command.action == Action::fake) return 0;
@@ -371,6 +386,7 @@ int run_remount(const Command& command) {
          remount(command.config.mountpoint, command.remount, command.action == Action::fake_remount)) {
         say(notice);
     }
+    if (command.config.verbose) say("remounted " + command.config.mountpoint);
     return 0;
 }
 

@@ -1,9 +1,11 @@
 #include "app/remount.h"
 
 #include <sys/mount.h>
-#include <sys/statvfs.h>
 
 #include <boost/filesystem/operations.hpp>
+
+#include <chrono>
+#include <thread>
 
 #include "base/json.h"
 #include "base/log.h"
@@ -20,6 +22,8 @@ namespace {
 using config::ExitCode;
 
 constexpr int kPatience = 10000;  // milliseconds
+constexpr int kMostDaemons = 50;  // one after the other
+constexpr std::chrono::milliseconds kBetweenDaemons{20};
 
 [[noreturn]] void fail(ExitCode code, const std::string& line) {
     throw config::Error(code, {line});
@@ -29,29 +33,38 @@ std::string text_of(const config::OptionWord& word) {
     return word.value ? word.name + "=" + *word.value : word.name;
 }
 
-// The answer of the daemon, where it can be asked.
+// Of the daemon that there is, or the one after it: what is asked may be asked twice.
 Result<std::string> ask(std::uint64_t device, const Json& request) {
     const std::string socket = control::find_socket(device);
     if (socket.empty()) return Errno(ENOENT);
-    const UniqueFd connection = TRY(sys::connect_to(socket));
-    return control::exchange(connection, request.write(), kPatience);
+    for (int more = kMostDaemons;; --more) {
+        const UniqueFd connection = TRY(control::connect(socket));
+        auto answer = control::exchange(connection, request.write(), kPatience);
+        if (!answer.failed_with(EPIPE) || more == 0) return answer;
+        std::this_thread::sleep_for(kBetweenDaemons);
+    }
 }
 
-void ask_daemon(const std::string& mountpoint, std::uint64_t device, const RemountWords& words, bool only_check) {
+std::string why_silent(Errno error) {
+    if (error == EACCES) return "it is another user's mount: only that user, or root, may";
+    if (error == ECONNREFUSED) return "its daemon has died; take it away with umount -l and mount it again";
+    if (error == EAGAIN)
+        return "its daemon does not answer, a branch may hang; mount -i -o remount,ro asks the kernel alone";
+    return "its daemon can not be asked (" + log::errno_text(error.value()) +
+           "); mount -i -o remount,ro asks the kernel alone";
+}
+
+// What the daemon says to the options. True: it writes nothing, whatever the kernel lets pass.
+bool ask_daemon(const std::string& mountpoint, std::uint64_t device, const RemountWords& words, bool only_check) {
     Json options = Json::array(), request;
     for (const auto& word : words.options) options.push(text_of(word));
-    request.add("command", "remount").add("options", std::move(options));
+    request.add("command", "remount").add("options", std::move(options)).add("source", words.source);
     request.add("writable", (words.flags & MS_RDONLY) == 0).add("check", only_check);
     const auto text = ask(device, request);
-    if (!text) {
-        if (words.options.empty()) return;  // there is nothing that only it could do
-        fail(ExitCode::mount, "remount: the daemon of " + mountpoint + " can not be asked whether " +
-                                  text_of(words.options[0]) + " is what it has: " +
-                                  log::errno_text(text.error().value()) + "; leave out all but ro, rw and their like");
-    }
+    if (!text) fail(ExitCode::mount, "remount: " + mountpoint + ": " + why_silent(text.error()));
     std::string fault;
     const auto answer = Json::read(*text, fault);
-    if (answer && (*answer)["ok"].is_true()) return;
+    if (answer && (*answer)["ok"].is_true()) return (*answer)["read_only"].is_true();
     std::vector<std::string> lines;
     if (answer) {
         for (const Json& line : (*answer)["faults"].items()) lines.push_back("remount: " + line.text());
@@ -68,11 +81,6 @@ std::string why_not(Errno error) {
     return log::errno_text(error.value());
 }
 
-bool keeps_no_access_times(const std::string& mountpoint) {
-    struct statvfs facts;
-    return ::statvfs(mountpoint.c_str(), &facts) == 0 && (facts.f_flag & ST_NOATIME) != 0;
-}
-
 }  // namespace
 
 std::vector<std::string> remount(const std::string& written, const RemountWords& words, bool only_check) {
@@ -83,17 +91,24 @@ std::vector<std::string> remount(const std::string& written, const RemountWords&
     if (!mounted || !mounted->type.starts_with("fuse")) {
         fail(ExitCode::mount, "remount: " + mountpoint + ": nothing of plyfs is mounted there; mount it first");
     }
-    ask_daemon(mountpoint, mounted->device, words, true);
-    if (only_check) return {};
-    const bool had = keeps_no_access_times(mountpoint);
-    if (auto done = sys::remount(mountpoint, words.flags); !done) {
+    std::vector<std::string> notices;
+    unsigned long flags = words.flags;
+    if (ask_daemon(mountpoint, mounted->device, words, true) && (flags & MS_RDONLY) == 0) {
+        flags |= MS_RDONLY;
+        notices.push_back("remount: " + mountpoint + " stays read-only, its daemon writes nothing");
+    }
+    if (only_check) return notices;
+    const auto before = sys::is_noatime(mountpoint);
+    if (auto done = sys::remount(mountpoint, flags); !done) {
         fail(ExitCode::mount, "remount: " + mountpoint + ": " + why_not(done.error()));
     }
     if (!words.options.empty()) ask_daemon(mountpoint, mounted->device, words, false);
-    if (had == keeps_no_access_times(mountpoint)) return {};
-    return {
-        "remount: access times are kept by the daemon and by the branches' file systems, as before; unmount and "
-        "mount again for noatime or atime to have an effect"};
+    if (const auto after = sys::is_noatime(mountpoint); before && after && *before != *after) {
+        notices.push_back(
+            "remount: access times are kept by the daemon and by the branches' file systems, as before; "
+            "unmount and mount again for noatime or atime to have an effect");
+    }
+    return notices;
 }
 
 }  // namespace plyfs::app

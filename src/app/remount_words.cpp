@@ -6,6 +6,7 @@
 #include <iterator>
 #include <string_view>
 
+#include "config/error.h"
 #include "config/options.h"
 
 namespace plyfs::app {
@@ -29,9 +30,6 @@ constexpr FlagRow kFlagRows[] = {
     {"dev",           MS_NODEV,      0},
     {"noexec",        0,             MS_NOEXEC},
     {"exec",          MS_NOEXEC,     0},
-    {"sync",          0,             MS_SYNCHRONOUS},
-    {"async",         MS_SYNCHRONOUS, 0},
-    {"dirsync",       0,             MS_DIRSYNC},
     {"noatime",       kAccessTimes,  MS_NOATIME},
     {"atime",         kAccessTimes,  MS_RELATIME},  // none of them would leave it as it is
     {"relatime",      kAccessTimes,  MS_RELATIME},
@@ -40,8 +38,9 @@ constexpr FlagRow kFlagRows[] = {
     {"nostrictatime", MS_STRICTATIME, 0},
     {"nodiratime",    0,             MS_NODIRATIME},
     {"diratime",      MS_NODIRATIME, 0},
-    {"lazytime",      0,             MS_LAZYTIME},
-    {"nolazytime",    MS_LAZYTIME,   0},
+    {"lazytime",      0,             0},  // these have no effect, which a notice says
+    {"nolazytime",    0,             0},
+    {"dirsync",       0,             0},
 };
 // clang-format on
 
@@ -53,11 +52,23 @@ bool is_written_by_kernel(std::string_view word) {
     return std::find(std::begin(kWrittenByKernel), std::end(kWrittenByKernel), word) != std::end(kWrittenByKernel);
 }
 
+// "noexec=false" is "exec".
+std::string plain_word(const config::OptionWord& word) {
+    if (!word.value) return word.name;
+    const auto match = config::find_option(word.name);
+    if (!match || match->option->kind != config::Kind::flag || match->option->negative.empty()) return {};
+    try {
+        const bool on = config::parse_bool(*word.value) != match->negative;
+        return std::string(on ? match->option->name : match->option->negative);
+    } catch (const config::BadValue&) {
+        return {};  // for the daemon to refuse
+    }
+}
+
 const FlagRow* find_flag(const config::OptionWord& word) {
-    // sync=0 and sync=1 are words of layers.
-    if (word.value) return nullptr;
-    const auto* row = std::find_if(std::begin(kFlagRows), std::end(kFlagRows),
-                                   [&](const FlagRow& one) { return one.word == word.name; });
+    const std::string plain = plain_word(word);
+    const auto* row =
+        std::find_if(std::begin(kFlagRows), std::end(kFlagRows), [&](const FlagRow& one) { return one.word == plain; });
     return row == std::end(kFlagRows) ? nullptr : row;
 }
 

@@ -2,6 +2,7 @@
 // of the command line after them.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "config/option_words.h"
@@ -11,6 +12,7 @@ namespace plyfs::app {
 struct RemountWords {
     unsigned long flags = 0;  // of mount(2): the mount is to have these, and no other but how it keeps access times
     std::vector<config::OptionWord> of_kernel;  // which say so
+    std::string source;                         // the first word of fstab's line, or what mountinfo shows
     std::vector<config::OptionWord> options;    // for the daemon to compare with what it was given
 };
 

@@ -80,6 +80,9 @@ struct LayerOptions {
     bool inside_lower = false;  // the upper or the work directory lies in a layer; found by validate()
 };
 
+// What the kernel's newer mount interface takes as a source, in bytes.
+inline constexpr std::size_t kLongestSource = 255;
+
 struct Config {
     std::vector<BranchSpec> branches;  // highest priority first; the upper directory, if any, is the first
     bool layered = false;              // given as lowerdir=...: one writable branch (or none) over read-only ones

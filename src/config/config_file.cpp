@@ -10,6 +10,11 @@
 #include "config/yaml.h"
 
 namespace plyfs::config {
+namespace {
+
+constexpr std::uintmax_t kLongestFile = 1 << 20;
+
+}  // namespace
 
 std::optional<std::string> find_named_file(std::string_view word, const std::string& folder) {
     if (word.empty() || word.front() == '.' || word.find_first_of("/:=") != std::string_view::npos) return std::nullopt;
@@ -20,6 +25,16 @@ std::optional<std::string> find_named_file(std::string_view word, const std::str
 }
 
 void read_config_file(const std::string& path, Draft& draft, int depth) {
+    // Others may have no end, or nobody who writes.
+    boost::system::error_code fault;
+    if (boost::filesystem::exists(path, fault) && !boost::filesystem::is_regular_file(path, fault)) {
+        draft.errors.push_back("configuration file " + path + " can not be read, it is no regular file; name one");
+        return;
+    }
+    if (boost::filesystem::file_size(path, fault) > kLongestFile && !fault) {
+        draft.errors.push_back("configuration file " + path + " has more than a megabyte; name the right one");
+        return;
+    }
     std::ifstream file(path);
     std::stringstream text;
     // An empty file is a configuration that sets nothing, though copying nothing counts as a failure for the

@@ -220,6 +220,17 @@ void settle_supervision(Draft& draft, bool root) {
 
 }  // namespace
 
+// What passes through is written as its caller has opened it, whatever the mount says (fs/fuse/passthrough.c).
+void settle_sync(Draft& draft) {
+    const auto& words = draft.config.kernel_options;
+    const bool sync = std::find(words.begin(), words.end(), "sync") != words.end();
+    if (!sync || draft.config.passthrough == Passthrough::off) return;
+    draft.config.passthrough = Passthrough::off;
+    draft.notices.push_back(
+        "sync: writes go through the daemon, without passthrough; branches whose file systems are "
+        "mounted sync need neither");
+}
+
 Config settle(Draft& draft, bool root) {
     Config& config = draft.config;
     config.branches.clear();
@@ -232,6 +243,7 @@ Config settle(Draft& draft, bool root) {
     settle_user_marks(draft);
     note_misplaced(draft);
     settle_supervision(draft, root);
+    settle_sync(draft);
     if (config.mountpoint.empty() && !draft.mountpoint_told) {
         draft.errors.push_back("the mountpoint is missing; name it as the last word or in the configuration file");
     }

@@ -244,6 +244,25 @@ std::vector<std::string> find_rule_members(std::vector<PlacementRule>& rules, co
     return faults;
 }
 
+namespace {
+
+// A log in the mount would wait for the daemon that writes it.
+void check_log_file(const Config& config, Survey& survey) {
+    if (config.log_file.empty()) return;
+    boost::system::error_code fault;
+    const fs::path folder = fs::canonical(fs::path(config.log_file).parent_path(), fault);
+    const std::string what = "log.file " + config.log_file;
+    if (fault) {
+        survey.fault(what + ": its directory is not there; create it, or name another file");
+    } else if ((folder.string() + "/").starts_with(config.mountpoint + "/")) {
+        survey.fault(what + ": lies in the mount itself; name a file elsewhere");
+    } else if (fs::is_directory(config.log_file, fault)) {
+        survey.fault(what + ": is a directory; name a file");
+    }
+}
+
+}  // namespace
+
 std::vector<std::string> validate(Config& config) {
     Survey survey;
     std::vector<Place> places = survey_branches(config, survey);
@@ -259,6 +278,7 @@ std::vector<std::string> validate(Config& config) {
         compare_mountpoint(config, *mountpoint, places, survey);
     }
     config.layers.inside_lower = any_inside_lower(places);
+    check_log_file(config, survey);
     if (!survey.faults().empty()) throw Error(ExitCode::mount, survey.faults());
     return survey.notices();
 }

@@ -17,6 +17,14 @@
 namespace plyfs::config {
 namespace {
 
+bool has_nul(const YAML::Node& node) {
+    if (node.IsScalar()) return node.Scalar().find('\0') != std::string::npos;
+    for (const auto& part : node) {
+        if (node.IsMap() ? has_nul(part.first) || has_nul(part.second) : has_nul(part)) return true;
+    }
+    return false;
+}
+
 // Reads one document into a draft; knows the file's name for messages.
 class Reader {
   public:
@@ -46,6 +54,7 @@ class Reader {
         if (!match) return fault(key.Mark(), "", unknown_option(name));
         if (match->option->name == "config") return fault(key.Mark(), name, "a file can not name another one");
         if (!seen.insert(match->option).second) return fault(key.Mark(), name, "set twice; leave one of them");
+        if (has_nul(node)) return fault(node.Mark(), name, "a NUL byte can not be in a value");
         try {
             read_value(name, *match, node);
             draft_.places[std::string(match->option->name)] = place_of(key.Mark());

@@ -165,10 +165,21 @@ Json run_reload(const Call& call) {
                          .add("overruled", names_json(done.overruled)));
 }
 
+constexpr std::string_view kReadOnly = "it is mounted read-only, nothing is changed on its branches; mount it writable";
+
 config::OptionWord word_of(const std::string& written) {
     const std::size_t mark = written.find('=');
     if (mark == std::string::npos) return {written, std::nullopt};
     return {written.substr(0, mark), written.substr(mark + 1)};
+}
+
+// The first word of fstab's line was one when the mount was made as well, unless it was too long, or told otherwise.
+std::string source_fault(const config::Config& config, const std::string& source) {
+    if (source.empty() || config.written.contains("fsname") || source == config.fsname) return {};
+    if (source.size() > config::kLongestSource) return {};
+    return "the first word is " + source + " and was " + config.fsname +
+           " when it was mounted; plyctl branch changes the branches of a pool, and for everything else unmount it and "
+           "mount it again";
 }
 
 // What the kernel does of it is its caller's to do, between a check and this.
@@ -178,12 +189,19 @@ Json run_remount(const Call& call) {
     using How = ControlFile::Remount;
     const auto how = call.request["check"].is_true() ? How::only_check : How::carry_out;
     auto done = call.mount.options.remount(call.mount.ctx, words, how);
-    if (call.request["writable"].is_true() && call.mount.options.config().read_only) {
+    const auto config = call.mount.options.config();
+    if (auto fault = source_fault(config, call.request["source"].text()); !fault.empty()) {
+        done.faults.push_back(std::move(fault));
+    }
+    // mount(8) says rw wherever nobody says ro: then a file's ro holds, and that no branch can be written to.
+    const auto ro = config.written.find("ro");
+    const bool by_words = ro != config.written.end() && ro->second == "ro=\n";
+    if (call.request["writable"].is_true() && config.read_only && by_words) {
         done.faults.emplace_back(
             "rw: it was mounted read-only and is served so; unmount it and mount it again, or say ro as well");
     }
     if (!done.faults.empty()) return faults_json("nothing is changed, the options have {} faults", done.faults);
-    return std::move(answer().add("changed", names_json(done.changed)));
+    return std::move(answer().add("changed", names_json(done.changed)).add("read_only", config.read_only));
 }
 
 // rw and nc differ in what a policy may choose alone. With ro the whole mount is another one: it is held through a
@@ -240,6 +258,7 @@ Json run_move(const Call& call) {
     const Branch* target = to.empty() ? nullptr : find_branch(call, to);
     if (!source) return no_branch(from);
     if (!to.empty() && !target) return no_branch(to);
+    if (is_read_only(call.mount.options.config())) return refusal(kReadOnly);
     if (request.paths.empty()) return refusal("move wants paths, a list of all names of one object");
     request.from = static_cast<BranchIndex>(source->index());
     if (target) request.to = static_cast<BranchIndex>(target->index());

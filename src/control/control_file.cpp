@@ -199,6 +199,8 @@ ControlFile::Remounted ControlFile::remount(ops::Context& ctx, const std::vector
     config::Draft said;
     said.base = "/";
     config::apply_each(said, words);
+    out.faults = std::move(said.errors);
+    if (!out.faults.empty()) return out;
     MutexLock lock(mutex_);
     config::Config next = config_;
     Amendments amendments = amendments_;
@@ -208,7 +210,7 @@ ControlFile::Remounted ControlFile::remount(ops::Context& ctx, const std::vector
         std::string why;
         const std::string text = value.value_or("on");
         if (auto changed = change_in(next, name, text, why); !changed) {
-            out.faults.push_back(changed.failed_with(ENODATA) ? why : "option " + name + ": " + why);
+            out.faults.push_back("option " + name + ": " + why);
         }
         out.changed.push_back(name);
         amendments.set_option(name, text);

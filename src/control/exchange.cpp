@@ -1,15 +1,31 @@
 #include "control/exchange.h"
 
 #include <array>
+#include <chrono>
+#include <thread>
 
 #include "sys/unix_socket.h"
 
 namespace plyfs::control {
 namespace {
 
+using namespace std::chrono_literals;
+
 constexpr std::size_t kLongestAnswer = std::size_t{64} << 20;
 
+// A busy machine may take as long to start another daemon.
+constexpr auto kBetweenDaemons = 5000ms;
+
 }  // namespace
+
+Result<UniqueFd> connect(const std::string& socket) {
+    auto fd = sys::connect_to(socket);
+    for (auto left = kBetweenDaemons; fd.failed_with(ECONNREFUSED) && left > 0ms; left -= 20ms) {
+        std::this_thread::sleep_for(20ms);
+        fd = sys::connect_to(socket);
+    }
+    return fd;
+}
 
 Result<std::string> exchange(BorrowedFd connection, std::string_view line, std::optional<int> patience) {
     if (patience) TRY(sys::set_patience(connection, *patience));

@@ -10,6 +10,10 @@
 
 namespace plyfs::control {
 
+// Connects to it; where nobody answers it may be between two daemons of its mount, which is waited for some seconds.
+// EACCES: another user's; ENOENT: it is gone; ECONNREFUSED: its daemon has ended.
+Result<UniqueFd> connect(const std::string& socket);
+
 // The answer, without the end of its line. patience: milliseconds for each step, none: as long as it takes. EAGAIN: no
 // answer for that long; EPIPE: the daemon ended before it answered anything; ECONNRESET: in the middle of the answer,
 // or there is no end to it.

@@ -55,6 +55,7 @@ Json explain_name(const Call& call, const std::string& path) {
 }
 
 Json explain_new_name(const Call& call, const std::string& path) {
+    if (is_read_only(call.mount.options.config())) return refusal(path + ": nothing is made in a read-only mount");
     const BranchSet& set = call.mount.ctx.tree.set();
     const IdMap& ids = set.ids();
     const sys::Caller maker{.uid = ids.disk_uid(call.peer.uid), .gid = ids.disk_gid(call.peer.gid)};

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "config/branch_spec.h"
+#include "sys/mounted.h"
 
 namespace plyfs::control {
 namespace {
@@ -105,13 +106,17 @@ Json request_json(const RequestCounters& requests, Slot slot) {
 
 }  // namespace
 
+bool is_read_only(const config::Config& config) {
+    return config.read_only || sys::is_read_only_mount(config.mountpoint);
+}
+
 Json status_json(ops::Context& ctx, const MountFacts& facts, const config::Config& config) {
     Json timeouts, branches = Json::array(), out;
     timeouts.add("entry", ctx.timeouts.entry.load()).add("attr", ctx.timeouts.attr.load());
     timeouts.add("negative", ctx.timeouts.negative.load());
     for (const auto& branch : ctx.tree.set().all()) branches.push(branch_json(*branch));
     out.add("version", PLYFS_VERSION).add("mountpoint", config.mountpoint).add("source", config.fsname);
-    out.add("pid", ::getpid()).add("kind", config.layered ? "layers" : "pool").add("read_only", config.read_only);
+    out.add("pid", ::getpid()).add("kind", config.layered ? "layers" : "pool").add("read_only", is_read_only(config));
     out.add("supervisor", facts.supervisor).add("takeovers", facts.takeovers);
     out.add("transport", transport_of(ctx, facts)).add("transport_why", why_transport(ctx, facts));
     out.add("max_stack_depth", facts.max_stack_depth).add("max_stack_depth_why", facts.depth_reason);

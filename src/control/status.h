@@ -26,6 +26,8 @@ struct MountFacts {
 
 std::string status_text(ops::Context& ctx, const RequestCounters& requests, const MountFacts& facts);
 
+// Nothing may be changed through the mount: it was made so, or the kernel says so since a remount.
+bool is_read_only(const config::Config& config);
 // How the mount is set up, and its branches.
 Json status_json(ops::Context& ctx, const MountFacts& facts, const config::Config& config);
 // What it has done since it was mounted; to be read twice by whoever wants rates.

@@ -82,7 +82,7 @@ constexpr ValueRow kRows[] = {
     {"strictatime", [](C) { return flag(false); }},
     {"lazytime", [](C) { return flag(false); }},
     {"sync", [](C c) { return flag(has_word(c, "sync")); }},
-    {"dirsync", [](C c) { return flag(has_word(c, "dirsync")); }},
+    {"dirsync", [](C) { return flag(false); }},
     {"symfollow", [](C c) { return flag(!has_word(c, "nosymfollow")); }},
     {"max_read", [](C c) { return or_none(after(c, "max_read=")); }},
     {"allow-idmap", [](C) { return flag(false); }},

@@ -83,7 +83,7 @@ bool transfer(const Mount& mount, const Transfer& plan, Moved& all) {
 }  // namespace
 
 int run_balance(const Words& words) {
-    const Mount mount = mount_of(words.arguments[0]);
+    const Mount mount = writable_mount_of(words.arguments[0]);
     std::set<std::string> givers, takers, exhausted;
     Moved all;
     while (const auto plan = plan_transfer(look_at(mount), words.within / 100, givers, takers, exhausted)) {

@@ -75,7 +75,7 @@ class Drain {
 }  // namespace
 
 int run_drain(const Words& words) {
-    const Mount mount = mount_of(words.arguments[0]);
+    const Mount mount = writable_mount_of(words.arguments[0]);
     const std::string branch = branch_path(words.arguments[1]);
     close_branch(mount, branch);
     const Moved moved = Drain(mount, branch).run();

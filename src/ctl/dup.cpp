@@ -189,7 +189,7 @@ bool matches(const std::string& pattern, const std::string& path) {
 }
 
 Moved run(const Words& words, std::size_t wanted, bool adds) {
-    const Mount mount = mount_of(words.arguments[0]);
+    const Mount mount = writable_mount_of(words.arguments[0]);
     const std::string pattern = words.arguments.size() > 1 ? words.arguments[1] : "*";
     Copies copies(mount, open_pool(mount), wanted);
     auto files = find_copied(copies.branches(), adds ? 1 : wanted + 1);

@@ -177,7 +177,8 @@ void report(const Mount& mount, const Words& words, std::uint64_t compared, cons
 }  // namespace
 
 int run_fsck(const Words& words) {
-    const Mount mount = mount_of(words.arguments[0]);
+    const bool changes = words.fix || !words.keep.empty();
+    const Mount mount = changes ? writable_mount_of(words.arguments[0]) : mount_of(words.arguments[0]);
     const Json status = ask(mount, "status");
     Findings found;
     std::uint64_t compared = 0;

@@ -23,9 +23,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr int kPatience = 10000;          // milliseconds
-constexpr auto kManyDaemons = 5000ms;     // one after the other
-constexpr auto kBetweenDaemons = 5000ms;  // a busy machine may take as long to start one
+constexpr int kPatience = 10000;       // milliseconds
+constexpr auto kManyDaemons = 5000ms;  // one after the other
 
 // By device; of several the one in the first directory.
 std::map<std::uint64_t, std::string> find_sockets() {
@@ -68,12 +67,7 @@ UniqueFd connect(const Mount& mount) {
                       ": there is no control socket that we may see: it is not of plyfs, another user's, or its "
                       "daemon could make none (its log says why)");
     }
-    auto fd = sys::connect_to(mount.socket);
-    // Between two daemons of one mount nobody answers.
-    for (auto left = kBetweenDaemons; fd.failed_with(ECONNREFUSED) && left > 0ms; left -= 20ms) {
-        std::this_thread::sleep_for(20ms);
-        fd = sys::connect_to(mount.socket);
-    }
+    auto fd = control::connect(mount.socket);
     if (fd) return std::move(*fd);
     if (fd.failed_with(EACCES)) throw Failure(name + " is another user's mount; ask as that user, or as root");
     if (fd.failed_with(ECONNREFUSED)) {
@@ -152,6 +146,15 @@ Mount mount_of(const std::string& path) {
     const auto real = real_path(path);
     if (!real) throw Failure(shown(path) + ": " + log::errno_text(errno) + "; name a mountpoint, or a path inside one");
     return find_mount_of(*real);
+}
+
+Mount writable_mount_of(const std::string& path) {
+    Mount mount = mount_of(path);
+    if (ask(mount, "status")["read_only"].is_true()) {
+        throw Failure(shown(mount.path) +
+                      " is mounted read-only, and so nothing is changed on its branches; mount it writable");
+    }
+    return mount;
 }
 
 std::vector<Mount> mounts_named(const std::vector<std::string>& arguments) {

@@ -26,6 +26,8 @@ std::vector<Mount> find_mounts();
 // is none.
 std::vector<Mount> mounts_named(const std::vector<std::string>& arguments);
 Mount mount_of(const std::string& path);
+// The same for who wants to change something on the branches: Failure where the mount is read-only.
+Mount writable_mount_of(const std::string& path);
 Mount mount_served_by(int pid);
 // The mount that a name lies in, and its path there; the name itself need not exist.
 struct InMount {

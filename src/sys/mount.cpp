@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/mount.h>
 #include <sys/mount.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -45,6 +46,12 @@ Result<UniqueFd> clone_read_only(BorrowedFd dir, Submounts submounts) {
 
 Result<UniqueFd> clone_mount(BorrowedFd dir, AccessTimes access_times) {
     return clone(dir, 0, access_times == AccessTimes::none ? without_access_times() : mount_attr{});
+}
+
+Result<bool> is_noatime(const std::string& path) {
+    struct statvfs facts;
+    if (::statvfs(path.c_str(), &facts) != 0) return Errno::last();
+    return (facts.f_flag & ST_NOATIME) != 0;
 }
 
 Status remount(const std::string& path, unsigned long flags) {

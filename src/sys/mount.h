@@ -27,4 +27,7 @@ Result<UniqueFd> clone_mount(BorrowedFd dir, AccessTimes access_times);
 // writing.
 Status remount(const std::string& path, unsigned long flags);
 
+// Whether what is mounted there is noatime.
+Result<bool> is_noatime(const std::string& path);
+
 }  // namespace plyfs::sys

@@ -60,6 +60,14 @@ std::optional<MountedAt> find_mounted(const std::string& path) {
     return found;
 }
 
+bool is_read_only_mount(const std::string& path) {
+    bool read_only = false;
+    for (const MountPoint& point : mount_points()) {
+        if (point.path == path) read_only = point.options == "ro" || point.options.starts_with("ro,");
+    }
+    return read_only;
+}
+
 std::string overlay_that_changes(const std::string& dir) {
     for (MountPoint& point : mount_points()) {
         if (point.mounted.type != "overlay") continue;

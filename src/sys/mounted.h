@@ -18,6 +18,9 @@ struct MountedAt {
 // The last mount on a path; none: nothing is mounted there.
 std::optional<MountedAt> find_mounted(const std::string& path);
 
+// Whether that is read-only for everybody, the file system itself; not where only the mount is.
+bool is_read_only_mount(const std::string& path);
+
 // Everything that is mounted in our mount namespace, what lies on top after what it hides.
 struct MountPoint {
     std::string path;

@@ -2,6 +2,7 @@
 // and leaves nothing behind.
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -180,6 +181,25 @@ TEST_CASE("bad input: --help and --version are no errors") {
     Ran version = run_plyfs({"--version"});
     CHECK(version.code == 0);
     CHECK(version.out.find("libfuse") != std::string::npos);
+}
+
+TEST_CASE("bad input: a log that can not be kept, and configuration files that are none") {
+    Ground g;
+    const std::string a = g.disk / "a";
+    make_dirs(g.mnt + "/in");
+    g.mnt_holds = {"in"};
+    g.refused({"-o", "log.file=" + g.mnt + "/log", a, g.mnt}, kMountFailure, {g.mnt + "/log", "in the mount itself"});
+    g.refused({"-o", "log.file=" + g.mnt + "/in/log", a, g.mnt}, kMountFailure, {"in the mount itself"});
+    g.refused({"-o", "log.file=" + (g.disk / "never/log"), a, g.mnt}, kMountFailure,
+              {g.disk / "never/log", "create it"});
+    g.refused({"-o", "log.file=" + a, a, g.mnt}, kMountFailure, {a, "is a directory"});
+    CHECK_FALSE(exists(g.disk / "never"));
+    OK(::mkfifo((g.disk / "fifo").c_str(), 0600));
+    for (const std::string& file : {std::string("/dev/zero"), g.disk / "fifo", a}) {
+        g.refused({"-o", "config=" + file, g.mnt}, kUsage, {file, "no regular file"});
+    }
+    write_file(g.disk / "long.yaml", std::string(2 << 20, '#'));
+    g.refused({"-o", "config=" + (g.disk / "long.yaml"), g.mnt}, kUsage, {"long.yaml", "megabyte"});
 }
 
 TEST_CASE("bad input: pools") {

@@ -105,6 +105,19 @@ TEST_CASE("fstab: helper words -s, -f, -v, and one mount point by name") {
     CHECK(eventually([&] { return !is_alive(pool.pid()); }));
 }
 
+TEST_CASE("fstab: what is mounted already is not mounted on itself, also where mount(8) does not know it again") {
+    FstabGround g;
+    g.fstab((g.disk / "a") + "=rw " + (g.scratch / "pool") + " plyfs fsname=disks," + g.transport() + " 0 0\n");
+    REQUIRE(bare({mount_tool(), "-a"}).code == 0);
+    Mount pool = Mount::adopt(g.scratch / "pool");
+    const Ran again = bare({mount_tool(), g.scratch / "pool"});
+    INFO(again.err);
+    CHECK(again.code == 32);
+    CHECK(again.err.find("mounted there already") != std::string::npos);
+    const Ran listed = run({"findmnt", "-n", "-o", "TARGET", pool.path()});
+    CHECK(std::count(listed.out.begin(), listed.out.end(), '\n') == 1);
+}
+
 TEST_CASE("fstab: a line that can not be mounted fails as mount(8) says, and the others are mounted") {
     FstabGround g;
     g.fstab((g.disk / "never") + "=rw " + (g.scratch / "pool") + " plyfs " + g.transport() + " 0 0\n" +  //

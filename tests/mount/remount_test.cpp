@@ -1,5 +1,6 @@
 // mount -o remount, as mount(8) hands it on: with the words of fstab, or of mountinfo where fstab has none.
 #include <fcntl.h>
+#include <signal.h>
 
 #include <algorithm>
 
@@ -147,6 +148,99 @@ TEST_CASE("remount: a mount that was made read-only stays so, and says how it wo
     CHECK(is_one_line(refused.err));
     CHECK(has(refused.err, "mount it again"));
     CHECK(has(flags_of(layers.path()), "ro"));
+}
+
+TEST_CASE("remount: a value that is none is refused, also of an option that is as it was") {
+    RemountGround g;
+    g.fstab(g.pool_line("create=mfs"));
+    REQUIRE(bare({mount_tool(), "-a"}).code == 0);
+    Mount pool = Mount::adopt(g.scratch / "pool");
+    for (const char* option : {"statfs=bogus", "create=zz", "passthrough=bogus", "minfreespace=", "entry_timeout=x",
+                               "noexec=perhaps", "noexec,category.search=bogus"}) {
+        CAPTURE(option);
+        const Ran ran = remount(option, pool.path());
+        INFO(ran.err);
+        CHECK(ran.code == 1);
+        CHECK(is_one_line(ran.err));
+        CHECK_FALSE(has(flags_of(pool.path()), "noexec"));
+    }
+    CHECK(remount("noexec=true,suid=off", pool.path()).code == 0);
+    CHECK(has(flags_of(pool.path()), "noexec"));
+    CHECK(has(flags_of(pool.path()), "nosuid"));
+}
+
+TEST_CASE("remount: other branches in fstab than the mount has are refused, and say what changes them") {
+    RemountGround g;
+    g.fstab(g.pool_line("create=mfs"));
+    REQUIRE(bare({mount_tool(), "-a"}).code == 0);
+    Mount pool = Mount::adopt(g.scratch / "pool");
+    g.fstab((g.disk / "a") + "=ro:" + (g.second / "a") + "=rw " + (g.scratch / "pool") + " plyfs create=mfs," +
+            g.transport() + " 0 0\n");
+    const Ran ran = remount("noexec", pool.path());
+    INFO(ran.err);
+    CHECK(ran.code == 1);
+    CHECK(is_one_line(ran.err));
+    CHECK(has(ran.err, "plyctl branch"));
+    CHECK_FALSE(has(flags_of(pool.path()), "noexec"));
+}
+
+TEST_CASE("remount: what is read-only without a word in fstab stays so, and can be remounted") {
+    RemountGround g;
+    write_file(g.scratch / "file.yaml", "branches: [" + (g.disk / "a") + "]\nro: true\n");
+    g.fstab("plyfs " + (g.scratch / "pool") + " plyfs config=" + (g.scratch / "file.yaml") + "," + g.transport() +
+            " 0 0\n" + (g.disk / "low") + "=ro " + (g.scratch / "merge") + " plyfs " + g.transport() + " 0 0\n");
+    REQUIRE(bare({mount_tool(), "-a"}).code == 0);
+    Mount pool = Mount::adopt(g.scratch / "pool"), merge = Mount::adopt(g.scratch / "merge");
+    for (const Mount* mount : {&pool, &merge}) {
+        const Ran ran = remount("noexec", mount->path());
+        INFO(ran.err);
+        CHECK(ran.code == 0);
+        CHECK(has(ran.err, "stays read-only"));
+        CHECK(has(flags_of(mount->path()), "ro"));
+        CHECK(has(flags_of(mount->path()), "noexec"));
+    }
+}
+
+TEST_CASE("remount: read-only, plyctl changes nothing on the branches either") {
+    RemountGround g;
+    g.fstab(g.pool_line("create=ff"));
+    REQUIRE(bare({mount_tool(), "-a"}).code == 0);
+    Mount pool = Mount::adopt(g.scratch / "pool");
+    write_file(pool / "f", "here");
+    REQUIRE(remount("ro", pool.path()).code == 0);
+    const TreeDigest before = TreeDigest::of(g.disk / "a"), second = TreeDigest::of(g.second / "a");
+    for (const std::vector<std::string>& words : {std::vector<std::string>{"drain", pool.path(), g.disk / "a"},
+                                                  {"dup", pool.path()},
+                                                  {"dedup", pool.path()},
+                                                  {"balance", pool.path()},
+                                                  {"fsck", "--fix", pool.path()},
+                                                  {"explain", "--create", pool / "new"}}) {
+        CAPTURE(words[0]);
+        const Ran ran = run_plyctl(words);
+        INFO(ran.out, ran.err);
+        CHECK(ran.code == 1);
+        CHECK(has(ran.err, "read-only"));
+    }
+    CHECK(before.difference(TreeDigest::of(g.disk / "a")) == "");
+    CHECK(second.difference(TreeDigest::of(g.second / "a")) == "");
+    CHECK(has(run_plyctl({"status", pool.path()}).out, "read-only"));
+    REQUIRE(remount("rw", pool.path()).code == 0);
+    CHECK(run_plyctl({"dup", pool.path()}).code == 0);
+}
+
+TEST_CASE("remount: between two daemons it waits for the next") {
+    RemountGround g;
+    if (wanted_transport() == "io_uring") skip("there is no next daemon over io_uring");
+    g.fstab(g.pool_line("create=ff,supervise=on"));
+    REQUIRE(bare({mount_tool(), "-a"}).code == 0);
+    Mount pool = Mount::adopt(g.scratch / "pool");
+    for (int i = 0; i < 3; ++i) {
+        const std::string pid = run_plyctl({"get", pool.path(), "pid"}).out;
+        OK(::kill(std::stoi(pid), SIGKILL));
+        const Ran ran = remount(i % 2 == 0 ? "noexec" : "exec", pool.path());
+        INFO(ran.err);
+        CHECK(ran.code == 0);
+    }
 }
 
 TEST_CASE("remount: of what is no mount of ours is refused") {

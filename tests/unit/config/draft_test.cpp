@@ -59,6 +59,20 @@ TEST_CASE("a later option wins over an earlier one") {
     CHECK(settle(draft, true).branches[0].path == "/b");
 }
 
+TEST_CASE("sync writes through the daemon, as the kernel passes it on to no branch") {
+    Draft draft = draft_of("branches=/a,sync");
+    CHECK(settle(draft, true).passthrough == Passthrough::off);
+    CHECK(draft.notices.size() == 1);
+    draft = draft_of("branches=/a,sync,passthrough=off");
+    CHECK(settle(draft, true).passthrough == Passthrough::off);
+    CHECK(draft.notices.empty());
+    draft = draft_of("branches=/a,sync,async");
+    CHECK(settle(draft, true).passthrough == Passthrough::automatic);
+    draft = draft_of("branches=/a,dirsync");
+    CHECK(settle(draft, true).kernel_options.empty());
+    CHECK(draft.notices.size() == 1);
+}
+
 TEST_CASE("what does not go together is refused") {
     const std::pair<std::string, std::string> rows[] = {
         {"", "there is nothing to merge"},

@@ -121,6 +121,15 @@ TEST_CASE("YAML: faults carry file, line, column and key, all at once") {
     }
 }
 
+TEST_CASE("YAML: a NUL byte is no part of any value") {
+    for (const char* text : {"branches: [\"/a\\0/b\"]\n", "branches: [{path: \"/a\\0\"}]\n", "fsname: \"x\\0y\"\n"}) {
+        CAPTURE(text);
+        const Draft draft = read(text);
+        REQUIRE(draft.errors.size() == 1);
+        CHECK(draft.errors[0].find("NUL") != std::string::npos);
+    }
+}
+
 TEST_CASE("YAML: a fault of options together has the place of the first of them that a file set") {
     const auto first_fault = [](const std::string& text, const std::string& words) {
         Draft draft = read(text);

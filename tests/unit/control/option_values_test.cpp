@@ -21,8 +21,8 @@ const std::set<std::string_view> kUntold = {"timeout", "rules",  "lowerdir+",   
                                             "config",  "silent", "override_creds"};
 // Whatever is given, one thing holds, as a notice says.
 const std::set<std::string_view> kOneValue = {
-    "relatime",        "strictatime", "lazytime", "allow-idmap", "cache.writeback", "dropcacheonclose", "func.readdir",
-    "follow-symlinks", "nfsopenhack", "xino",     "uuid",        "verity"};
+    "relatime",     "strictatime",     "lazytime",    "dirsync", "allow-idmap", "cache.writeback", "dropcacheonclose",
+    "func.readdir", "follow-symlinks", "nfsopenhack", "xino",    "uuid",        "verity"};
 
 bool is_told(const Option& option) {
     return option.kind != Kind::ignored && option.group != config::Group::fstab && !kUntold.contains(option.name);
