@@ -54,8 +54,9 @@ std::string why_silent(Errno error) {
            "); mount -i -o remount,ro asks the kernel alone";
 }
 
-// What the daemon says to the options. True: it writes nothing, whatever the kernel lets pass.
-bool ask_daemon(const std::string& mountpoint, std::uint64_t device, const RemountWords& words, bool only_check) {
+// What the daemon says to the options. The flags that the mount has whatever mount(8) says.
+unsigned long ask_daemon(const std::string& mountpoint, std::uint64_t device, const RemountWords& words,
+                         bool only_check) {
     Json options = Json::array(), request;
     for (const auto& word : words.options) options.push(text_of(word));
     request.add("command", "remount").add("options", std::move(options)).add("source", words.source);
@@ -64,7 +65,11 @@ bool ask_daemon(const std::string& mountpoint, std::uint64_t device, const Remou
     if (!text) fail(ExitCode::mount, "remount: " + mountpoint + ": " + why_silent(text.error()));
     std::string fault;
     const auto answer = Json::read(*text, fault);
-    if (answer && (*answer)["ok"].is_true()) return (*answer)["read_only"].is_true();
+    if (answer && (*answer)["ok"].is_true()) {
+        unsigned long kept = 0;
+        for (const Json& word : (*answer)["flags"].items()) kept = with_flag(kept, word.text());
+        return kept;
+    }
     std::vector<std::string> lines;
     if (answer) {
         for (const Json& line : (*answer)["faults"].items()) lines.push_back("remount: " + line.text());
@@ -92,14 +97,13 @@ std::vector<std::string> remount(const std::string& written, const RemountWords&
         fail(ExitCode::mount, "remount: " + mountpoint + ": nothing of plyfs is mounted there; mount it first");
     }
     std::vector<std::string> notices;
-    unsigned long flags = words.flags;
-    if (ask_daemon(mountpoint, mounted->device, words, true) && (flags & MS_RDONLY) == 0) {
-        flags |= MS_RDONLY;
+    const unsigned long kept = ask_daemon(mountpoint, mounted->device, words, true);
+    if ((kept & ~words.flags & MS_RDONLY) != 0) {
         notices.push_back("remount: " + mountpoint + " stays read-only, its daemon writes nothing");
     }
     if (only_check) return notices;
     const auto before = sys::is_noatime(mountpoint);
-    if (auto done = sys::remount(mountpoint, flags); !done) {
+    if (auto done = sys::remount(mountpoint, words.flags | kept); !done) {
         fail(ExitCode::mount, "remount: " + mountpoint + ": " + why_not(done.error()));
     }
     if (!words.options.empty()) ask_daemon(mountpoint, mounted->device, words, false);

@@ -83,11 +83,16 @@ bool is_remount(const std::vector<config::OptionWord>& words) {
     return std::any_of(words.begin(), words.end(), [](const auto& word) { return word.name == "remount"; });
 }
 
+unsigned long with_flag(unsigned long flags, const std::string& word) {
+    const FlagRow* row = find_flag({word, std::nullopt});
+    return row ? (flags & ~row->clear) | row->set : flags;
+}
+
 RemountWords sort_remount_words(const std::vector<config::OptionWord>& words) {
     RemountWords out;
     for (const auto& word : words) {
-        if (const FlagRow* row = find_flag(word)) {
-            out.flags = (out.flags & ~row->clear) | row->set;
+        if (find_flag(word)) {
+            out.flags = with_flag(out.flags, plain_word(word));
             out.of_kernel.push_back(word);
         } else if (!is_for_mount(word) && !is_written_by_kernel(word.name)) {
             out.options.push_back(word);

@@ -16,6 +16,8 @@ struct RemountWords {
     std::vector<config::OptionWord> options;    // for the daemon to compare with what it was given
 };
 
+// As the word says; none of mount(2)'s: as they were.
+unsigned long with_flag(unsigned long flags, const std::string& word);
 bool is_remount(const std::vector<config::OptionWord>& words);
 // What mount(8) has acted on, and what the kernel writes into mountinfo by itself, is in neither.
 RemountWords sort_remount_words(const std::vector<config::OptionWord>& words);

@@ -182,26 +182,44 @@ std::string source_fault(const config::Config& config, const std::string& source
            "mount it again";
 }
 
+// Said after -o, which another word there may overrule; in a file, or found out, it holds for a remount too.
+bool is_said_by_word(const config::Config& config, const std::string& option) {
+    const auto written = config.written.find(option);
+    return written != config.written.end() && written->second.ends_with("=\n");
+}
+
+Json kept_flags(const config::Config& config) {
+    struct Flag {
+        const char* option;
+        const char* word;
+        bool on;
+    };
+    Json out = Json::array();
+    for (const Flag& flag : {Flag{"ro", "ro", config.read_only}, Flag{"dev", "nodev", !config.dev},
+                             Flag{"suid", "nosuid", !config.suid}, Flag{"exec", "noexec", !config.exec}}) {
+        if (flag.on && !is_said_by_word(config, flag.option)) out.push(flag.word);
+    }
+    return out;
+}
+
 // What the kernel does of it is its caller's to do, between a check and this.
 Json run_remount(const Call& call) {
     std::vector<config::OptionWord> words;
     for (const auto& written : texts(call.request["options"])) words.push_back(word_of(written));
-    using How = ControlFile::Remount;
-    const auto how = call.request["check"].is_true() ? How::only_check : How::carry_out;
-    auto done = call.mount.options.remount(call.mount.ctx, words, how);
     const auto config = call.mount.options.config();
-    if (auto fault = source_fault(config, call.request["source"].text()); !fault.empty()) {
-        done.faults.push_back(std::move(fault));
+    std::vector<std::string> faults;
+    if (auto fault = source_fault(config, call.request["source"].text()); !fault.empty()) faults.push_back(fault);
+    if (call.request["writable"].is_true() && config.read_only && is_said_by_word(config, "ro")) {
+        faults.emplace_back(
+            "rw: it was mounted read-only and is served so; unmount it and mount it again, or say ro "
+            "as well");
     }
-    // mount(8) says rw wherever nobody says ro: then a file's ro holds, and that no branch can be written to.
-    const auto ro = config.written.find("ro");
-    const bool by_words = ro != config.written.end() && ro->second == "ro=\n";
-    if (call.request["writable"].is_true() && config.read_only && by_words) {
-        done.faults.emplace_back(
-            "rw: it was mounted read-only and is served so; unmount it and mount it again, or say ro as well");
-    }
-    if (!done.faults.empty()) return faults_json("nothing is changed, the options have {} faults", done.faults);
-    return std::move(answer().add("changed", names_json(done.changed)).add("read_only", config.read_only));
+    using How = ControlFile::Remount;
+    const bool carries_out = faults.empty() && !call.request["check"].is_true();
+    auto done = call.mount.options.remount(call.mount.ctx, words, carries_out ? How::carry_out : How::only_check);
+    faults.insert(faults.end(), done.faults.begin(), done.faults.end());
+    if (!faults.empty()) return faults_json("nothing is changed, the options have {} faults", faults);
+    return std::move(answer().add("changed", names_json(done.changed)).add("flags", kept_flags(config)));
 }
 
 // rw and nc differ in what a policy may choose alone. With ro the whole mount is another one: it is held through a

@@ -186,7 +186,7 @@ TEST_CASE("remount: other branches in fstab than the mount has are refused, and 
 
 TEST_CASE("remount: what is read-only without a word in fstab stays so, and can be remounted") {
     RemountGround g;
-    write_file(g.scratch / "file.yaml", "branches: [" + (g.disk / "a") + "]\nro: true\n");
+    write_file(g.scratch / "file.yaml", "branches: [" + (g.disk / "a") + "]\nro: true\nsuid: false\n");
     g.fstab("plyfs " + (g.scratch / "pool") + " plyfs config=" + (g.scratch / "file.yaml") + "," + g.transport() +
             " 0 0\n" + (g.disk / "low") + "=ro " + (g.scratch / "merge") + " plyfs " + g.transport() + " 0 0\n");
     REQUIRE(bare({mount_tool(), "-a"}).code == 0);
@@ -199,6 +199,7 @@ TEST_CASE("remount: what is read-only without a word in fstab stays so, and can 
         CHECK(has(flags_of(mount->path()), "ro"));
         CHECK(has(flags_of(mount->path()), "noexec"));
     }
+    CHECK(has(flags_of(pool.path()), "nosuid"));
 }
 
 TEST_CASE("remount: read-only, plyctl changes nothing on the branches either") {

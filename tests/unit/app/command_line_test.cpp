@@ -311,4 +311,6 @@ TEST_CASE("command line: a remount leaves access times to the mount where it doe
     CHECK(flags(",noatime,strictatime") == MS_STRICTATIME);
     CHECK(flags(",noatime,atime") == MS_RELATIME);
     CHECK(flags(",noatime,nodiratime,relatime,diratime") == MS_RELATIME);
+    CHECK(flags(",noexec=true,nosuid=1,dev=off,exec=yes") == (MS_NOSUID | MS_NODEV));
+    CHECK(parse({"mount.plyfs", "n", "/m", "-o", "remount,lazytime,dirsync"}).notices.size() == 2);
 }
