@@ -102,8 +102,8 @@ std::string value_of_flag(bool on) {
     return on ? "true" : "false";
 }
 
-std::string value_of_seconds(double seconds) {
-    return fmt::format("{:g}", seconds);
+std::string value_of_seconds(double number) {
+    return fmt::format("{:g}", number);
 }
 
 std::string value_of_word(std::string_view option, int place) {

@@ -111,7 +111,9 @@ NodeRef ChangedPlaces::find_dir(std::uint64_t fs, const sys::FsEvents::Handle& d
     // Any moment somebody may look it up.
     if (!node && inside) return {};
     if (known_.size() >= kMostKnown) known_.clear();
-    known_[text] = node ? LockedNode(*node)->face.id : kOutside;
+    NodeId& known = known_[text];
+    known = kOutside;
+    if (node) known = LockedNode(*node)->face.id;
     return node;
 }
 
