@@ -70,6 +70,8 @@ bool transfer(const Mount& mount, const Transfer& plan, Moved& all) {
     for (const OnDisk& file : files_on(plan.from)) {
         const std::uint64_t bytes = bytes_of(file);
         if (bytes > left) continue;
+        // What another taker had no room for may have been told before.
+        std::erase_if(all.stayed, [&](const Stayed& stayed) { return stayed.path == file.path; });
         if (mover.move({file.path}, bytes)) left -= bytes;
         progress.add(bytes, file.path);
     }

@@ -2,10 +2,12 @@
 #include <unistd.h>
 
 #include "config/error.h"
+#include "config/validate.h"
 #include "ctl/command_line.h"
 #include "ctl/commands.h"
 #include "ctl/config_read.h"
 #include "ctl/failure.h"
+#include "ctl/mounts.h"
 #include "ctl/text.h"
 
 namespace plyfs::ctl {
@@ -16,11 +18,23 @@ struct Found {
     std::vector<std::string> notices;
 };
 
+// Only a mount knows what a pattern stands for, and what a command line names.
+std::vector<std::string> rule_faults(config::Config& config) {
+    if (!config.written.contains("branches")) return {};
+    std::vector<config::BranchSpec> branches = config.branches;
+    for (config::BranchSpec& branch : branches) {
+        if (branch.pattern) return {};
+        branch.path = real_path(branch.path).value_or(branch.path);
+    }
+    return config::find_rule_members(config.pool.rules, branches);
+}
+
 Found check(const std::string& path) {
     config::Draft draft = read_as_mount(path);
     Found out;
     try {
-        config::settle(draft, ::geteuid() == 0);
+        auto config = config::settle(draft, ::geteuid() == 0);
+        out.faults = rule_faults(config);
     } catch (const config::Error& error) {
         out.faults = error.messages();
     }

@@ -28,9 +28,17 @@ constexpr std::string_view kUnix = "unix:";
     throw Failure("--listen=" + where + ": unix:PATH, 127.0.0.1:PORT or [::1]:PORT is wanted", ExitCode::usage);
 }
 
+// A socket that nobody listens at any more was left behind.
+Result<UniqueFd> listen_at_path(const std::string& where, const std::string& path) {
+    if (sys::connect_to(path)) {
+        throw Failure("--listen=" + where + ": another process listens there; end it, or name another path");
+    }
+    return sys::listen_at(path);
+}
+
 UniqueFd listen_at_place(const std::string& where) {
     auto fd = [&]() -> Result<UniqueFd> {
-        if (where.starts_with(kUnix)) return sys::listen_at(where.substr(kUnix.size()));
+        if (where.starts_with(kUnix)) return listen_at_path(where, where.substr(kUnix.size()));
         const std::size_t colon = where.rfind(':');
         std::uint16_t port = 0;
         if (colon == std::string::npos) refuse_place(where);

@@ -251,6 +251,9 @@ TEST_CASE("plyctl: metrics are served on a unix socket until it is told to end")
     // Who says nothing keeps the others waiting for moments.
     const UniqueFd silent = connect_to(place);
     CHECK(answer_at(place, std::string(9000, 'x')).empty());
+    const Ran second = run_plyctl({"metrics", "--listen=unix:" + place});
+    CHECK(second.code == 1);
+    CHECK(has(second.err, "another process listens there"));
     mount.reset();
     CHECK_FALSE(has(answer_at(place, "GET / HTTP/1.0\r\n\r\n"), "plyfs_mount_info{"));
     CHECK(::kill(server.pid(), SIGTERM) == 0);

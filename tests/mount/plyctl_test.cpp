@@ -410,6 +410,13 @@ TEST_CASE("plyctl: config check says all that is wrong, and where") {
     for (const std::string place : {":1:9: ", ":2:12: ", ":3:1: "}) CHECK(has(bad.out, file + place));
     CHECK(json_of({"config", "check", file})["faults"].items().size() == 3);
     CHECK(run_plyctl({"config", "check", g.scratch / "none.yaml"}).code == 1);
+    const std::string rules = "rules:\n- path: /x\n  branches: [" + g.scratch.path() + "/other]\n";
+    write_file(file, rules);
+    CHECK(has(done({"config", "check", file}), "in order"));  // a command line may name the branches
+    write_file(file, "branches: [" + g.scratch.path() + "]\n" + rules);
+    const Ran stray = run_plyctl({"config", "check", file});
+    CHECK(stray.code == 1);
+    CHECK(has(stray.out, "is no branch of this pool"));
 }
 
 TEST_CASE("plyctl: bad input is one line and the right exit code") {
