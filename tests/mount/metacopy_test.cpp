@@ -206,6 +206,8 @@ TEST_CASE("metacopy: times and capabilities that an interrupted copy has changed
     OK(::chmod((tree / "f").c_str(), 0755));
     CHECK(get_xattr(tree.upper + "/f", "security.capability") == kCapability);
     tree.unmount();
+    // Without privilege marks are the owner's, who gets no capabilities by them.
+    const std::string given = is_unprivileged() ? "(none)" : kCapability;
     interrupt_copy(tree.upper + "/f", "trusted.overlay.copying", kNoted);
     tree.mount("metacopy=on,ro");
     CHECK(stat_of(tree / "f").st_mtim.tv_sec != 1222222222);
@@ -215,14 +217,14 @@ TEST_CASE("metacopy: times and capabilities that an interrupted copy has changed
     CHECK(st.st_mtim.tv_sec == 1222222222);
     CHECK(st.st_mtim.tv_nsec == 22);
     CHECK(st.st_atim.tv_sec == 1111111111);
-    CHECK(get_xattr(tree / "f", "security.capability") == kCapability);
+    CHECK(get_xattr(tree / "f", "security.capability") == given);
     CHECK(get_xattr(tree.upper + "/f", "trusted.overlay.copying") == "(none)");
     CHECK(read_file(tree / "f") == pattern(100000));
     // Nothing is left of it once there is a copy, which takes capabilities by nothing but a write.
     OK(::close(OK(::open((tree / "f").c_str(), O_RDWR))));
     CHECK(get_xattr(tree.upper + "/f", kMetacopy) == "(none)");
     CHECK(get_xattr(tree.upper + "/f", "trusted.overlay.copying") == "(none)");
-    CHECK(get_xattr(tree / "f", "security.capability") == kCapability);
+    CHECK(get_xattr(tree / "f", "security.capability") == given);
     CHECK(stat_of(tree / "f").st_mtim.tv_sec == 1222222222);
 }
 
