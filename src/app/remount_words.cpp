@@ -30,6 +30,8 @@ constexpr FlagRow kFlagRows[] = {
     {"dev",           MS_NODEV,      0},
     {"noexec",        0,             MS_NOEXEC},
     {"exec",          MS_NOEXEC,     0},
+    {"nosymfollow",   0,             MS_NOSYMFOLLOW},
+    {"symfollow",     MS_NOSYMFOLLOW, 0},
     {"noatime",       kAccessTimes,  MS_NOATIME},
     {"atime",         kAccessTimes,  MS_RELATIME},  // none of them would leave it as it is
     {"relatime",      kAccessTimes,  MS_RELATIME},
@@ -44,7 +46,7 @@ constexpr FlagRow kFlagRows[] = {
 };
 // clang-format on
 
-// fuse(4) and its like in the kernel, fs/fuse/inode.c: fuse_show_options.
+// The kernel: fs/fuse/inode.c, fuse_show_options.
 constexpr std::string_view kWrittenByKernel[] = {
     "user_id", "group_id", "default_permissions", "allow_other", "max_read", "blksize", "rootmode", "fd"};
 
@@ -84,6 +86,8 @@ bool is_remount(const std::vector<config::OptionWord>& words) {
 }
 
 unsigned long with_flag(unsigned long flags, const std::string& word) {
+    // No word of a remount is this: the daemon has to write for it to have an effect.
+    if (word == "sync") return flags | MS_SYNCHRONOUS;
     const FlagRow* row = find_flag({word, std::nullopt});
     return row ? (flags & ~row->clear) | row->set : flags;
 }

@@ -199,6 +199,9 @@ Json kept_flags(const config::Config& config) {
                              Flag{"suid", "nosuid", !config.suid}, Flag{"exec", "noexec", !config.exec}}) {
         if (flag.on && !is_said_by_word(config, flag.option)) out.push(flag.word);
     }
+    for (const std::string& word : config.kernel_options) {
+        if (word == "sync" || (word == "nosymfollow" && !is_said_by_word(config, "symfollow"))) out.push(word);
+    }
     return out;
 }
 

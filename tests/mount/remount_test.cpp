@@ -202,6 +202,27 @@ TEST_CASE("remount: what is read-only without a word in fstab stays so, and can 
     CHECK(has(flags_of(pool.path()), "nosuid"));
 }
 
+TEST_CASE("remount: sync and nosymfollow stay, and sync can not be had later") {
+    RemountGround g;
+    write_file(g.scratch / "file.yaml", "branches: [" + (g.disk / "a") + "]\nsymfollow: false\n");
+    g.fstab("plyfs " + (g.scratch / "pool") + " plyfs sync,config=" + (g.scratch / "file.yaml") + "," + g.transport() +
+            " 0 0\n" + g.layers_line("nosymfollow"));
+    REQUIRE(bare({mount_tool(), "-a"}).code == 0);
+    Mount pool = Mount::adopt(g.scratch / "pool"), layers = Mount::adopt(g.scratch / "layers");
+    for (const Mount* mount : {&pool, &layers}) {
+        const Ran ran = remount("noexec", mount->path());
+        INFO(ran.err);
+        REQUIRE(ran.code == 0);
+        CHECK(has(flags_of(mount->path()), "noexec"));
+        CHECK(has(flags_of(mount->path()), "nosymfollow"));
+    }
+    CHECK(has(run({"findmnt", "-n", "-o", "OPTIONS", pool.path()}).out, "sync"));
+    const Ran late = remount("sync", layers.path());
+    INFO(late.err);
+    CHECK(late.code == 1);
+    CHECK(has(late.err, "unmount"));
+}
+
 TEST_CASE("remount: read-only, plyctl changes nothing on the branches either") {
     RemountGround g;
     g.fstab(g.pool_line("create=ff"));
