@@ -129,7 +129,7 @@ class DirReading {
             const auto now = moves.load(std::memory_order_acquire);
             if (now == std::exchange(before, now)) break;
             auto layers = ctx_.tree.layers_of(handle_.node_);
-            if (!layers || layers->size() < 2) break;
+            if (!layers || layers->empty()) break;
             handle_.devices_ = devices_of(TRY(parts_of(*layers)));
             TRY(handle_.listing_.look_again(std::move(*layers)));
         }

@@ -134,6 +134,39 @@ TEST_CASE("plyctl: listings beside a drain lack nothing and have nothing twice")
     }
 }
 
+TEST_CASE("plyctl: a listing beside a drain has the last name that moves, whose directory goes with it") {
+    // Reading them takes longer than a move.
+    constexpr std::size_t kFiles = 2000;
+    constexpr int kRounds = 100;
+    Pool pool;
+    make_dirs(pool.a + "/d");
+    for (std::size_t i = 0; i < kFiles; ++i) write_file(pool.a + "/d/" + std::to_string(i), "");
+    make_dirs(pool.b + "/d");
+    pool.mount("minfreespace=0");
+    std::size_t listings = 0, wrong = 0;
+    for (int round = 0; round < kRounds; ++round) {
+        const std::string name = "last" + std::to_string(round);
+        make_dirs(pool.b + "/d");
+        write_file(pool.b + "/d/" + name, "x");
+        REQUIRE(eventually([&] { return exists(pool / ("d/" + name)); }));
+        std::atomic<bool> done{false};
+        Ran ran;
+        std::thread drain([&] {
+            ran = run_plyctl({"drain", pool.mnt(), pool.b}, 60);
+            done = true;
+        });
+        while (!done) {
+            const auto names = list_dir(pool / "d");
+            ++listings;
+            if (std::count(names.begin(), names.end(), name) != 1) ++wrong;
+        }
+        drain.join();
+        CHECK_MESSAGE(ran.ok(), ran.err);
+        CHECK_FALSE(exists(pool.b + "/d"));
+    }
+    CHECK_MESSAGE(wrong == 0, listings);
+}
+
 TEST_CASE("plyctl: drain leaves what is in use, says so, and takes it the next time") {
     if (is_standin()) skip("about plyfs itself");
     Pool pool;
