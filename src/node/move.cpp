@@ -34,6 +34,7 @@ class MoveAway {
     void close_descriptors();
     std::uint64_t bytes_needed() const;
     Result<Tree::Ranking> rank();
+    Status require_unread_dirs(BranchIndex branch);
 
     Tree& tree_;
     const MoveRequest& request_;
@@ -139,6 +140,15 @@ Result<Tree::Ranking> MoveAway::rank() {
                                 .same_disk = request_.full == EDQUOT || request_.why});
 }
 
+Status MoveAway::require_unread_dirs(BranchIndex branch) {
+    for (const Link& link : moving_.links) {
+        TRY(ensure_dir_on(tree_, link.parent, branch));
+        LockedNode dir(*link.parent);
+        if (dir->as_dir->listings && dir->as_dir->listings->by_offsets > 0) return Errno(EAGAIN);
+    }
+    return {};
+}
+
 Status MoveAway::run() {
     auto object = tree_.find_object(moving_.node);
     if (!object) return request_.full;
@@ -154,7 +164,10 @@ Status MoveAway::run() {
     std::string why = "other branches have its name";
     for (BranchIndex branch : ranking->branches) {
         if (below_limit_ >= 0 && branch >= below_limit_) continue;
-        auto moved = move_to(tree_, moving_, branch, how_.cancelled);
+        // Of a full branch it moves all the same: what somebody writes does not fail for a listing.
+        auto moved = request_.why ? require_unread_dirs(branch) : Status();
+        if (moved.failed_with(EAGAIN)) return moved;
+        if (moved) moved = move_to(tree_, moving_, branch, how_.cancelled);
         tree_.set().at(branch).refresh_space();
         if (moved) {
             tree_.counters().moves.fetch_add(1, std::memory_order_relaxed);

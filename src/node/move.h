@@ -42,7 +42,8 @@ auto find_steadily(Tree& tree, Look look, IsNothing is_nothing) -> decltype(look
 // it mapped from such an open, or holds a lock on the branch's file; with names we do not know, with copies of its name
 // on other branches that may be changed; immutable or append-only.
 Status move_off_full(Tree& tree, const NodeRef& node, const MoveRequest& request, const CopyUpRequest& how);
-// The same where it is asked for.
+// The same where it is asked for. EAGAIN: somebody reads a directory of its so that he might miss it (Listings); the
+// one that opens it next does not.
 Status move_as_asked(Tree& tree, const NodeRef& node, const MoveRequest& request, const CopyUpRequest& how);
 
 // To a branch above its own, for a rename there; of any type but a directory. Readers in passthrough keep the file that

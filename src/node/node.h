@@ -93,6 +93,10 @@ struct Listings {
     std::uint32_t open = 0;      // handles
     std::vector<DirPart> parts;  // as they were before the kept listing was read; empty: what is kept is not known
     std::chrono::steady_clock::time_point read;
+    // Handles that have begun to read the one part there is, by that part's own offsets, and have not come to its end:
+    // they miss what moves to another part (node/move).
+    std::uint32_t by_offsets = 0;
+    std::chrono::steady_clock::time_point by_offsets_read;  // the last time
 };
 
 struct Face {

@@ -87,6 +87,7 @@ class DirReading {
 
     Status run(std::int64_t offset) NO_THREAD_SAFETY_ANALYSIS {
         Listing& listing = handle_.listing_;
+        if (ctx_.tree.can_move_files()) count_reader();
         if (offset == 0) TRY(refresh());
         // Entries are looked at one by one then, and likely looked for later.
         if (plus_) listing.collect_names(ctx_.tree.names_means());
@@ -105,6 +106,7 @@ class DirReading {
             if (!more && !any) return more.error();
             // After all there are: some may be missing with their branch.
             if (more && !*more && !any && ctx_.tree.not_found() != ENOENT) return ctx_.tree.not_found();
+            if (more && !*more && !any) count_out(handle_);
             if (!more || !*more) return {};
             auto taken = give(entry);
             if (!taken) handle_.at_ = kNowhere;
@@ -118,7 +120,20 @@ class DirReading {
         }
     }
 
+    static void count_out(DirHandle& handle) NO_THREAD_SAFETY_ANALYSIS {
+        if (std::exchange(handle.by_offsets_, false)) --LockedNode(*handle.node_)->as_dir->listings->by_offsets;
+    }
+
   private:
+    // Before the parts are looked at: who moves a file gives the directory its part first, and then looks who reads.
+    void count_reader() NO_THREAD_SAFETY_ANALYSIS {
+        LockedNode state(*handle_.node_);
+        if (!handle_.by_offsets_ && (state->unlinked || state->as_dir->layers.size() != 1)) return;
+        Listings& listings = *state->as_dir->listings;
+        if (!std::exchange(handle_.by_offsets_, true)) ++listings.by_offsets;
+        listings.by_offsets_read = std::chrono::steady_clock::now();
+    }
+
     // A file that moves to another branch meanwhile is listed, once. Only a listing that is read whole can be added to.
     Status seek(std::int64_t offset) NO_THREAD_SAFETY_ANALYSIS {
         const auto& moves = ctx_.tree.counters().relocations;
@@ -269,6 +284,7 @@ Result<DirHandle*> opendir(Context& ctx, NodeId id) {
 
 void releasedir(DirHandle* handle) {
     handle->note_half_read(false);
+    DirReading::count_out(*handle);
     --LockedNode(*handle->node_)->as_dir->listings->open;
     delete handle;
 }

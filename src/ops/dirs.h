@@ -35,6 +35,7 @@ class DirHandle {
     Mutex mutex_;
     Listing listing_ GUARDED_BY(mutex_);
     std::int64_t at_ GUARDED_BY(mutex_) = 0;
+    bool by_offsets_ GUARDED_BY(mutex_) = false;  // counted in Listings::by_offsets
     const bool keep_listing_;
     std::uint32_t layers_replaced_ GUARDED_BY(mutex_);  // of the node, when it had the listing's layers
 };

@@ -1,6 +1,8 @@
 #include "ops/relocate.h"
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 
 #include "base/log.h"
 #include "node/copy_names.h"
@@ -23,6 +25,42 @@ bool has(const std::vector<BranchIndex>& branches, BranchIndex branch) {
     return std::find(branches.begin(), branches.end(), branch) != branches.end();
 }
 
+// Whoever reads a directory goes on at once, or keeps it open for something else.
+constexpr auto kListingTime = std::chrono::seconds(10);
+constexpr auto kListingIdle = std::chrono::seconds(1);
+constexpr auto kListingPause = std::chrono::milliseconds(5);
+
+std::chrono::steady_clock::time_point last_read(const NodeRef& file) {
+    std::vector<Link> links;
+    {
+        LockedNode state(*file);
+        links = state->links;
+    }
+    std::chrono::steady_clock::time_point last;
+    for (const Link& link : links) {
+        LockedNode dir(*link.parent);
+        const auto& listings = dir->as_dir->listings;
+        if (listings && listings->by_offsets > 0) last = std::max(last, listings->by_offsets_read);
+    }
+    return last;
+}
+
+// Nobody but who reads its directories just now knows what is in them.
+Status move_unlisted(Context& ctx, const NodeRef& node, const MoveRequest& move, const CopyUpRequest& how) {
+    const auto began = std::chrono::steady_clock::now();
+    for (;;) {
+        auto moved = move_as_asked(ctx.tree, node, move, how);
+        if (!moved.failed_with(EAGAIN)) return moved;
+        const auto now = std::chrono::steady_clock::now();
+        if (now - began > kListingTime || now - last_read(node) > kListingIdle) {
+            *move.why = "somebody has its directory open, and has read it in part";
+            return moved;
+        }
+        if (how.cancelled && how.cancelled()) return Errno(EINTR);
+        std::this_thread::sleep_for(kListingPause);
+    }
+}
+
 Result<Relocated> relocate_file(Context& ctx, const NodeRef& node, const RelocateRequest& request) {
     const std::uint32_t generation = node->data_generation();
     const BranchIndex winner = LockedNode(*node)->winner;
@@ -37,7 +75,7 @@ Result<Relocated> relocate_file(Context& ctx, const NodeRef& node, const Relocat
     move.data_generation = generation;
     move.why = &why;
     move.to = request.to;
-    const auto moved = move_as_asked(ctx.tree, node, move, {.may_block = true, .cancelled = request.cancelled});
+    const auto moved = move_unlisted(ctx, node, move, {.may_block = true, .cancelled = request.cancelled});
     const BranchIndex now = LockedNode(*node)->winner;
     if (moved && now != request.from) return Relocated{.done = true, .why = {}, .now = now};
     if (moved) return stays("somebody else was changing it", now);

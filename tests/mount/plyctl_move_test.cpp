@@ -1,4 +1,5 @@
 // drain and balance: files move between the branches of a pool that is in use, and nothing of them is lost.
+#include <dirent.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
@@ -8,6 +9,7 @@
 #include <atomic>
 #include <cmath>
 #include <filesystem>
+#include <memory>
 #include <thread>
 
 #include "base/json.h"
@@ -165,6 +167,59 @@ TEST_CASE("plyctl: a listing beside a drain has the last name that moves, whose 
         CHECK_FALSE(exists(pool.b + "/d"));
     }
     CHECK_MESSAGE(wrong == 0, listings);
+}
+
+// The names that a directory stream still gives, appended.
+void read_on(DIR* dir, std::vector<std::string>& names, std::size_t most) {
+    for (std::size_t i = 0; i < most; ++i) {
+        const dirent* entry = ::readdir(dir);
+        if (!entry) return;
+        if (entry->d_name[0] != '.') names.emplace_back(entry->d_name);
+    }
+}
+
+TEST_CASE("plyctl: a listing under way has all names, of a directory that was on the drained branch alone") {
+    if (is_standin()) skip("about plyfs itself");
+    constexpr std::size_t kFiles = 1000;
+    const auto long_name = [](std::size_t i) { return std::string(200, 'x') + std::to_string(i); };
+    Pool pool;
+    make_dirs(pool.b + "/d");
+    for (std::size_t i = 0; i < kFiles; ++i) write_file(pool.b + "/d/" + long_name(i), "x");
+    pool.mount("minfreespace=0");
+    Ran ran;
+    std::vector<std::string> names;
+    const auto is_complete = [&] {
+        std::sort(names.begin(), names.end());
+        return names.size() == kFiles && std::adjacent_find(names.begin(), names.end()) == names.end();
+    };
+    std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir((pool / "d").c_str()), ::closedir);
+    REQUIRE(dir);
+    read_on(dir.get(), names, 10);
+    SUBCASE("read on: the drain waits") {
+        std::thread drain([&] { ran = run_plyctl({"drain", pool.mnt(), pool.b}, 60); });
+        for (int pause = 0; pause < 30; ++pause) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(40));
+            read_on(dir.get(), names, kFiles / 30);
+        }
+        read_on(dir.get(), names, kFiles);
+        drain.join();
+        CHECK_MESSAGE(ran.ok(), ran.out);
+        CHECK(is_complete());
+        CHECK_FALSE(exists(pool.b + "/d"));
+    }
+    SUBCASE("kept open: its files stay until it is closed") {
+        ran = run_plyctl({"drain", pool.mnt(), pool.b}, 60);
+        CHECK(ran.code == 1);
+        CHECK(ran.out.find("0 stays: somebody has its directory open, and has read it in part") != std::string::npos);
+        read_on(dir.get(), names, kFiles);
+        CHECK(is_complete());
+        dir.reset();
+        for (std::size_t i = 5; i < kFiles; ++i) OK(::unlink((pool / ("d/" + long_name(i))).c_str()));
+        ran = run_plyctl({"drain", pool.mnt(), pool.b}, 60);
+        CHECK_MESSAGE(ran.ok(), ran.out);
+        CHECK(list_dir(pool.a + "/d").size() == 5);
+        CHECK_FALSE(exists(pool.b + "/d"));
+    }
 }
 
 TEST_CASE("plyctl: drain leaves what is in use, says so, and takes it the next time") {
