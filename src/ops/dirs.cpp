@@ -134,12 +134,12 @@ class DirReading {
         listings.by_offsets_read = std::chrono::steady_clock::now();
     }
 
-    // A file that moves to another branch meanwhile is listed, once. Only a listing that is read whole can be added to.
+    // A file that moves to another branch meanwhile is listed, once. Only a snapshot can be added to.
     Status seek(std::int64_t offset) NO_THREAD_SAFETY_ANALYSIS {
         const auto& moves = ctx_.tree.counters().relocations;
         auto before = moves.load(std::memory_order_acquire);
         TRY(handle_.listing_.seek(offset));
-        const bool whole = handle_.listing_.layers().size() > 1;
+        const bool whole = handle_.listing_.is_whole();
         for (int looks = 0; whole && offset == 0 && looks < kMostLooks; ++looks) {
             const auto now = moves.load(std::memory_order_acquire);
             if (now == std::exchange(before, now)) break;

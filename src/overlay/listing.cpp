@@ -177,24 +177,35 @@ Status Listing::look_again(Layers layers) {
     return read;
 }
 
+// At the beginning: a reader, or a snapshot where its offsets can not be told.
+Status Listing::open_single() {
+    auto reader = std::make_unique<sys::DirReader>(TRY(sys::open_dir_for_reading(layers_[0].fd())));
+    sys::DirEntry first;
+    if (TRY(reader->peek(first))) {
+        const auto offsets = TRY(SmallOffsets::of(reader->fd(), first.offset));
+        if (!offsets) return load();
+        offsets_ = *offsets;
+    }
+    reader_ = std::move(reader);
+    return {};
+}
+
 Status Listing::seek(std::int64_t offset) {
     repeat_ = false;
     if (layers_.empty()) return {};
-    if (is_single()) {
-        if (!reader_) reader_ = std::make_unique<sys::DirReader>(TRY(sys::open_dir_for_reading(layers_[0].fd())));
-        return reader_->seek(offset);
-    }
-    if (offset == 0 || !snapshot_) TRY(load());
+    const bool begins = is_single() && !reader_;
+    if (begins) TRY(open_single());
+    if (is_single()) return begins && offset == 0 ? Status() : reader_->seek(offsets_.of_told(offset));
+    if (!snapshot_ || (offset == 0 && !begins)) TRY(load());
     place_ = static_cast<std::size_t>(offset);
     return {};
 }
 
 Result<bool> Listing::next_single(ListedEntry& out) {
-    if (!reader_) TRY(seek(0));
     sys::DirEntry entry;
     while (TRY(reader_->next(entry))) {
         if (TRY(skips(layers_[0], entry)) || entry.type == DT_WHT || entry.type == kAufsMark) continue;
-        out = {entry.name, layers_[0].branch, entry.ino, entry.type, entry.offset};
+        out = {entry.name, layers_[0].branch, entry.ino, entry.type, offsets_.told(entry.offset)};
         return true;
     }
     return false;
@@ -207,12 +218,12 @@ Result<bool> Listing::next(ListedEntry& out) {
         out = last_;
         return true;
     }
+    if (!reader_ && !snapshot_) TRY(seek(0));
     if (is_single()) {
         if (!TRY(next_single(out))) return false;
         last_ = out;
         return true;
     }
-    if (!snapshot_) TRY(load());
     if (place_ >= snapshot_->items().size()) return false;
     const auto& item = snapshot_->items()[place_++];
     out = {item.name, item.branch, item.ino, item.type, static_cast<std::int64_t>(place_)};

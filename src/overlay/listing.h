@@ -1,9 +1,10 @@
 // The entries of a directory of the union, merged and without duplicates, marks or reserved names; "." and ".." are
 // among them, where the branch's file system has them.
 //
-// A directory on one branch is read straight through, with the file system's own offsets. A merged one is read as a
-// whole at the first call (and again after a rewind) and served from that snapshot: an offset is a place in the
-// snapshot, so it stays right while entries come and go. Not for use by two threads at once.
+// A directory on one branch is read straight through, with the file system's own offsets where they can be made small.
+// A merged one, and what is left, is read as a whole at the first call (and again after a rewind) and served from that
+// snapshot: an offset is a place in the snapshot, so it stays right while entries come and go. Not for use by two
+// threads at once.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +15,7 @@
 
 #include "overlay/layer_names.h"
 #include "overlay/own_names.h"
+#include "overlay/small_offsets.h"
 #include "sys/dirent.h"
 
 namespace plyfs {
@@ -34,6 +36,8 @@ class Listing {
 
     // Goes to an offset given out before; 0 begins anew.
     Status seek(std::int64_t offset);
+    // What follows comes from a snapshot.
+    bool is_whole() const { return snapshot_ != nullptr; }
     // False at the end.
     Result<bool> next(ListedEntry& out);
     // What lies there by now and was not found before, behind what was: names move from one layer to another, and one
@@ -51,6 +55,7 @@ class Listing {
 
   private:
     class Snapshot;
+    Status open_single();
     Result<bool> next_single(ListedEntry& out);
     Result<bool> skips(const Layer& layer, sys::DirEntry& entry) const;
     Status load();
@@ -62,6 +67,7 @@ class Listing {
     Layers layers_;
     OwnNames hidden_;
     std::unique_ptr<sys::DirReader> reader_;  // single
+    SmallOffsets offsets_;                    // of reader_
     std::unique_ptr<Snapshot> snapshot_;      // merged
     std::shared_ptr<NamesMeans> means_;       // null: names are not collected
     SharedNames names_;

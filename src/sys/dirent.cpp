@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <unistd.h>
 
+#include <cstddef>
 #include <cstring>
 
 namespace plyfs::sys {
@@ -28,6 +29,12 @@ Result<bool> DirReader::next(DirEntry& out) {
         out.type = raw->d_type;
         return true;
     }
+}
+
+Result<bool> DirReader::peek(DirEntry& out) {
+    if (!TRY(next(out))) return false;
+    at_ = static_cast<std::size_t>(out.name.data() - offsetof(dirent64, d_name) - buffer_.get());
+    return true;
 }
 
 Status DirReader::seek(std::int64_t offset) {

@@ -25,6 +25,8 @@ class DirReader {
     explicit DirReader(UniqueFd fd);
     // False at the end of the directory.
     Result<bool> next(DirEntry& out);
+    // What next() will give.
+    Result<bool> peek(DirEntry& out);
     // To where an entry's offset pointed; 0 is the beginning.
     Status seek(std::int64_t offset);
     BorrowedFd fd() const { return fd_; }

@@ -331,3 +331,15 @@ TEST_CASE("listing: names of 255 bytes, and ten thousand of them") {
     CHECK(some.size() == kEntries * 6 / 10 + 2);
     CHECK(in_batches(single, 333) == some);
 }
+
+TEST_CASE(
+    "listing: offsets of an unknown kind are told as they are where they are small, and not where they are large") {
+    const auto proc = sys::open_root("/proc");
+    REQUIRE(proc);
+    const auto small = SmallOffsets::of(*proc, 0x7fffffff), large = SmallOffsets::of(*proc, 0x80000000);
+    REQUIRE((small && *small));
+    CHECK((*small)->told(0x7fffffff) == 0x7fffffff);
+    CHECK((*small)->of_told(5) == 5);
+    REQUIRE(large);
+    CHECK_FALSE(large->has_value());
+}
