@@ -96,7 +96,7 @@ bool is_hidden_by(const std::string& branch, const std::string& path) {
 // The next daemon finds open files by their names.
 Losses find_losses(ops::Context& ctx, const OpenLedger& ledger, const control::Succession& to) {
     Losses out;
-    if (!to.upgrade) out.half_read = ctx.half_read.load();
+    out.half_read = ctx.half_read.load();
     for (const auto& open : ledger.open_now()) {
         const NodeRef node = ctx.tree.nodes().find(open.record.open.id);
         if (!node || open.closing) continue;
@@ -181,6 +181,8 @@ std::string prepare(Server& server, const control::Succession& to) {
         open_gate(server);
         std::this_thread::sleep_for(kPause);
     }
+    // Of the same branches it goes on, though names that are removed until it is asked for again displace others.
+    if (to.upgrade) losses.half_read = 0;
     const std::string text = losses_text(losses);
     if (!text.empty() && !to.force) return "what is open would be lost: " + text + ": close it, or force it";
     if (!text.empty()) log::warn("what is open is lost: {}", text);

@@ -1,4 +1,5 @@
 // plyctl upgrade: a mount goes on with the program as it is installed by now.
+#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -6,7 +7,10 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <filesystem>
+#include <memory>
+#include <set>
 #include <thread>
 
 #include "support/check.h"
@@ -133,6 +137,34 @@ TEST_CASE("upgrade: branches are those that the mount has, and what was set stay
     CHECK(run_plyctl({"get", mnt, "func.create"}).out == "lfs\n");
     CHECK(has(run_plyctl({"reload", mnt}).out, "read again, with 2 branches"));
     CHECK(run_plyctl({"get", mnt, "branches"}).out == a + "=RW:" + scratch.path() + "/a2=RW\n");
+}
+
+TEST_CASE("upgrade: a listing under way is read to its end before, and has all names that stay") {
+    Installed installed;
+    constexpr int kNames = 1000;
+    const auto name = [](int i) { return std::string(200, 'x') + std::to_string(i); };
+    in_both_modes(
+        [&](Tree& tree) {
+            const std::string second = tree.layered() ? static_cast<Layers&>(tree).lower2 : static_cast<Pool&>(tree).a;
+            for (const std::string& root : {tree.below(), second}) make_dirs(root + "/d");
+            for (int i = 0; i < kNames; ++i) write_file((i % 2 ? tree.below() : second) + "/d/" + name(i), "");
+        },
+        [&](Tree& tree) {
+            std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir((tree / "d").c_str()), ::closedir);
+            REQUIRE(dir);
+            std::set<std::string> seen;
+            for (int i = 0; i < 50; ++i) seen.insert(::readdir(dir.get())->d_name);
+            Ran ran;
+            std::thread upgrade([&] { ran = run_plyctl({"upgrade", tree.mnt()}); });
+            std::this_thread::sleep_for(std::chrono::milliseconds(500));
+            for (const std::string& told : seen) ::unlink((tree / ("d/" + told)).c_str());
+            while (const dirent* entry = ::readdir(dir.get())) seen.insert(entry->d_name);
+            upgrade.join();
+            CHECK_MESSAGE(ran.code == 0, ran.err);
+            CHECK(tree.stats()["takeovers"] == 1);
+            CHECK(seen.size() == kNames + 2);
+        },
+        "supervise=on");
 }
 
 TEST_CASE("upgrade: a program that does not go on with the mount is left alone") {
