@@ -181,7 +181,7 @@ std::string prepare(Server& server, const control::Succession& to) {
         open_gate(server);
         std::this_thread::sleep_for(kPause);
     }
-    // Of the same branches it goes on, though names that are removed until it is asked for again displace others.
+    // Among the same branches places mean the same, as long as no names have come or gone before them.
     if (to.upgrade) losses.half_read = 0;
     const std::string text = losses_text(losses);
     if (!text.empty() && !to.force) return "what is open would be lost: " + text + ": close it, or force it";

@@ -275,6 +275,7 @@ Result<ops::DirHandle*> Takeover::dir(ops::Context& ctx, std::uint64_t number, N
         if (it != dirs_.end()) return it->second;
     }
     ops::DirHandle* opened = TRY(ops::opendir(ctx, id));
+    opened->succeed();
     ops::DirHandle* kept;
     {
         MutexLock lock(mutex_);

@@ -139,6 +139,11 @@ class DirReading {
         const auto& moves = ctx_.tree.counters().relocations;
         auto before = moves.load(std::memory_order_acquire);
         TRY(handle_.listing_.seek(offset));
+        // Rather an error than names left out.
+        if (handle_.succeeds_ && !handle_.listing_.agrees(offset)) {
+            handle_.at_ = kNowhere;
+            return Errno(ESTALE);
+        }
         const bool whole = handle_.listing_.is_whole();
         for (int looks = 0; whole && offset == 0 && looks < kMostLooks; ++looks) {
             const auto now = moves.load(std::memory_order_acquire);

@@ -20,6 +20,8 @@ class DirHandle {
           layers_replaced_(layers_replaced) {}
     // The kernel may serve this handle from the listing it kept.
     bool keep_listing() const { return keep_listing_; }
+    // In place of one of an earlier daemon's, before it is read: where that was is asked for, and may be another place.
+    void succeed() { succeeds_ = true; }
     // Whether somebody has read some of it and not come to its end: what is counted in Context::half_read.
     void note_half_read(bool half) {
         if (half_read_.exchange(half) != half) all_half_read_.fetch_add(half ? 1 : -1);
@@ -37,6 +39,7 @@ class DirHandle {
     std::int64_t at_ GUARDED_BY(mutex_) = 0;
     bool by_offsets_ GUARDED_BY(mutex_) = false;  // counted in Listings::by_offsets
     const bool keep_listing_;
+    bool succeeds_ = false;
     std::uint32_t layers_replaced_ GUARDED_BY(mutex_);  // of the node, when it had the listing's layers
 };
 
@@ -53,7 +56,8 @@ class DirSink {
                      const Entry* entry) = 0;
 };
 
-// From an offset given out before; 0 is the beginning. An error after some entries is the next call's.
+// From an offset given out before; 0 is the beginning. An error after some entries is the next call's. ESTALE: an
+// earlier daemon gave it out, and other names came before it.
 Status readdir(Context& ctx, DirHandle& handle, std::int64_t offset, bool plus, DirSink& sink);
 // Makes names that were made or removed on all of its branches durable.
 Status fsyncdir(Context& ctx, NodeId id, bool data_only);

@@ -2,8 +2,11 @@
 
 #include <dirent.h>
 
+#include <functional>
+#include <limits>
 #include <unordered_set>
 
+#include "base/mix.h"
 #include "overlay/marks.h"
 #include "sys/open.h"
 #include "sys/stat.h"
@@ -27,6 +30,7 @@ class Listing::Snapshot {
         std::uint64_t ino;
         BranchIndex branch;
         unsigned char type;
+        std::uint16_t digest = 0;  // of the names up to this one
     };
 
     // False: the name was there already, from a branch of higher priority. Whiteouts are added as DT_WHT.
@@ -41,6 +45,11 @@ class Listing::Snapshot {
     void finish() {
         std::erase_if(items_, [](const Item& item) { return item.type == DT_WHT; });
         seen_ = {};
+        std::uint64_t digest = 0;
+        for (Item& item : items_) {
+            digest = mix_bits(digest ^ std::hash<std::string_view>()(item.name));
+            item.digest = static_cast<std::uint16_t>(digest & kDigest);
+        }
     }
     // What it holds keeps its place.
     void begin_again() {
@@ -48,7 +57,22 @@ class Listing::Snapshot {
     }
     const std::vector<Item>& items() const { return items_; }
 
+    // Of the entry that is given out when so many were before it. An offset has 31 bits; those for more names than most
+    // directories have are there for the digest of the names else.
+    std::int64_t offset_after(std::size_t place) const {
+        if (place == 0 || has_long_places()) return static_cast<std::int64_t>(place);
+        return static_cast<std::int64_t>(place) | std::int64_t{items_[place - 1].digest} << kPlaceBits;
+    }
+    std::size_t place_of(std::int64_t offset) const {
+        if (offset > std::numeric_limits<std::int32_t>::max()) return items_.size();
+        return static_cast<std::size_t>(has_long_places() ? offset : offset & ((1 << kPlaceBits) - 1));
+    }
+
   private:
+    static constexpr int kPlaceBits = 20;
+    static constexpr std::uint64_t kDigest = (1 << (31 - kPlaceBits)) - 1;
+    bool has_long_places() const { return items_.size() >> kPlaceBits != 0; }
+
     static constexpr std::size_t kChunk = std::size_t{32} * 1024;
 
     std::string_view keep(std::string_view name) {
@@ -197,8 +221,14 @@ Status Listing::seek(std::int64_t offset) {
     if (begins) TRY(open_single());
     if (is_single()) return begins && offset == 0 ? Status() : reader_->seek(offsets_.of_told(offset));
     if (!snapshot_ || (offset == 0 && !begins)) TRY(load());
-    place_ = static_cast<std::size_t>(offset);
+    place_ = snapshot_->place_of(offset);
     return {};
+}
+
+bool Listing::agrees(std::int64_t offset) const {
+    if (!snapshot_) return true;
+    const std::size_t place = snapshot_->place_of(offset);
+    return place <= snapshot_->items().size() && snapshot_->offset_after(place) == offset;
 }
 
 Result<bool> Listing::next_single(ListedEntry& out) {
@@ -226,7 +256,7 @@ Result<bool> Listing::next(ListedEntry& out) {
     }
     if (place_ >= snapshot_->items().size()) return false;
     const auto& item = snapshot_->items()[place_++];
-    out = {item.name, item.branch, item.ino, item.type, static_cast<std::int64_t>(place_)};
+    out = {item.name, item.branch, item.ino, item.type, snapshot_->offset_after(place_)};
     last_ = out;
     return true;
 }

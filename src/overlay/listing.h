@@ -3,8 +3,8 @@
 //
 // A directory on one branch is read straight through, with the file system's own offsets where they can be made small.
 // A merged one, and what is left, is read as a whole at the first call (and again after a rewind) and served from that
-// snapshot: an offset is a place in the snapshot, so it stays right while entries come and go. Not for use by two
-// threads at once.
+// snapshot: an offset is a place in the snapshot, so it stays right while entries come and go, and says of which names
+// it comes after, so that another snapshot knows whether it is right there as well. Not for use by two threads at once.
 #pragma once
 
 #include <cstdint>
@@ -38,6 +38,9 @@ class Listing {
     Status seek(std::int64_t offset);
     // What follows comes from a snapshot.
     bool is_whole() const { return snapshot_ != nullptr; }
+    // Whether an offset that another listing of the directory has given out leads to the same place in this one: what
+    // comes before are the names that came before (but for one of 2048 errors). Once this one has gone there.
+    bool agrees(std::int64_t offset) const;
     // False at the end.
     Result<bool> next(ListedEntry& out);
     // What lies there by now and was not found before, behind what was: names move from one layer to another, and one

@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <set>
 #include <thread>
@@ -144,6 +145,37 @@ TEST_CASE("takeover: whoever stands in a directory, or has read half of one, goe
             CHECK(read_file("../new") == "here");
             CHECK(std::filesystem::current_path().string() == tree / "d/e");
             OK(::chdir("/"));
+        });
+}
+
+TEST_CASE("takeover: a merged directory that was read in part goes on, or fails, but leaves nothing out") {
+    constexpr int kNames = 1000;
+    const auto name = [](int i) { return "/" + std::string(200, 'x') + std::to_string(i); };
+    in_both(
+        [&](Tree& tree) {
+            const std::string second = tree.layered() ? static_cast<Layers&>(tree).lower2 : static_cast<Pool&>(tree).a;
+            for (const char* dir : {"/same", "/less"}) {
+                for (const std::string& root : {tree.below(), second}) make_dirs(root + dir);
+                for (int i = 0; i < kNames; ++i) write_file((i % 2 ? tree.below() : second) + dir + name(i), "");
+            }
+        },
+        [&](Tree& tree) {
+            // errno, and how many names.
+            const auto list = [&](const std::string& path, const std::function<void(const std::string&)>& meanwhile) {
+                std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(path.c_str()), ::closedir);
+                REQUIRE(dir);
+                std::set<std::string> seen;
+                for (int i = 0; i < 50; ++i) seen.insert(::readdir(dir.get())->d_name);
+                kill_daemon(tree);
+                meanwhile(path + "/" + *seen.rbegin());
+                errno = 0;
+                while (const dirent* entry = ::readdir(dir.get())) seen.insert(entry->d_name);
+                return std::pair(errno, seen.size());
+            };
+            CHECK(list(tree / "same", [](const std::string&) {}) == std::pair(0, std::size_t{kNames + 2}));
+            const auto remove = [](const std::string& told) { OK(::unlink(told.c_str())); };
+            CHECK(list(tree / "less", remove).first == ESTALE);
+            CHECK(list_dir(tree / "less").size() == kNames - 1);
         });
 }
 

@@ -3,6 +3,7 @@
 #include <dirent.h>
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <set>
 
@@ -295,9 +296,26 @@ TEST_CASE("listing: an offset of an earlier open directory, and offsets that nob
     Listing first(set, layers_at(*set, ""), {});
     const Names all = drain(first);
     Listing second(set, layers_at(*set, ""), {});
-    REQUIRE(second.seek(4));
-    CHECK(drain(second) == Names(all.begin() + 4, all.end()));
     ListedEntry entry;
+    REQUIRE(first.seek(0));
+    for (int i = 0; i < 4; ++i) REQUIRE(first.next(entry).value());
+    const auto offset = entry.offset;
+    CHECK(offset <= std::numeric_limits<std::int32_t>::max());
+    REQUIRE(second.seek(offset));
+    CHECK(second.agrees(offset));
+    CHECK(drain(second) == Names(all.begin() + 4, all.end()));
+    const auto remove_first = [&](auto begin, auto end) {
+        const auto name = std::find_if(begin, end, [](const std::string& one) { return one[0] == 'f'; });
+        REQUIRE(name != end);
+        for (const auto* root : {"0/", "1/"}) ::unlink((scratch / (root + *name)).c_str());
+        REQUIRE(second.seek(0));
+        REQUIRE(second.seek(offset));
+    };
+    remove_first(all.begin() + 4, all.end());
+    CHECK(second.agrees(offset));
+    remove_first(all.begin(), all.begin() + 4);
+    CHECK_FALSE(second.agrees(offset));
+    CHECK(second.agrees(0));
     for (std::int64_t wild : {std::int64_t{12}, std::int64_t{13}, std::int64_t{1} << 40, INT64_MAX}) {
         REQUIRE(second.seek(wild));
         CHECK_FALSE(second.next(entry).value());
