@@ -23,6 +23,7 @@ void note_device(ops::Context& ctx, bool forget) {
 
 Call::Call(fuse_req_t req, control::Slot slot)
     : req_(req), server_(static_cast<Server*>(fuse_req_userdata(req))), slot_(slot) {
+    after_answers();
     const fuse_ctx* who = fuse_req_ctx(req);
     const IdMap& ids = server_->ctx.tree.set().ids();
     caller_ = {ids.disk_uid(who->uid), ids.disk_gid(who->gid), who->pid, who->umask};
@@ -54,6 +55,7 @@ void Call::fail(Errno e) const {
     // Not the caller's limit.
     const bool lacks = e == EMFILE;
     if (lacks) log::warn_rarely("requests are answered ENFILE: {}", sys::no_descriptor_text());
+    before_answer();
     fuse_reply_err(req_, lacks ? ENFILE : e.value());
     count_time();
 }

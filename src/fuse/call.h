@@ -11,6 +11,7 @@
 #include <string>
 #include <utility>
 
+#include "base/kernel_order.h"
 #include "fuse/libfuse.h"
 #include "fuse/server.h"
 #include "ops/open.h"
@@ -104,6 +105,7 @@ class Call {
     template <typename T, typename Reply, typename Undo>
     void finish(Result<T> result, const Reply& reply, const Undo& undo) const {
         if (!result) return fail(result.error());
+        before_answer();
         const bool taken = reply(req_, *result) == 0;
         count_time();
         if (!taken) undo(ctx(), *result);
@@ -111,6 +113,7 @@ class Call {
     template <typename Reply, typename Undo>
     void finish(Status result, const Reply& reply, const Undo&) const {
         if (!result) return fail(result.error());
+        before_answer();
         reply(req_);
         count_time();
     }

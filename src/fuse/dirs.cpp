@@ -22,6 +22,7 @@ void on_opendir(fuse_req_t req, fuse_ino_t id, fuse_file_info* fi) {
                  answer.cache_readdir =
                      static_cast<Server*>(fuse_req_userdata(to))->ctx.tree.pool().files.keep_listings;
                  answer.keep_cache = handle->keep_listing();
+                 before_answer();
                  return fuse_reply_open(to, &answer);
              },
              [](ops::Context&, ops::DirHandle* handle) { ops::releasedir(handle); });

@@ -31,11 +31,13 @@ bool wants_write(int flags) {
 // What our own descriptor of a file is opened with: the kernel counts offsets, each write says whether it appends, and
 // bypassing the page cache is between the kernel and the caller.
 int descriptor_flags(int flags) {
-    return flags & (O_ACCMODE | O_SYNC | O_DSYNC);
+    return flags & (O_ACCMODE | O_SYNC | O_DSYNC | O_NOATIME);
 }
 
 Result<UniqueFd> reopen_for(int flags, BorrowedFd file) {
     auto fd = sys::reopen(file, descriptor_flags(flags));
+    // The caller may, as the kernel has found; we may not where the owner is nobody in our user namespace.
+    if (fd.failed_with(EPERM) && (flags & O_NOATIME)) return reopen_for(flags & ~O_NOATIME, file);
     // An append-only file is written at its end alone, as the kernel does for such a caller anyway.
     const bool append_only = fd.failed_with(EPERM) && (flags & O_APPEND);
     return append_only ? sys::reopen(file, descriptor_flags(flags) | O_APPEND) : std::move(fd);

@@ -279,6 +279,28 @@ TEST_CASE("passthrough: noatime holds for what the kernel reads, or it is said w
     }
 }
 
+TEST_CASE("passthrough: O_NOATIME is heeded with it and without") {
+    if (is_standin()) skip("about plyfs itself");
+    for (const char* options : {"", "passthrough=off"}) {
+        in_both_modes([](Tree&) {},
+                      [](Tree& tree) {
+                          const std::string path = tree / "f";
+                          write_file(path, "text");
+                          const auto access_time_after = [&](int flags) {
+                              const timespec times[2] = {{1000, 0}, {0, UTIME_OMIT}};
+                              OK(::utimensat(AT_FDCWD, path.c_str(), times, 0));
+                              UniqueFd fd = open_file(path, O_RDONLY | flags);
+                              CHECK(read_fd(fd.get()) == "text");
+                              // The kernel asks anew once a file was read.
+                              return stat_of(path).st_atim.tv_sec;
+                          };
+                          CHECK(access_time_after(O_NOATIME) == 1000);
+                          CHECK(access_time_after(0) > 1000);
+                      },
+                      options);
+    }
+}
+
 TEST_CASE("passthrough: switched off, everything still works and the daemon serves it") {
     in_both_modes(
         with_file_below,
