@@ -107,7 +107,9 @@ void Crashes::judge(const Ground& ground, const Operation& operation, const std:
     }
     auto left = ground.leftovers();
     // A file that is about to replace one on another branch has both names, until that one is gone.
-    if (std::string_view(operation.name) == "rename from elsewhere") replaced_.insert("two of /" + tree + "/d/f");
+    const std::string_view name = operation.name;
+    if (name == "rename from elsewhere") replaced_.insert("two of /" + tree + "/d/f");
+    if (name == "rename over one elsewhere") replaced_.insert("two of /" + tree + "/o");
     std::erase_if(left, [&](const std::string& one) { return replaced_.contains(one); });
     if (!left.empty()) problem += "left over: " + left.front();
     if (problem.empty()) return;
